@@ -1,0 +1,25 @@
+# Production dependencies alone, without running any package's install script.
+FROM node:20-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --ignore-scripts --omit=dev
+
+FROM node:20-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --ignore-scripts
+# .dockerignore lets in only what the program is built from.
+COPY . .
+RUN npm run build
+
+FROM node:20-slim
+ENV NODE_ENV=production
+WORKDIR /app
+COPY --from=dependencies /app/node_modules ./node_modules
+COPY --from=build /app/package.json ./
+COPY --from=build /app/dist ./dist
+COPY --from=build /app/config ./config
+# Nothing below /app belongs to this user, and nothing is written outside /tmp: the root file system may be read-only.
+USER node
+ENTRYPOINT ["node", "--enable-source-maps", "/app/dist/src/cli/main.js"]
+CMD ["--help"]

@@ -1,0 +1,221 @@
+import { randomUUID } from 'node:crypto';
+import { link, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+import { IntegrityError, UncertainError, UnavailableError } from '../../errors.ts';
+import { assertKey, assertPrefix } from '../../ports/object-key.ts';
+import type { ListPage, ObjectStat, ObjectStore } from '../../ports/object-store.ts';
+
+const TEMPORARY = '.tmp';
+
+/**
+ * Objects as files below one folder: the embedded default.
+ *
+ * Create-only and durable: the bytes go to a temporary file that is fsynced, `link(2)` gives it the final name or fails
+ * if that exists, the folder is fsynced, the temporary name is removed. A crash leaves the whole object or none, and at
+ * worst a file in `.tmp`, which the next start removes.
+ * One folder = one machine: it must be a local file system with hard links.
+ */
+export class DiskStore implements ObjectStore {
+  readonly location: string;
+  readonly #knownFolders = new Set<string>();
+
+  private constructor(root: string) {
+    this.location = root;
+  }
+
+  /** Opens (and makes) the folder `root`. @throws UnavailableError if it cannot be written */
+  static async open(root: string): Promise<DiskStore> {
+    const store = new DiskStore(resolve(root));
+    try {
+      await mkdir(join(store.location, TEMPORARY), { recursive: true });
+      await store.#removeOldTemporaries();
+    } catch (cause) {
+      throw unavailable('open', store.location, cause);
+    }
+    return store;
+  }
+
+  async create(key: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
+    const path = this.#path(key);
+    const temporary = await this.#writeTemporary(key, path, bytes);
+    try {
+      await link(temporary, path);
+    } catch (cause) {
+      await rm(temporary, { force: true });
+      if (isCode(cause, 'EEXIST')) return 'exists';
+      throw unavailable('create', key, cause);
+    }
+    try {
+      await syncFolder(dirname(path));
+      await unlink(temporary);
+    } catch (cause) {
+      throw new UncertainError(
+        'STORE_UNCERTAIN',
+        `Cannot tell whether "${key}" is durable: the folder could not be synced`,
+        { cause },
+      );
+    }
+    return 'created';
+  }
+
+  async get(key: string, bytesMax: number): Promise<Buffer | null> {
+    const path = this.#path(key);
+    let file;
+    try {
+      file = await open(path, 'r');
+      const { size } = await file.stat();
+      if (size > bytesMax)
+        throw new IntegrityError(
+          'SIZE_EXCEEDED',
+          key,
+          `Cannot read "${key}": it has ${size} bytes, at most ${bytesMax} are allowed`,
+        );
+      return await file.readFile();
+    } catch (cause) {
+      if (cause instanceof IntegrityError) throw cause;
+      if (isAbsent(cause)) return null;
+      throw unavailable('read', key, cause);
+    } finally {
+      await file?.close();
+    }
+  }
+
+  async stat(key: string): Promise<ObjectStat | null> {
+    const path = this.#path(key);
+    try {
+      const found = await stat(path);
+      return found.isFile() ? { bytes: found.size, uri: pathToFileURL(path).href, versionId: null } : null;
+    } catch (cause) {
+      if (isAbsent(cause)) return null;
+      throw unavailable('read', key, cause);
+    }
+  }
+
+  async list(prefix: string, { startAfter = '', limit }: { startAfter?: string; limit: number }): Promise<ListPage> {
+    assertPrefix(prefix);
+    const keys: string[] = [];
+    try {
+      await this.#walk(prefix, startAfter, limit + 1, keys);
+    } catch (cause) {
+      throw unavailable('list', prefix, cause);
+    }
+    const page = keys.slice(0, limit);
+    const objects = await Promise.all(page.map(async (key) => ({ key, tag: await tagOf(join(this.location, key)) })));
+    return { objects, next: keys.length > limit ? page.at(-1)! : null };
+  }
+
+  async put(key: string, bytes: Uint8Array): Promise<void> {
+    const path = this.#path(key);
+    const temporary = await this.#writeTemporary(key, path, bytes);
+    try {
+      await rename(temporary, path);
+      await syncFolder(dirname(path));
+    } catch (cause) {
+      throw unavailable('write', key, cause);
+    }
+  }
+
+  async delete(key: string): Promise<void> {
+    const path = this.#path(key);
+    try {
+      await rm(path, { force: true });
+    } catch (cause) {
+      throw unavailable('delete', key, cause);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  #path(key: string): string {
+    assertKey(key);
+    return join(this.location, key);
+  }
+
+  async #writeTemporary(key: string, path: string, bytes: Uint8Array): Promise<string> {
+    const temporary = join(this.location, TEMPORARY, randomUUID());
+    try {
+      await this.#makeFolder(dirname(path));
+      const file = await open(temporary, 'wx');
+      try {
+        await file.writeFile(bytes);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+    } catch (cause) {
+      await rm(temporary, { force: true });
+      throw unavailable('write', key, cause);
+    }
+    return temporary;
+  }
+
+  /** Makes `folder` and syncs each new name into its parent, or a crash could lose the folder with the object in it. */
+  async #makeFolder(folder: string): Promise<void> {
+    if (this.#knownFolders.has(folder)) return;
+    const first = await mkdir(folder, { recursive: true });
+    if (first !== undefined) {
+      for (let at = folder; at.length >= first.length; at = dirname(at)) await syncFolder(dirname(at));
+    }
+    this.#knownFolders.add(folder);
+  }
+
+  /** Appends keys in byte order: a folder sorts as its name followed by `/`, as it does inside full keys. */
+  async #walk(prefix: string, startAfter: string, limit: number, keys: string[]): Promise<void> {
+    const entries = await readdir(join(this.location, prefix), { withFileTypes: true }).catch((cause: unknown) => {
+      if (isAbsent(cause)) return [];
+      throw cause;
+    });
+    const names = entries
+      .filter((entry) => !(prefix === '' && entry.name === TEMPORARY))
+      .map((entry) => (entry.isDirectory() ? `${prefix}${entry.name}/` : prefix + entry.name))
+      .sort();
+    for (const name of names) {
+      if (keys.length >= limit) return;
+      if (!name.endsWith('/')) {
+        if (name > startAfter) keys.push(name);
+      } else if (name > startAfter || startAfter.startsWith(name)) {
+        await this.#walk(name, startAfter, limit, keys);
+      }
+    }
+  }
+
+  async #removeOldTemporaries(): Promise<void> {
+    const folder = join(this.location, TEMPORARY);
+    const dayAgoMs = Date.now() - 86_400_000;
+    for (const name of await readdir(folder)) {
+      const path = join(folder, name);
+      const found = await stat(path).catch(() => undefined);
+      if (found !== undefined && found.mtimeMs < dayAgoMs) await rm(path, { force: true });
+    }
+  }
+}
+
+/** Every write makes a new file, so inode and time tell contents apart. */
+async function tagOf(path: string): Promise<string> {
+  const found = await stat(path, { bigint: true }).catch(() => undefined);
+  return found === undefined ? '' : `${found.ino}-${found.mtimeNs}-${found.size}`;
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}
+
+function isAbsent(error: unknown): boolean {
+  return isCode(error, 'ENOENT') || isCode(error, 'ENOTDIR');
+}
+
+function unavailable(verb: string, what: string, cause: unknown): UnavailableError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new UnavailableError('STORE_UNAVAILABLE', `Cannot ${verb} "${what}" in the store: ${reason}`, { cause });
+}

@@ -1,0 +1,91 @@
+import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import { open, readFile, stat } from 'node:fs/promises';
+
+import { ConfigError } from '../../errors.ts';
+import { parsePublicKey, sshFingerprint } from '../../record/public-key.ts';
+import type { Signer } from '../../ports/signer.ts';
+
+const OWNER_ONLY = 0o600;
+const OTHERS = 0o077;
+
+/**
+ * Opens a P-256 private key from a PKCS#8 PEM file.
+ * @param passphrase of an encrypted key; undefined for a plain one.
+ * @throws ConfigError KEY_INVALID: missing, readable by others, wrong curve, wrong passphrase (matrix Y1–Y4)
+ */
+export async function openPemSigner(path: string, passphrase: string | undefined): Promise<Signer> {
+  return pemSigner(await readPrivateFile(path), path, passphrase);
+}
+
+/** The signer of a PEM already in memory; `name` is for messages. @throws ConfigError KEY_INVALID */
+export function pemSigner(pem: string, name: string, passphrase: string | undefined): Signer {
+  const key = parsePrivateKey(pem, name, passphrase);
+  const publicKeyPem = createPublicKey(key).export({ type: 'spki', format: 'pem' }).toString();
+  parsePublicKey(publicKeyPem);
+  return {
+    keyId: sshFingerprint(publicKeyPem),
+    publicKeyPem,
+    sign: async (bytes) => sign('sha256', bytes, { key, dsaEncoding: 'der' }),
+  };
+}
+
+/**
+ * Makes a new P-256 key pair and writes the private key, mode 0600, encrypted when a passphrase is given.
+ * @returns the public key, SPKI PEM
+ * @throws ConfigError KEY_INVALID if the file exists: a key is never overwritten
+ */
+export async function generateKeyFile(path: string, passphrase: string | undefined): Promise<string> {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const pem = privateKey.export({
+    type: 'pkcs8',
+    format: 'pem',
+    ...(passphrase === undefined ? {} : { cipher: 'aes-256-cbc', passphrase }),
+  });
+  try {
+    const file = await open(path, 'wx', OWNER_ONLY);
+    await file.writeFile(pem);
+    await file.sync();
+    await file.close();
+  } catch (cause) {
+    throw new ConfigError(
+      'KEY_INVALID',
+      `Cannot write key file "${path}": ${cause instanceof Error ? cause.message : String(cause)}`,
+      [],
+      { cause },
+    );
+  }
+  return publicKey.export({ type: 'spki', format: 'pem' }).toString();
+}
+
+async function readPrivateFile(path: string): Promise<string> {
+  try {
+    const { mode } = await stat(path);
+    if (process.platform !== 'win32' && (mode & OTHERS) !== 0) {
+      const found = (mode & 0o777).toString(8);
+      throw new ConfigError(
+        'KEY_INVALID',
+        `Cannot use key file "${path}": its mode is ${found}, wanted 600 (mend: chmod 600 ${path})`,
+      );
+    }
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    if (cause instanceof ConfigError) throw cause;
+    throw new ConfigError('KEY_INVALID', `Cannot read key file "${path}" (mend: headgate keys generate)`, [], {
+      cause,
+    });
+  }
+}
+
+function parsePrivateKey(pem: string, name: string, passphrase: string | undefined): KeyObject {
+  try {
+    return createPrivateKey({ key: pem, ...(passphrase === undefined ? {} : { passphrase }) });
+  } catch (cause) {
+    const encrypted = pem.includes('ENCRYPTED');
+    const why = encrypted
+      ? passphrase === undefined
+        ? 'it is encrypted and no passphrase is set'
+        : 'the passphrase is wrong'
+      : 'it is not a PKCS#8 PEM';
+    throw new ConfigError('KEY_INVALID', `Cannot use key file "${name}": ${why}`, [], { cause });
+  }
+}

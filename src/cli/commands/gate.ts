@@ -1,0 +1,85 @@
+import { RequestError } from '../../errors.ts';
+import { gate, type GateReport } from '../../respond/gate.ts';
+import { listFiles, pull } from '../../respond/pull.ts';
+import { resolveSnapshot } from '../../respond/refs.ts';
+import { IntegrityError } from '../../errors.ts';
+import { endCode, withLedger, type CommandContext, type CommandResult } from '../context.ts';
+import { EXIT } from '../exit-codes.ts';
+import { formatBytes, formatCount, table } from '../output.ts';
+import type { Register } from '../program.ts';
+
+/** `headgate gate` and `headgate pull`: what a training job calls. */
+export const registerGate: Register = (program, runner) => {
+  program
+    .command('gate')
+    .argument('[ref]', 'ref to ask for', 'main')
+    .description('exit 0 only if the ref may be trained on')
+    .option('--max-age <duration>', 'refuse (exit 3) when the newest control entry is older, e.g. 24h')
+    .action((ref: string, { maxAge }: { maxAge?: string }) => runner()((context) => askGate(context, ref, maxAge)));
+  program
+    .command('pull')
+    .argument('<ref>', 'ref or snapshot')
+    .argument('[dir]', 'target folder; not needed with --list')
+    .description('download a snapshot; nothing is visible before it is verified')
+    .option('--list', 'print address, version and SHA-256 of each file instead, for reading in place')
+    .option('--ungated', 'do not ask the gate first')
+    .action((ref: string, dir: string | undefined, options: { list?: boolean; ungated?: boolean }) => runner()((context) => pullRef(context, ref, dir, options)));
+};
+
+async function askGate(context: CommandContext, ref: string, maxAge: string | undefined): Promise<CommandResult> {
+  const maxAgeMs = maxAge === undefined ? null : parseDuration(maxAge);
+  try {
+    return await withLedger(context, async (_loaded, ledger) => {
+      const report = await gate(ledger, { ref, maxAgeMs, signal: context.stop });
+      context.output.result(report, gateLines(report));
+      return endCode(context, gateCode(report));
+    });
+  } catch (error) {
+    if (!(error instanceof IntegrityError)) throw error;
+    context.output.result({ verdict: 'tampered', ref, problems: [{ object: error.object, code: error.code, reason: error.message }] }, [`TAMPERED ${error.object}: ${error.message}`]);
+    return EXIT.tampered;
+  }
+}
+
+function gateCode({ verdict }: GateReport): number {
+  return { pass: EXIT.ok, refused: EXIT.refused, tampered: EXIT.tampered, stale: EXIT.stale }[verdict];
+}
+
+function gateLines(report: GateReport): string[] {
+  const what = report.snapshot === null ? `"${report.ref}"` : `"${report.ref}" at ${report.snapshot.slice(0, 12)}, ${formatCount(report.records)} records in ${formatCount(report.batches)} batches`;
+  const head = report.verdict === 'pass' ? `pass: ${what}` : `${report.verdict.toUpperCase()}: ${what}`;
+  return [head, ...report.problems.map(({ object, reason }) => `  ${object}: ${reason}`), ...report.reasons.map((reason) => `  ${reason}`), ...report.warnings.map((warning) => `  warning: ${warning}`)];
+}
+
+async function pullRef(context: CommandContext, ref: string, dir: string | undefined, { list = false, ungated = false }: { list?: boolean; ungated?: boolean }): Promise<CommandResult> {
+  return withLedger(context, async (_loaded, ledger) => {
+    const snapshot = await resolveSnapshot(ledger, ref);
+    if (!ungated && (await ledger.control.head()).state.refs[ref] !== undefined) {
+      const report = await gate(ledger, { ref, maxAgeMs: null, signal: context.stop });
+      if (report.verdict !== 'pass') {
+        context.output.result(report, gateLines(report));
+        return gateCode(report);
+      }
+      for (const warning of report.warnings) context.output.note(`warning: ${warning}`);
+    }
+    if (list) {
+      const files = await listFiles(ledger, snapshot);
+      context.output.result({ snapshot, files }, table(files.map(({ sha256, bytes, versionId, uri }) => [sha256, String(bytes), versionId ?? '-', uri])));
+      return endCode(context);
+    }
+    if (dir === undefined) throw new RequestError('REQUEST_INVALID', 'Cannot pull: no target folder is given (headgate pull REF DIR, or --list)');
+    const report = await pull(ledger, snapshot, dir, context.stop, (done, of) => context.output.progress(`${formatCount(done)} of ${formatCount(of)} files`));
+    const summary = `${formatCount(report.records)} records in ${formatCount(report.files)} files, ${formatBytes(report.bytes)}: ${report.downloaded} downloaded, ${report.kept} kept, ${report.removed} removed`;
+    context.output.result(report, [`pulled ${snapshot.slice(0, 12)} into ${dir}: ${summary}`]);
+    return endCode(context);
+  });
+}
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** `90s`, `24h`, `7d` → ms. @throws RequestError */
+function parseDuration(text: string): number {
+  const [, amount, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? [];
+  if (amount === undefined || unit === undefined) throw new RequestError('REQUEST_INVALID', `Cannot read duration "${text}": wanted a number with ms, s, m, h or d, e.g. 24h`);
+  return Number(amount) * UNITS[unit]!;
+}

@@ -1,0 +1,80 @@
+import { openKey, openRejudge, actorName } from '../../compose.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import type { OpenedLedger } from '../../compose.ts';
+import { diffSnapshots } from '../../respond/diff.ts';
+import { hold, resolveSnapshot, resume, rollback, type Actor } from '../../respond/refs.ts';
+import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
+import { formatCount } from '../output.ts';
+import type { Register } from '../program.ts';
+
+/** `headgate hold`, `resume`, `rollback`, `diff`. */
+export const registerRefs: Register = (program, runner) => {
+  const act = (name: string, description: string) =>
+    program.command(name).description(description).requiredOption('--reason <text>', 'why; it is signed').option('--ref <name>', 'ref to act on (default: the published one)');
+  act('hold', 'stop a ref: nothing is published until resume').action((options: ActOptions) => runner()((context) => onRef(context, options, holdRef)));
+  act('resume', 'let a ref, and partitions that a rule has halted, go on').action((options: ActOptions) => runner()((context) => onRef(context, options, resumeRef)));
+  act('rollback', 'point a ref at an older snapshot and hold it there; metadata only, reversible')
+    .option('--to <target>', 'last-clean, a snapshot, or an ISO 8601 time', 'last-clean')
+    .action((options: ActOptions & { to: string }) => runner()((context) => onRef(context, options, (on) => rollbackRef(on, options.to))));
+  program
+    .command('diff')
+    .argument('<a>', 'ref or snapshot')
+    .argument('<b>', 'ref or snapshot')
+    .description('what two snapshots have apart')
+    .action((a: string, b: string) => runner()((context) => diff(context, a, b)));
+};
+
+interface ActOptions {
+  readonly reason: string;
+  readonly ref?: string;
+}
+
+/** Everything an act on a ref needs. */
+export interface RefAct {
+  readonly context: CommandContext;
+  readonly loaded: LoadedConfig;
+  readonly ledger: OpenedLedger;
+  readonly ref: string;
+  readonly actor: Actor;
+}
+
+/** Opens what an act needs, signed by this machine's approver key. */
+export function onRef(context: CommandContext, { reason, ref }: ActOptions, work: (act: RefAct) => Promise<CommandResult>): Promise<CommandResult> {
+  return withLedger(context, async (loaded, ledger) => {
+    const signer = await openKey(loaded, ledger.trust, 'approver');
+    return work({ context, loaded, ledger, ref: ref ?? loaded.config.publish.ref, actor: { signer, by: actorName(), reason } });
+  });
+}
+
+async function holdRef({ context, ledger, ref, actor }: RefAct): Promise<CommandResult> {
+  const { unchanged } = await hold(ledger, ref, actor, context.kill);
+  context.output.result({ ref, held: true, unchanged }, [unchanged ? `"${ref}" was on hold already` : `"${ref}" is on hold; reading and judging go on`]);
+  return undefined;
+}
+
+async function resumeRef({ context, loaded, ledger, ref, actor }: RefAct): Promise<CommandResult> {
+  const publisher = await openKey(loaded, ledger.trust, 'publisher');
+  const { rejudged } = await resume(ledger, ref, actor, openRejudge(loaded, ledger), publisher, context.kill);
+  context.output.result({ ref, held: false, rejudged }, [`"${ref}" may move again${rejudged > 0 ? `; ${formatCount(rejudged)} batches were judged again first` : ''}`]);
+  return undefined;
+}
+
+async function rollbackRef({ context, ledger, ref, actor }: RefAct, to: string): Promise<CommandResult> {
+  const report = await rollback(ledger, ref, to, actor, context.kill);
+  const text = report.unchanged
+    ? `"${ref}" names ${report.to.slice(0, 12)} already; it is on hold`
+    : `"${ref}" went back from ${report.from.slice(0, 12)} to ${report.to.slice(0, 12)}: ${formatCount(report.batchesRemoved)} batches, ${formatCount(report.recordsRemoved)} records less; it is on hold until headgate resume`;
+  context.output.result(report, [text]);
+  return undefined;
+}
+
+async function diff(context: CommandContext, a: string, b: string): Promise<CommandResult> {
+  return withLedger(context, async (_loaded, ledger) => {
+    const [from, to] = await Promise.all([resolveSnapshot(ledger, a), resolveSnapshot(ledger, b)]);
+    const report = await diffSnapshots(ledger, from, to);
+    const line = (sign: string) => (batch: (typeof report.added)[number]) => `${sign} ${batch.log} [${batch.start}, ${batch.end}) ${formatCount(batch.rows)} records, ${batch.standing}`;
+    const summary = `${from.slice(0, 12)} → ${to.slice(0, 12)}: ${report.added.length} batches added, ${report.removed.length} removed, ${report.recordsDelta >= 0 ? '+' : ''}${formatCount(report.recordsDelta)} records`;
+    context.output.result(report, [...report.removed.map(line('-')), ...report.added.map(line('+')), summary]);
+    return undefined;
+  });
+}

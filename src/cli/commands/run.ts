@@ -1,0 +1,204 @@
+import { systemRng } from '../../adapters/system/rng.ts';
+import { openAlerts, openIngest, openLedgerOf, openPublisher } from '../../compose.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { HeadgateError, IntegrityError, UnavailableError } from '../../errors.ts';
+import type { CommittedBatch, IngestEvents } from '../../ingest/ingestor.ts';
+import { probeStore } from '../../ledger/probe.ts';
+import type { Publisher } from '../../publish/publisher.ts';
+import { formatLogId } from '../../record/log-id.ts';
+import { haltCause, type AlertDesk } from '../../respond/alerts.ts';
+import { alertCauses } from '../../respond/alert-causes.ts';
+import type { LedgerContext } from '../../respond/ledger-context.ts';
+import { endCode, load, type CommandContext, type CommandResult } from '../context.ts';
+import { EXIT } from '../exit-codes.ts';
+import { formatCount } from '../output.ts';
+import type { Register } from '../program.ts';
+
+/** `headgate run`, `ingest`, `publish`, `worker`: the long-running processes. */
+export const registerRun: Register = (program, runner) => {
+  const processes: readonly [name: string, parts: Parts, description: string][] = [
+    ['run', { ingest: true, publish: true, alerts: true }, 'read, judge, commit, publish and alert in one process'],
+    ['ingest', { ingest: true, publish: false, alerts: false }, 'read, judge and commit'],
+    ['publish', { ingest: false, publish: true, alerts: false }, 'turn clean batches into snapshots'],
+    ['worker', { ingest: false, publish: false, alerts: true }, 'send alerts'],
+  ];
+  for (const [name, parts, description] of processes) {
+    program
+      .command(name)
+      .description(description)
+      .option('--once', 'do what is there now, then stop')
+      .action(({ once = false }: { once?: boolean }) => runner()((context) => run(context, parts, once)));
+  }
+};
+
+interface Parts {
+  readonly ingest: boolean;
+  readonly publish: boolean;
+  readonly alerts: boolean;
+}
+
+/** Totals of one run. */
+interface Tally {
+  records: number;
+  batches: number;
+  clean: number;
+  suspect: number;
+  undecided: number;
+  deadLetters: number;
+}
+
+/** While something fails that mends itself, it is said again only after this long. */
+const REPEAT_MS = 30_000;
+/** Alerts whose jobs were lost are made again within this time. */
+const RECONCILE_MS = 15_000;
+
+async function run(context: CommandContext, parts: Parts, once: boolean): Promise<CommandResult> {
+  const loaded = await load(context);
+  context.limitDrain(loaded.config.drainTimeoutMs);
+  await using ledger = await openLedgerOf(loaded);
+  await probeStore(ledger.store, ledger.layout, ledger.clock, systemRng);
+  await ledger.marks.check(ledger.control, await ledger.control.head());
+  const session = new Session(context, loaded, ledger, once);
+  return session.run(parts);
+}
+
+/** The parts of one process side by side, each until it is done or told to stop. */
+class Session {
+  readonly #context: CommandContext;
+  readonly #loaded: LoadedConfig;
+  readonly #ledger: LedgerContext;
+  readonly #once: boolean;
+  readonly #tally: Tally = { records: 0, batches: 0, clean: 0, suspect: 0, undecided: 0, deadLetters: 0 };
+  readonly #said = new Map<string, number>();
+  readonly #halts: HeadgateError[] = [];
+  #desk: AlertDesk | null = null;
+
+  constructor(context: CommandContext, loaded: LoadedConfig, ledger: LedgerContext, once: boolean) {
+    this.#context = context;
+    this.#loaded = loaded;
+    this.#ledger = ledger;
+    this.#once = once;
+  }
+
+  async run(parts: Parts): Promise<CommandResult> {
+    await using alerts = parts.alerts || parts.ingest ? await this.#openAlerts(parts.alerts) : null;
+    this.#desk = alerts?.desk ?? null;
+    const publisher = parts.publish ? await openPublisher(this.#loaded, this.#ledger) : null;
+    const finished = new AbortController();
+    const stop = AbortSignal.any([this.#context.stop, finished.signal]);
+    const background = [publisher !== null && !this.#once ? this.#publishLoop(publisher, stop) : null, parts.alerts && !this.#once ? this.#reconcileLoop(stop) : null];
+    if (parts.ingest) await this.#ingest();
+    else if (!this.#once) await this.#ledger.clock.sleep(2 ** 31 - 1, this.#context.stop);
+    finished.abort();
+    await Promise.all(background);
+    // What the last batches changed is published before the process ends.
+    if (publisher !== null && !this.#context.kill.aborted) await this.#publish(publisher, this.#context.kill);
+    if (parts.alerts) await this.#reconcile();
+    if (this.#once && parts.alerts) await this.#waitForAlerts(alerts!.queue.depth.bind(alerts!.queue));
+    return this.#report(parts);
+  }
+
+  async #openAlerts(handle: boolean): Promise<Awaited<ReturnType<typeof openAlerts>> & AsyncDisposable> {
+    const { output } = this.#context;
+    const opened = await openAlerts(this.#loaded, this.#ledger, output.messages, output.interactive, (message) => this.#sayOnce(`alerts: ${message}`));
+    if (handle) opened.desk.start();
+    return { ...opened, [Symbol.asyncDispose]: () => opened.queue[Symbol.asyncDispose]() };
+  }
+
+  async #ingest(): Promise<void> {
+    const events: IngestEvents = {
+      committed: (batch) => this.#committed(batch),
+      halted: (log, error) => {
+        this.#halts.push(error);
+        this.#context.output.note(`halted ${formatLogId(log)} (${error.code}): ${error.message}`);
+        void this.#notify(haltCause(log, error, 0, this.#ledger.clock.now()));
+      },
+      retrying: (where, error) => this.#sayOnce(`${where}: ${error.message} (trying again)`),
+    };
+    const log = (level: string, message: string): void => {
+      if (level === 'warn' || level === 'error') this.#sayOnce(message);
+    };
+    await using ingest = await openIngest(this.#loaded, this.#ledger, this.#once, events, log);
+    await ingest.ingestor.run(this.#context.stop, this.#context.kill);
+  }
+
+  #committed({ log, slot, digest, records, deadLetters, judged }: CommittedBatch): void {
+    const tally = this.#tally;
+    tally.records += records;
+    tally.batches++;
+    tally[judged.outcome]++;
+    tally.deadLetters += deadLetters;
+    this.#context.output.progress(
+      `${formatCount(tally.records)} records, ${formatCount(tally.batches)} batches: ${formatCount(tally.clean)} clean, ${formatCount(tally.suspect)} suspect, ${formatCount(tally.undecided)} undecided`,
+    );
+    if (judged.outcome === 'suspect' || judged.undecided === 'failed') void this.#notify({ about: 'batch', log: formatLogId(log), slot, digest });
+  }
+
+  async #notify(cause: Parameters<AlertDesk['notify']>[0]): Promise<void> {
+    await this.#desk?.notify(cause).catch((error: Error) => this.#sayOnce(`alerts: ${error.message} (trying again)`));
+  }
+
+  async #publishLoop(publisher: Publisher, stop: AbortSignal): Promise<void> {
+    while (!stop.aborted) {
+      await this.#publish(publisher, this.#context.kill);
+      await this.#ledger.clock.sleep(this.#loaded.config.publish.intervalMs, stop);
+    }
+  }
+
+  async #publish(publisher: Publisher, signal: AbortSignal): Promise<void> {
+    try {
+      await publisher.publish(signal);
+    } catch (error) {
+      if (error instanceof IntegrityError || !(error instanceof HeadgateError) || (this.#once && !(error instanceof UnavailableError))) throw error;
+      this.#sayOnce(`publish: ${error.message} (trying again)`);
+    }
+  }
+
+  async #reconcileLoop(stop: AbortSignal): Promise<void> {
+    while (!stop.aborted) {
+      await this.#reconcile();
+      await this.#ledger.clock.sleep(RECONCILE_MS, stop);
+    }
+  }
+
+  async #reconcile(): Promise<void> {
+    try {
+      await this.#desk?.reconcile(await alertCauses(this.#ledger, this.#loaded.config.publish.ref));
+    } catch (error) {
+      if (error instanceof IntegrityError || !(error instanceof HeadgateError)) throw error;
+      this.#sayOnce(`alerts: ${error.message} (trying again)`);
+    }
+  }
+
+  /** A one-pass run sends its alerts before it ends, as long as that takes no longer than a drain may. */
+  async #waitForAlerts(depth: () => Promise<number>): Promise<void> {
+    const { clock } = this.#ledger;
+    const until = clock.monotonic() + this.#loaded.config.drainTimeoutMs;
+    while (!this.#context.stop.aborted && clock.monotonic() < until && (await depth().catch(() => 0)) > 0) await clock.sleep(50, this.#context.stop);
+  }
+
+  async #report(parts: Parts): Promise<CommandResult> {
+    const { ref } = this.#loaded.config.publish;
+    const { state } = await this.#ledger.control.head();
+    const snapshot = state.refs[ref] ?? null;
+    const halted = this.#halts.map(({ code, message }) => ({ code, message }));
+    const held = snapshot === null ? 0 : (await this.#ledger.snapshots.read(snapshot)).held.count;
+    const tally = this.#tally;
+    const lines = parts.ingest
+      ? [`${formatCount(tally.records)} records in ${formatCount(tally.batches)} batches: ${formatCount(tally.clean)} clean, ${formatCount(tally.suspect)} suspect, ${formatCount(tally.undecided)} undecided; ${formatCount(tally.deadLetters)} dead letters`]
+      : [];
+    lines.push(`"${ref}" ${snapshot === null ? 'is not published yet' : `names ${snapshot.slice(0, 12)}`}, ${formatCount(held)} batches held back`);
+    if (tally.undecided > 0 && Object.keys(state.baselines).length === 0) lines.push('there is no baseline yet: headgate baseline learn --held, then headgate baseline approve');
+    this.#context.output.result({ ...tally, held, snapshot, halted }, lines);
+    return endCode(this.#context, halted.length > 0 ? EXIT.halted : EXIT.ok);
+  }
+
+  #sayOnce(line: string): void {
+    const now = this.#ledger.clock.monotonic();
+    const last = this.#said.get(line);
+    if (last !== undefined && now - last < REPEAT_MS) return;
+    this.#said.set(line, now);
+    if (this.#said.size > 1_000) this.#said.clear();
+    this.#context.output.note(line);
+  }
+}

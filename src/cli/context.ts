@@ -1,0 +1,46 @@
+import { resolve } from 'node:path';
+
+import { openLedgerOf, type OpenedLedger } from '../compose.ts';
+import { loadConfig, type LoadedConfig } from '../config/load.ts';
+import { EXIT } from './exit-codes.ts';
+import type { Output } from './output.ts';
+
+/** What every command gets. */
+export interface CommandContext {
+  readonly output: Output;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly folder: string;
+  /** Path given with --config; null = `headgate.yaml` in the current folder. */
+  readonly configPath: string | null;
+  /** Aborted by the first SIGINT or SIGTERM: finish what is begun and stop. */
+  readonly stop: AbortSignal;
+  /** Aborted by the second one, or when draining takes too long: stop now. */
+  readonly kill: AbortSignal;
+  /** Set once a SIGINT came. */
+  readonly interrupted: () => boolean;
+  /** Lets `kill` come by itself this long after `stop`, in ms. */
+  readonly limitDrain: (timeoutMs: number) => void;
+}
+
+/** What a command returns: its exit code, 0 if nothing. */
+export type CommandResult = number | undefined;
+
+export const CONFIG_NAME = 'headgate.yaml';
+
+/** Reads the configuration of this call. @throws ConfigError */
+export function load({ configPath, folder, environment }: CommandContext): Promise<LoadedConfig> {
+  return loadConfig(resolve(folder, configPath ?? environment['HEADGATE_CONFIG'] ?? CONFIG_NAME), environment);
+}
+
+/** Runs `work` with the configuration and the ledger it names, and checks the store against what this machine last saw. */
+export async function withLedger(context: CommandContext, work: (loaded: LoadedConfig, ledger: OpenedLedger) => Promise<CommandResult>): Promise<CommandResult> {
+  const loaded = await load(context);
+  await using ledger = await openLedgerOf(loaded);
+  await ledger.marks.check(ledger.control, await ledger.control.head());
+  return work(loaded, ledger);
+}
+
+/** Exit code of a command that ran to its end or was interrupted. */
+export function endCode({ interrupted }: CommandContext, code: number = EXIT.ok): number {
+  return interrupted() ? EXIT.interrupted : code;
+}

@@ -1,0 +1,44 @@
+#!/usr/bin/env node
+import { CommanderError } from 'commander';
+
+import { HeadgateError } from '../errors.ts';
+import type { CommandContext, CommandResult } from './context.ts';
+import { EXIT, exitCodeOf } from './exit-codes.ts';
+import { Output } from './output.ts';
+import { buildProgram } from './program.ts';
+
+process.exitCode = await main(process.argv.slice(2));
+
+/** Runs one command line; returns the exit code. */
+async function main(argv: readonly string[]): Promise<number> {
+  // A reader that goes away (`headgate log | head`) is no error (matrix C6).
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.unavailable));
+  const stop = new AbortController();
+  const kill = new AbortController();
+  let interrupted = false;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    interrupted ||= signal === 'SIGINT';
+    if (stop.signal.aborted) kill.abort();
+    stop.abort();
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  const json = argv.includes('--json');
+  const output = new Output(process.stdout, process.stderr, json);
+  let result: CommandResult;
+  const run = (configPath: string | null) => async (work: (context: CommandContext) => Promise<CommandResult>): Promise<void> => {
+    const limitDrain = (timeoutMs: number): void => stop.signal.addEventListener('abort', () => setTimeout(() => kill.abort(), timeoutMs).unref());
+    const context = { output, environment: process.env, folder: process.cwd(), configPath, stop: stop.signal, kill: kill.signal, interrupted: () => interrupted, limitDrain };
+    result = await work(context);
+  };
+  try {
+    await buildProgram(run).parseAsync(argv, { from: 'user' });
+    return result ?? EXIT.ok;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    if (interrupted) return EXIT.interrupted;
+    output.error(error as Error);
+    return error instanceof HeadgateError ? exitCodeOf(error) : EXIT.unavailable;
+  } finally {
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  }
+}

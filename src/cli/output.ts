@@ -1,0 +1,105 @@
+import { HeadgateError } from '../errors.ts';
+import { escapeForTerminal } from '../observe/terminal.ts';
+
+/** A stream that may be a terminal. */
+export type TextStream = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
+
+/**
+ * Everything a command says. Results go to standard output, as text for people or as one JSON value a line; progress and
+ * messages go to standard error.
+ * Trust: texts may hold names from outside (topics, files, columns); what a terminal would act on is escaped.
+ */
+export class Output {
+  readonly json: boolean;
+  readonly #out: TextStream;
+  readonly #err: TextStream;
+  #progressShown = false;
+
+  constructor(out: TextStream, err: TextStream, json: boolean) {
+    this.#out = out;
+    this.#err = err;
+    this.json = json;
+  }
+
+  /** True when progress can be drawn. */
+  get interactive(): boolean {
+    return this.#err.isTTY === true && !this.json;
+  }
+
+  /** The stream for messages, for channels that write by themselves. */
+  get messages(): TextStream {
+    return this.#err;
+  }
+
+  /** The command's result: `value` with --json, otherwise `lines`. */
+  result(value: unknown, lines: readonly string[]): void {
+    this.clearProgress();
+    if (this.json) this.#out.write(`${JSON.stringify(value)}\n`);
+    else for (const line of lines) this.#out.write(`${escapeForTerminal(line)}\n`);
+  }
+
+  /** A line for people while the command goes on; nothing with --json. */
+  say(line: string): void {
+    if (this.json) return;
+    this.clearProgress();
+    this.#out.write(`${escapeForTerminal(line)}\n`);
+  }
+
+  /** Something a person should know; never part of the result. */
+  note(line: string): void {
+    this.clearProgress();
+    this.#err.write(`${escapeForTerminal(line)}\n`);
+  }
+
+  /** Replaces the progress line of a terminal; elsewhere nothing. */
+  progress(line: string): void {
+    if (!this.interactive) return;
+    const width = (this.#err.columns ?? 80) - 1;
+    this.#err.write(`\r\u001b[2K${escapeForTerminal(line).slice(0, width)}`);
+    this.#progressShown = true;
+  }
+
+  clearProgress(): void {
+    if (!this.#progressShown) return;
+    this.#err.write('\r\u001b[2K');
+    this.#progressShown = false;
+  }
+
+  /** Reports an error: one JSON object with --json (matrix C12), otherwise the message. */
+  error(error: Error): void {
+    this.clearProgress();
+    if (this.json) this.#out.write(`${JSON.stringify({ ok: false, error: errorValue(error) })}\n`);
+    else this.#err.write(`headgate: ${error.message.split('\n').map(escapeForTerminal).join('\n')}\n`);
+  }
+}
+
+function errorValue(error: Error): Record<string, unknown> {
+  if (!(error instanceof HeadgateError)) return { code: 'INTERNAL', message: error.message };
+  const faults = 'faults' in error ? { faults: error.faults } : {};
+  const object = 'object' in error ? { object: error.object } : {};
+  return { code: error.code, message: error.message, ...object, ...faults };
+}
+
+/** Columns of text, left-aligned, two spaces between. */
+export function table(rows: readonly (readonly string[])[]): string[] {
+  const widths: number[] = [];
+  for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
+  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join('  ').trimEnd());
+}
+
+/** `12,345`. */
+export function formatCount(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
+/** `1.5 MB`, in powers of 1,000. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1_000 && unit < units.length - 1) {
+    value /= 1_000;
+    unit++;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}

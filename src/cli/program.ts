@@ -1,0 +1,66 @@
+import { readFileSync } from 'node:fs';
+
+import { Command } from 'commander';
+
+import type { CommandContext, CommandResult } from './context.ts';
+import { registerBaseline } from './commands/baseline.ts';
+import { registerDemo } from './commands/demo.ts';
+import { registerDoctor } from './commands/doctor.ts';
+import { registerGate } from './commands/gate.ts';
+import { registerInit } from './commands/init.ts';
+import { registerInspect } from './commands/inspect.ts';
+import { registerQuarantine } from './commands/quarantine.ts';
+import { registerRefs } from './commands/refs.ts';
+import { registerRun } from './commands/run.ts';
+import { registerVerify } from './commands/verify.ts';
+
+/** Runs a command's work with its context; commands call it from their actions. */
+export type Runner = (work: (context: CommandContext) => Promise<CommandResult>) => Promise<void>;
+
+/** Adds one group of commands. `runner` is asked for at the time of the call, when the options are parsed. */
+export type Register = (program: Command, runner: () => Runner) => void;
+
+const GROUPS: readonly Register[] = [registerInit, registerDemo, registerDoctor, registerRun, registerInspect, registerBaseline, registerQuarantine, registerRefs, registerVerify, registerGate];
+
+/** The whole command line. @param run makes a runner for a configuration path. */
+export function buildProgram(run: (configPath: string | null) => Runner): Command {
+  const program = new Command('headgate')
+    .description('Stands between a stream and a training set: hashes, judges, quarantines and signs every batch before it is published.')
+    .version(version(), '-V, --version', 'print the version')
+    .option('-c, --config <file>', 'configuration file (default: headgate.yaml, or $HEADGATE_CONFIG)')
+    .option('--json', 'print results as JSON, also errors')
+    .showSuggestionAfterError()
+    .exitOverride()
+    .addHelpText('after', EXIT_HELP);
+  const runner = (): Runner => run((program.opts()['config'] as string | undefined) ?? null);
+  for (const register of GROUPS) register(program, runner);
+  for (const command of everyCommand(program)) {
+    command.exitOverride().option('--json', 'print results as JSON, also errors').option('-c, --config <file>', 'configuration file');
+    command.hook('preAction', (_, action) => {
+      const { config } = action.opts();
+      if (config !== undefined) program.setOptionValue('config', config);
+    });
+  }
+  return program;
+}
+
+const EXIT_HELP = `
+Exit codes: 0 ok, 1 refused by policy or suspect, 2 tampering found, 3 stale, 4 unavailable, 5 halted, 64 usage, 78 configuration, 130 interrupted.`;
+
+function* everyCommand(parent: Command): Generator<Command> {
+  for (const command of parent.commands) {
+    if (command.commands.length === 0) yield command;
+    else yield* everyCommand(command);
+  }
+}
+
+function version(): string {
+  for (const up of ['../../package.json', '../../../package.json']) {
+    try {
+      return (JSON.parse(readFileSync(new URL(up, import.meta.url), 'utf8')) as { version: string }).version;
+    } catch {
+      continue;
+    }
+  }
+  return 'unknown';
+}

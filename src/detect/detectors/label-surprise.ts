@@ -1,0 +1,36 @@
+import { plainStatistic, quoteName, shareStatistic } from './detector.ts';
+import type { Detector } from './detector.ts';
+
+const DETECTOR = 'label-surprise';
+
+/**
+ * Labels that the other columns speak against: flipped ones raise the loss of a model that never saw the batch.
+ *
+ * No test of one column at a time can see this: the columns and the label shares may all be as usual.
+ * Cost: nothing here; the rows were scored while profiling (about 10 ns a value).
+ * Source: Rabanser et al., "Failing Loudly" (2019): outputs of a label model are the best cheap reduction.
+ */
+export const labelSurpriseDetector: Detector = {
+  id: DETECTOR,
+  family: 'surprise',
+  about: 'Labels that a model learned with the baseline finds unlikely',
+  atlas: 'AML.T0020',
+  measure({ batch }) {
+    const { losses, profile } = batch;
+    if (losses === null || losses.rows === 0 || profile.roles.label === null) return [];
+    const columns = [profile.roles.label];
+    const label = quoteName(profile.roles.label);
+    const mean = losses.loss / losses.rows;
+    const deviation = Math.sqrt(Math.max(0, losses.lossSquares / losses.rows - mean * mean));
+    const about = (name: string, subject: string) => ({ detector: DETECTOR, name, columns, subject });
+    const below = (name: string, likelihood: string, rows: number) =>
+      shareStatistic(about(name, `Share of rows whose ${label} has a likelihood below ${likelihood}`), rows, losses.rows, { side: 'high', surprise: true });
+    return [
+      // The floor keeps a model that is always right from making one wrong row a wonder.
+      plainStatistic(about('loss', `Mean log-loss of ${label}`), mean, Math.max(deviation, 0.1) / Math.sqrt(losses.rows), { side: 'high' }),
+      below('below-2', '2 %', losses.below2),
+      below('below-10', '10 %', losses.below10),
+      below('below-50', '50 %', losses.below50),
+    ];
+  },
+};

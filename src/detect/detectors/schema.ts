@@ -1,0 +1,66 @@
+import { HARD_ROWS_MIN, quoteName, shareStatistic } from './detector.ts';
+import type { Detector, DetectorContext, HardFinding, Statistic } from './detector.ts';
+
+const DETECTOR = 'schema';
+
+/**
+ * Fields that come and go, values a type cannot hold, records that do not decode.
+ *
+ * Hard: a column that is gone or changed its type; at least HARD_ROWS_MIN rows without a field no row ever lacked.
+ * Cost: a few numbers a column.
+ */
+export const schemaDetector: Detector = {
+  id: DETECTOR,
+  family: 'schema',
+  about: 'Missing and extra fields, values outside their type, records that do not decode',
+  measure(context) {
+    const { profile } = context.batch;
+    const { records, deadLetters } = profile.counts;
+    const dead = Object.values(deadLetters).reduce((sum, count) => sum + count, 0);
+    const extra = profile.extraFields.reduce((most, field) => Math.max(most, field.rows), 0);
+    const statistics: Statistic[] = [
+      share('dead-letters', null, 'Share of records that do not decode', dead, records),
+      share('extra-fields', null, 'Share of rows with a field outside the schema', extra, profile.rows),
+    ];
+    for (const { reference, profile: column, rows } of context.batch.columns) {
+      const name = quoteName(reference.name);
+      const { absent, unrepresentable, suspiciousText } = column;
+      statistics.push(share('absent', reference.name, `Share of rows without ${name}`, absent, rows));
+      statistics.push(share('unrepresentable', reference.name, `Share of ${name} outside its type`, unrepresentable, rows));
+      if (reference.kind === 'text') {
+        const subject = `Share of ${name} with invisible characters`;
+        statistics.push(share('suspicious-text', reference.name, subject, suspiciousText, rows));
+      }
+    }
+    return statistics;
+  },
+  check: findBrokenShape,
+};
+
+function share(name: string, column: string | null, subject: string, count: number, rows: number): Statistic {
+  const about = { detector: DETECTOR, name, columns: column === null ? [] : [column], subject };
+  return shareStatistic(about, count, rows, { side: 'high', surprise: true });
+}
+
+function findBrokenShape({ batch }: DetectorContext): HardFinding[] {
+  const findings: HardFinding[] = batch.missing.map((reference) => ({
+    detector: DETECTOR,
+    statistic: 'missing-column',
+    columns: [reference.name],
+    value: 1,
+    expected: [0, 0],
+    sentence: `Column ${quoteName(reference.name)} of the baseline is missing or has another type`,
+  }));
+  for (const { reference, profile } of batch.columns) {
+    if (!reference.neverAbsent || profile.absent < HARD_ROWS_MIN) continue;
+    findings.push({
+      detector: DETECTOR,
+      statistic: 'absent',
+      columns: [reference.name],
+      value: profile.absent,
+      expected: [0, HARD_ROWS_MIN - 1],
+      sentence: `${profile.absent} rows lack ${quoteName(reference.name)}, which no row lacked before`,
+    });
+  }
+  return findings;
+}

@@ -1,0 +1,222 @@
+import type { SkippedRange } from '../detect/evidence.ts';
+import type { BatchContent } from '../record/batch-content.ts';
+import type { ChunkSpan, RecordChunk, SkipReason, SourcePosition } from '../record/chunk.ts';
+import { TIMESTAMP_NONE } from '../record/chunk.ts';
+import { DEAD_LETTER } from '../record/dead-letter.ts';
+import { LEAF_VERSION, LeafHasher } from '../record/leaf.ts';
+import type { LogId } from '../record/log-id.ts';
+import { SHA256_BYTES } from '../record/sha256.ts';
+import type { Decoder } from './decode/decoder.ts';
+import { RawRecordsBuilder } from './raw-records-builder.ts';
+
+/** When a batch is full. Any rule is exactly-once, because the slot fixes the cut. */
+export interface BatchLimits {
+  readonly recordsMax: number;
+  /** Bytes of keys, values and headers; the record that passes it is still taken. */
+  readonly bytesMax: number;
+  /** Records longer than this become dead letters without being decoded. */
+  readonly recordBytesMax: number;
+  /** Span of record timestamps in one batch; null = no such rule. */
+  readonly recordTimeMaxMs: number | null;
+}
+
+/** A finished batch: its content and everything else that its entry says of it. */
+export interface BuiltBatch {
+  readonly content: BatchContent;
+  /** 32 bytes a record, in offset order, dead letters included. */
+  readonly leaves: Buffer;
+  readonly records: number;
+  readonly bytes: number;
+  readonly skipped: Readonly<Record<SkipReason, number>>;
+  readonly skippedRanges: readonly SkippedRange[];
+  readonly leaderEpoch: number | null;
+  readonly position: SourcePosition | null;
+  /** Lowest and highest record timestamp, ms; null when no record has one. */
+  readonly timestamps: { readonly first: bigint; readonly last: bigint } | null;
+}
+
+/** Sees the value bytes of every record once, while they are hot in the cache. */
+export interface RowObserver {
+  add(bytes: Uint8Array, start: number, length: number): void;
+}
+
+const LEAVES_FIRST = 1_024;
+const SKIPPED_RANGES_MAX = 1_000;
+/** The record-time rule never cuts below this many records: a producer with wild clocks must not force tiny batches. */
+const RECORD_TIME_RECORDS_MIN = 100;
+
+/**
+ * Builds one batch from chunks: hashes every record into its leaf, decodes it into columns, keeps its raw bytes.
+ * One pass over the bytes; a record that does not decode becomes a dead letter and stays a leaf.
+ */
+export class BatchBuilder {
+  readonly start: number;
+  readonly #log: LogId;
+  readonly #limits: BatchLimits;
+  readonly #decoder: Decoder;
+  readonly #observer: RowObserver;
+  readonly #batchKey: Uint8Array;
+  readonly #hasher: LeafHasher;
+  readonly #decoded = new RawRecordsBuilder();
+  readonly #dead = new RawRecordsBuilder();
+  #reasons: number[] = [];
+  #leaves = Buffer.alloc(LEAVES_FIRST * SHA256_BYTES);
+  #records = 0;
+  #end: number;
+  #full = false;
+  #aborted = 0;
+  #control = 0;
+  #skippedRanges: SkippedRange[] = [];
+  #leaderEpoch: number | null = null;
+  #position: SourcePosition | null = null;
+  #timestamps: { first: bigint; last: bigint } | null = null;
+
+  /** @param batchKey 32 random bytes, never used before. @param start first offset of the batch. */
+  constructor(options: {
+    log: LogId;
+    start: number;
+    limits: BatchLimits;
+    decoder: Decoder;
+    observer: RowObserver;
+    batchKey: Uint8Array;
+  }) {
+    this.#log = options.log;
+    this.start = options.start;
+    this.#end = options.start;
+    this.#limits = options.limits;
+    this.#decoder = options.decoder;
+    this.#observer = options.observer;
+    this.#batchKey = options.batchKey;
+    this.#hasher = new LeafHasher(options.log, options.batchKey);
+  }
+
+  get records(): number {
+    return this.#records;
+  }
+
+  get bytes(): number {
+    return this.#decoded.bytes + this.#dead.bytes;
+  }
+
+  /** Past the last offset taken so far. */
+  get end(): number {
+    return this.#end;
+  }
+
+  /** True once a limit is reached: nothing more may be added. */
+  get full(): boolean {
+    return this.#full;
+  }
+
+  /**
+   * Takes records of `chunk` from index `from` on, up to the cut.
+   * @returns index of the first record not taken; `chunk.count` when the whole chunk is accounted for.
+   */
+  add(chunk: RecordChunk, from: number): number {
+    const to = this.#cut(chunk, from);
+    if (to === from && to < chunk.count) {
+      this.#full = true;
+      return to;
+    }
+    this.#growLeaves(to - from);
+    this.#hasher.hash(chunk, from, to, this.#leaves, this.#records * SHA256_BYTES);
+    for (let i = from; i < to; i++) this.#take(chunk, i);
+    const end = to === chunk.count ? chunk.nextOffset : chunk.offsets[to - 1]! + 1;
+    this.#account(chunk.spans, this.#end, end);
+    this.#end = end;
+    if (to === chunk.count) this.#position = chunk.position;
+    this.#full ||= to < chunk.count || this.#records >= this.#limits.recordsMax || this.bytes >= this.#limits.bytesMax;
+    return to;
+  }
+
+  /** The batch; the builder must not be used afterwards. */
+  finish(): BuiltBatch {
+    const compacted = this.#end - this.start - this.#records - this.#aborted - this.#control;
+    return {
+      content: {
+        log: this.#log,
+        start: this.start,
+        end: this.#end,
+        leafVersion: LEAF_VERSION,
+        batchKey: this.#batchKey,
+        decoded: { raw: this.#decoded.finish(), columns: this.#decoder.take() },
+        dead: { raw: this.#dead.finish(), reasons: Uint8Array.from(this.#reasons) },
+      },
+      leaves: this.#leaves.subarray(0, this.#records * SHA256_BYTES),
+      records: this.#records,
+      bytes: this.bytes,
+      skipped: { aborted: this.#aborted, control: this.#control, compacted },
+      skippedRanges: this.#skippedRanges,
+      leaderEpoch: this.#leaderEpoch,
+      position: this.#position,
+      timestamps: this.#timestamps,
+    };
+  }
+
+  #take(chunk: RecordChunk, index: number): void {
+    const start = chunk.valueStarts[index]!;
+    const length = chunk.valueLengths[index]!;
+    const reason = this.#decode(chunk.bytes, start, length);
+    (reason === 0 ? this.#decoded : this.#dead).append(chunk, index, this.#leaves, this.#records * SHA256_BYTES);
+    if (reason !== 0) this.#reasons.push(reason);
+    if (length > 0) this.#observer.add(chunk.bytes, start, length);
+    if (chunk.timestampTypes[index] !== TIMESTAMP_NONE) this.#seeTimestamp(chunk.timestamps[index]!);
+    this.#records++;
+  }
+
+  #decode(bytes: Uint8Array, start: number, length: number): number {
+    if (length < 0) return DEAD_LETTER['null-value'];
+    if (length > this.#limits.recordBytesMax) return DEAD_LETTER['record-too-large'];
+    return this.#decoder.decode(bytes, start, length);
+  }
+
+  #seeTimestamp(timestamp: bigint): void {
+    if (this.#timestamps === null) this.#timestamps = { first: timestamp, last: timestamp };
+    else if (timestamp < this.#timestamps.first) this.#timestamps.first = timestamp;
+    else if (timestamp > this.#timestamps.last) this.#timestamps.last = timestamp;
+  }
+
+  /** Index past the last record of `chunk` that still belongs to this batch; takes at least one unless the batch is full. */
+  #cut(chunk: RecordChunk, from: number): number {
+    const room = Math.max(0, this.#limits.recordsMax - this.#records);
+    const to = Math.min(chunk.count, from + room);
+    let bytes = this.bytes;
+    for (let i = from; i < to; i++) {
+      if (this.#passesRecordTime(chunk, i, i - from)) return i;
+      bytes += Math.max(0, chunk.keyLengths[i]!) + Math.max(0, chunk.valueLengths[i]!);
+      if (bytes >= this.#limits.bytesMax) return i + 1;
+    }
+    return to;
+  }
+
+  #passesRecordTime(chunk: RecordChunk, index: number, taken: number): boolean {
+    const { recordTimeMaxMs } = this.#limits;
+    if (recordTimeMaxMs === null || this.#timestamps === null || this.#records + taken < RECORD_TIME_RECORDS_MIN)
+      return false;
+    return (
+      chunk.timestampTypes[index] !== TIMESTAMP_NONE &&
+      chunk.timestamps[index]! - this.#timestamps.first >= BigInt(recordTimeMaxMs)
+    );
+  }
+
+  #account(spans: readonly ChunkSpan[], from: number, to: number): void {
+    for (const span of spans) {
+      const start = Math.max(span.from, from);
+      const end = Math.min(span.to, to);
+      if (end <= start) continue;
+      if (end === to) this.#leaderEpoch = span.leaderEpoch;
+      if (span.skip === 'aborted') this.#aborted += end - start;
+      if (span.skip === 'control') this.#control += end - start;
+      if (span.skip !== null && this.#skippedRanges.length < SKIPPED_RANGES_MAX)
+        this.#skippedRanges.push({ from: start, to: end, reason: span.skip });
+    }
+  }
+
+  #growLeaves(more: number): void {
+    const needed = (this.#records + more) * SHA256_BYTES;
+    if (needed <= this.#leaves.length) return;
+    const grown = Buffer.alloc(Math.max(needed, 2 * this.#leaves.length));
+    this.#leaves.copy(grown);
+    this.#leaves = grown;
+  }
+}

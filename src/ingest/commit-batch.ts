@@ -1,0 +1,111 @@
+import { HaltError } from '../errors.ts';
+import { merkleRoot } from '../ledger/merkle/tree.ts';
+import { putContent } from '../ledger/objects.ts';
+import type { Mode, StoredObject } from '../ledger/partition-entry.ts';
+import type { LogHead } from '../ledger/partition-log.ts';
+import type { BatchFields, PartitionWriter } from '../ledger/partition-writer.ts';
+import type { BatchName, Layout } from '../ledger/layout.ts';
+import type { BatchEncoder, EncodedFile } from '../ports/batch-encoder.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { ObjectStore } from '../ports/object-store.ts';
+import { sha256Hex } from '../record/sha256.ts';
+import type { BuiltBatch } from './batch-builder.ts';
+import type { JudgedBatch } from './judge-batch.ts';
+import type { TopicContext } from './topic.ts';
+
+/** What committing needs beside the batch. */
+export interface CommitContext {
+  readonly store: ObjectStore;
+  readonly layout: Layout;
+  readonly encoder: BatchEncoder;
+  readonly clock: Clock;
+  readonly mode: Mode;
+  /** Digest of the configuration, signed in every entry. */
+  readonly configSha256: string;
+}
+
+/**
+ * Makes a judged batch durable and undeniable: encode and decode back, store what the entry names, then create the slot.
+ *
+ * Everything before the slot is content-addressed and can be left behind by a crash without harm; the slot is the point
+ * of no return. The caller holds the claim.
+ * @throws ConflictError FENCED; IntegrityError; HaltError; UnavailableError when stopped
+ */
+export async function commitBatch(
+  context: CommitContext,
+  writer: PartitionWriter,
+  built: BuiltBatch,
+  judged: JudgedBatch,
+  topic: TopicContext,
+  signal: AbortSignal,
+): Promise<LogHead> {
+  const { store, layout, clock } = context;
+  const { log, start, end } = built.content;
+  const root = merkleRoot(built.leaves);
+  const name: BatchName = { log, epoch: writer.head!.epoch, start, end };
+  const encoded = await context.encoder.encode(built.content, root);
+  const area = judged.outcome === 'clean' || context.mode === 'observe' ? 'data' : 'quarantine';
+  const data = encoded.data && named(layout.data(area, name, encoded.data.sha256), encoded.data);
+  const deadLetters =
+    encoded.deadLetters && named(layout.deadLetters(name, encoded.deadLetters.sha256), encoded.deadLetters);
+  const evidenceSha256 = sha256Hex(judged.evidence);
+  const evidence = named(layout.evidence(name, evidenceSha256), { bytes: judged.evidence, sha256: evidenceSha256 });
+  await Promise.all([
+    encoded.data && putContent(store, data!.key, encoded.data.bytes, clock, signal),
+    encoded.deadLetters && putContent(store, deadLetters!.key, encoded.deadLetters.bytes, clock, signal),
+    putContent(store, evidence.key, judged.evidence, clock, signal),
+  ]);
+  return writer.commit(
+    fieldsOf(context, built, judged, topic, { root: root.toString('hex'), data, deadLetters, evidence }),
+    signal,
+  );
+}
+
+interface NamedObjects {
+  readonly root: string;
+  readonly data: StoredObject | null;
+  readonly deadLetters: StoredObject | null;
+  readonly evidence: StoredObject;
+}
+
+function fieldsOf(
+  context: CommitContext,
+  built: BuiltBatch,
+  judged: JudgedBatch,
+  topic: TopicContext,
+  objects: NamedObjects,
+): BatchFields {
+  const { start, end, leafVersion, dead } = built.content;
+  return {
+    kind: 'batch',
+    start,
+    end,
+    records: built.records,
+    leaderEpoch: built.leaderEpoch,
+    leafVersion,
+    ...objects,
+    deadLetterRecords: dead.raw.count,
+    skipped: { ...built.skipped },
+    controlSeq: topic.controlSeq,
+    baseline: topic.baseline?.sha256 ?? null,
+    schema: topic.schemaSha256,
+    config: context.configSha256,
+    mode: context.mode,
+    verdict: judged.outcome,
+    undecided: judged.undecided,
+    halt: judged.brokenHaltRule === null ? null : 'RULE',
+    position: built.position,
+  };
+}
+
+function named(key: string, { bytes, sha256 }: EncodedFile): StoredObject {
+  return { key, sha256, bytes: bytes.length };
+}
+
+/** The error of a partition that a rule has halted. */
+export function ruleHalt(rule: string, where: string): HaltError {
+  return new HaltError(
+    'RULE',
+    `Cannot go on with "${where}": rule "${rule}" was broken; its batch is committed as suspect (way out: headgate resume --reason TEXT)`,
+  );
+}

@@ -1,0 +1,182 @@
+import type { DecodedColumns } from '../../record/columns.ts';
+import { DEAD_LETTER } from '../../record/dead-letter.ts';
+import type { ColumnType, Schema } from '../../record/schema.ts';
+import { hashBytes } from './byte-hash.ts';
+import { CsvText } from './csv-text.ts';
+import { CsvWords, FALSE_WORDS, TRUE_WORDS } from './csv-words.ts';
+import type { Decoder } from './decoder.ts';
+import { FIELD_KINDS } from './field-kinds.ts';
+import { JsonReader } from './json-reader.ts';
+import { NumberText } from './number-text.ts';
+import { RowWriter } from './row-writer.ts';
+import { checkSchema } from './schema-check.ts';
+
+// Constants of other modules are read from memory at each use; of this module they are part of the machine code.
+const { boolean: BOOLEAN, int64: INT64, float64: FLOAT64, decimal: DECIMAL } = FIELD_KINDS;
+const { string: STRING, timestamp: TIMESTAMP, json: JSON_TEXT } = FIELD_KINDS;
+
+const LF = 0x0a;
+const CR = 0x0d;
+const COMMA = 0x2c;
+const FIELD_COUNT = DEAD_LETTER['field-count'];
+const WRONG_TYPE = DEAD_LETTER['wrong-type'];
+const TRAILING_DATA = DEAD_LETTER['trailing-data'];
+const BYTE_ORDER_MARK = DEAD_LETTER['byte-order-mark'];
+const SYNTAX = DEAD_LETTER.syntax;
+
+const NO_FIELDS: ReadonlyMap<string, number> = new Map();
+
+/** What CSV itself leaves open. */
+export interface CsvDecodeOptions {
+  /** Texts of an unquoted field that mean null; by default only the empty one. A quoted field is never null. */
+  readonly nullValues?: readonly string[];
+}
+
+/**
+ * A decoder of CSV records: one strict pass over the bytes (RFC 4180, UTF-8), without an object per record. A record may
+ * end with one line break. Numbers are written as in JSON, booleans `true`, `True` or `TRUE` and likewise false,
+ * timestamps by RFC 3339; the text of a json column must be a JSON value.
+ * @throws {RequestError} REQUEST_INVALID if the schema is unusable.
+ */
+export function createCsvDecoder(schema: Schema, options: CsvDecodeOptions = {}): Decoder {
+  checkSchema(schema, 'csv');
+  return new CsvDecoder(schema, options.nullValues ?? ['']);
+}
+
+class CsvDecoder implements Decoder {
+  readonly #rows: RowWriter;
+  readonly #kinds: Uint8Array;
+  readonly #nullWords: CsvWords;
+  readonly #text = new CsvText();
+  readonly #number = new NumberText();
+  readonly #json = new JsonReader();
+  #given: Uint8Array | null = null;
+  #bytes: Uint8Array = new Uint8Array(0);
+
+  constructor(schema: Schema, nullValues: readonly string[]) {
+    this.#rows = new RowWriter(schema);
+    this.#kinds = Uint8Array.from(schema.columns, ({ type }: { type: ColumnType }) => FIELD_KINDS[type]);
+    this.#nullWords = new CsvWords(nullValues);
+  }
+
+  get rows(): number {
+    return this.#rows.rows;
+  }
+
+  decode(bytes: Uint8Array, start: number, length: number): number {
+    if (length < 0) return DEAD_LETTER['null-value'];
+    if (bytes !== this.#given) this.#adopt(bytes);
+    this.#rows.begin();
+    const code = this.#readRecord(start, start + length);
+    if (code === 0) this.#rows.commit();
+    else this.#rows.rollback();
+    return code;
+  }
+
+  take(): DecodedColumns {
+    this.#given = null;
+    this.#bytes = new Uint8Array(0);
+    this.#text.close();
+    this.#json.close();
+    return this.#rows.take(NO_FIELDS);
+  }
+
+  /** A plain view of the same bytes: the machine code for element access depends on the class, and Buffer is another. */
+  #adopt(bytes: Uint8Array): void {
+    this.#given = bytes;
+    this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  #readRecord(start: number, end: number): number {
+    const bytes = this.#bytes;
+    const columns = this.#kinds.length;
+    if (hasByteOrderMark(bytes, start, end)) return BYTE_ORDER_MARK;
+    this.#text.open(bytes, end);
+    let p = start;
+    // A row with too many or too few fields is that, even if one that slid into another column has the wrong type.
+    let refused = 0;
+    for (let index = 0; ; index++) {
+      if (index === columns) return FIELD_COUNT;
+      p = this.#text.scanField(p);
+      if (p < 0) return -p;
+      if (refused === 0) refused = this.#writeField(index);
+      if (p < end && bytes[p] === COMMA) {
+        p++;
+        continue;
+      }
+      const fault = p === end ? 0 : endOfRecord(bytes, p, end);
+      if (fault !== 0) return fault;
+      return index + 1 === columns ? refused : FIELD_COUNT;
+    }
+  }
+
+  /** Writes the field that was scanned last. @returns 0, or a dead-letter code. */
+  #writeField(index: number): number {
+    const text = this.#text;
+    if (!text.quoted && this.#nullWords.include(text)) {
+      this.#rows.writeNull(index);
+      return 0;
+    }
+    const kind = this.#kinds[index]!;
+    switch (kind) {
+      case STRING:
+        this.#rows.writeText(index, text.source, text.textStart, text.textEnd, text.hash, text.suspicious);
+        return 0;
+      case INT64:
+      case FLOAT64:
+      case DECIMAL:
+        return this.#writeNumber(index, kind);
+      case TIMESTAMP:
+        return this.#rows.writeTimestamp(index, text.source, text.textStart, text.textEnd);
+      case BOOLEAN: {
+        const value = TRUE_WORDS.include(text);
+        if (!value && !FALSE_WORDS.include(text)) return WRONG_TYPE;
+        this.#rows.writeBoolean(index, value);
+        return 0;
+      }
+      case JSON_TEXT:
+      default:
+        return this.#writeJson(index);
+    }
+  }
+
+  #writeNumber(index: number, kind: number): number {
+    const { source, textStart, textEnd } = this.#text;
+    const number = this.#number;
+    if (number.scan(source, textStart, textEnd) !== textEnd) return WRONG_TYPE;
+    if (kind === INT64) return this.#rows.writeInt64(index, number, source);
+    if (kind === FLOAT64) this.#rows.writeFloat64(index, number, source);
+    else this.#rows.writeDecimal(index, number, source);
+    return 0;
+  }
+
+  /** A json column holds any JSON value with valid keys; white space around it is not part of it. */
+  #writeJson(index: number): number {
+    const { source, textStart, textEnd } = this.#text;
+    const json = this.#json;
+    json.open(source, textEnd, 0);
+    json.text.suspicious = false;
+    const from = json.text.skipSpace(textStart);
+    const to = json.skipValue(from, 0, false);
+    if (to < 0) return to === -SYNTAX ? WRONG_TYPE : -to;
+    if (json.text.skipSpace(to) !== textEnd) return WRONG_TYPE;
+    this.#rows.writeText(index, source, from, to, hashBytes(source, from, to), json.text.suspicious);
+    return 0;
+  }
+}
+
+/** What stands at `at`, neither comma nor end: one line break that ends the record, or a fault. */
+function endOfRecord(bytes: Uint8Array, at: number, end: number): number {
+  const isPair = bytes[at] === CR && at + 1 < end && bytes[at + 1] === LF;
+  if (bytes[at] !== LF && !isPair) return SYNTAX;
+  return at + (isPair ? 2 : 1) === end ? 0 : TRAILING_DATA;
+}
+
+/** UTF-8 with a mark, or either UTF-16. */
+function hasByteOrderMark(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end - start < 2 || bytes[start]! < 0xef) return false;
+  const first = bytes[start]!;
+  const second = bytes[start + 1]!;
+  if (first === 0xef) return second === 0xbb && end - start > 2 && bytes[start + 2] === 0xbf;
+  return (first === 0xfe && second === 0xff) || (first === 0xff && second === 0xfe);
+}

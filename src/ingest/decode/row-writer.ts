@@ -1,0 +1,191 @@
+import type { DecodedColumns } from '../../record/columns.ts';
+import { DEAD_LETTER } from '../../record/dead-letter.ts';
+import type { Schema, TimestampUnit } from '../../record/schema.ts';
+import {
+  type BooleanBuilder,
+  type ColumnBuilder,
+  createColumnBuilder,
+  type DecimalBuilder,
+  type Float64Builder,
+  type Int64Builder,
+  TextBuilder,
+} from './column-builders.ts';
+import { writeDecimal } from './decimal-words.ts';
+import { Int64Words } from './int64-words.ts';
+import type { NumberText } from './number-text.ts';
+import { TIMESTAMP_NONE, TIMESTAMP_OK, TimestampText } from './timestamp-text.ts';
+
+const ROWS_FIRST = 256;
+/** Beyond this many significant digits a double cannot tell all texts apart. */
+const DOUBLE_DIGITS = 17;
+const WRONG_TYPE = DEAD_LETTER['wrong-type'];
+
+/** What a row did to a column beside its value; applied on commit. */
+const EVENT_NULL = 0;
+const EVENT_ABSENT = 1;
+const EVENT_UNREPRESENTABLE = 2;
+const EVENT_INEXACT = 3;
+const EVENT_NEGATIVE_ZERO = 4;
+const EVENT_SUSPICIOUS = 5;
+const EVENT_BITS = 3;
+/** A column has at most one value event and one text event a row. */
+const EVENTS_PER_COLUMN = 2;
+
+/**
+ * Writes the values of one row at a time into columns. Nothing counts before {@link commit}: values lie past the last
+ * row, and everything else of a row is a list of events.
+ *
+ * Each column must be written exactly once a row, by a write method of its type.
+ */
+export class RowWriter {
+  rows = 0;
+  readonly #schema: Schema;
+  readonly #builders: ColumnBuilder[];
+  readonly #texts: TextBuilder[];
+  readonly #events: Int32Array;
+  #eventCount = 0;
+  #capacity = 0;
+  #capacityNext = ROWS_FIRST;
+  readonly #words = new Int64Words();
+  readonly #timestamp = new TimestampText();
+
+  constructor(schema: Schema) {
+    this.#schema = schema;
+    this.#builders = schema.columns.map(createColumnBuilder);
+    this.#texts = this.#builders.filter((builder) => builder instanceof TextBuilder);
+    this.#events = new Int32Array(EVENTS_PER_COLUMN * schema.columns.length);
+  }
+
+  /** Makes room for one more row. */
+  begin(): void {
+    if (this.rows === this.#capacity) this.#grow();
+  }
+
+  /** Counts the row that was written. */
+  commit(): void {
+    if (this.#eventCount !== 0) this.#applyEvents();
+    this.rows++;
+  }
+
+  /** Forgets the row that was being written, without a trace. */
+  rollback(): void {
+    this.#eventCount = 0;
+    for (const text of this.#texts) text.dictionary.undo(this.rows);
+  }
+
+  /** Writes a null that the record states. */
+  writeNull(index: number): void {
+    this.#writeNull(index, EVENT_NULL);
+  }
+
+  /** Writes a null because the record lacks the field. */
+  writeAbsent(index: number): void {
+    this.#writeNull(index, EVENT_ABSENT);
+  }
+
+  /** Writes a boolean. */
+  writeBoolean(index: number, value: boolean): void {
+    (this.#builders[index] as BooleanBuilder).values[this.rows] = value ? 1 : 0;
+  }
+
+  /** Writes the nearest double. @param bytes The bytes that `number` was scanned from; also below. */
+  writeFloat64(index: number, number: NumberText, bytes: Uint8Array): void {
+    const value = number.toDouble(bytes);
+    if (number.digits > DOUBLE_DIGITS || value === 0 || !Number.isFinite(value)) {
+      number.trim(bytes);
+      if (!Number.isFinite(value) || (value === 0 && number.significant > 0)) {
+        this.#writeNull(index, EVENT_UNREPRESENTABLE);
+        return;
+      }
+      if (number.significant > DOUBLE_DIGITS) this.#event(index, EVENT_INEXACT);
+      else if (Object.is(value, -0)) this.#event(index, EVENT_NEGATIVE_ZERO);
+    }
+    (this.#builders[index] as Float64Builder).values[this.rows] = value;
+  }
+
+  /** Writes an integer. @returns 0, or wrong-type if the text has a point or an exponent. */
+  writeInt64(index: number, number: NumberText, bytes: Uint8Array): number {
+    if (!number.isInteger) return WRONG_TYPE;
+    if (!this.#words.parse(number, bytes)) {
+      this.#writeNull(index, EVENT_UNREPRESENTABLE);
+      return 0;
+    }
+    this.#storeWords(index);
+    if (number.negative && (this.#words.low | this.#words.high) === 0) this.#event(index, EVENT_NEGATIVE_ZERO);
+    return 0;
+  }
+
+  /** Writes an exact decimal, or null if the column's precision and scale cannot hold it. */
+  writeDecimal(index: number, number: NumberText, bytes: Uint8Array): void {
+    const { words, column } = this.#builders[index] as DecimalBuilder;
+    const at = 4 * this.rows;
+    if (!writeDecimal(number, bytes, column.precision!, column.scale!, words, at)) {
+      this.#writeNull(index, EVENT_UNREPRESENTABLE);
+    } else if (number.negative && (words[at]! | words[at + 1]! | words[at + 2]! | words[at + 3]!) === 0) {
+      this.#event(index, EVENT_NEGATIVE_ZERO);
+    }
+  }
+
+  /** Writes the instant that `bytes[start, end)` states. @returns 0, or wrong-type if the text is no timestamp. */
+  writeTimestamp(index: number, bytes: Uint8Array, start: number, end: number): number {
+    const code = this.#timestamp.parse(bytes, start, end);
+    if (code === TIMESTAMP_NONE) return WRONG_TYPE;
+    const unit = this.#builders[index]!.column.unit as TimestampUnit;
+    if (code === TIMESTAMP_OK && this.#timestamp.toWords(unit, this.#words)) this.#storeWords(index);
+    else this.#writeNull(index, EVENT_UNREPRESENTABLE);
+    return 0;
+  }
+
+  /** Writes the text `bytes[start, end)`, well-formed UTF-8, whose `hashBytes` is `hash`. */
+  writeText(index: number, bytes: Uint8Array, start: number, end: number, hash: number, suspicious: boolean): void {
+    const builder = this.#builders[index] as TextBuilder;
+    builder.codes[this.rows] = builder.dictionary.intern(bytes, start, end, hash, this.rows);
+    if (suspicious) this.#event(index, EVENT_SUSPICIOUS);
+  }
+
+  /** All rows, which are the caller's from now on; starts an empty set of rows. */
+  take(extraFields: ReadonlyMap<string, number>): DecodedColumns {
+    const { rows } = this;
+    const columns = this.#builders.map((builder) => builder.take(rows));
+    this.rows = 0;
+    this.#capacity = 0;
+    // The next batch is likely as large: one allocation instead of a series of doublings.
+    this.#capacityNext = Math.max(ROWS_FIRST, 8 * Math.ceil(rows / 8));
+    return { schema: this.#schema, rows, columns, extraFields };
+  }
+
+  #grow(): void {
+    this.#capacity = this.#capacity === 0 ? this.#capacityNext : 2 * this.#capacity;
+    for (const builder of this.#builders) builder.grow(this.#capacity);
+  }
+
+  #storeWords(index: number): void {
+    const { words } = this.#builders[index] as Int64Builder;
+    words[2 * this.rows] = this.#words.low;
+    words[2 * this.rows + 1] = this.#words.high;
+  }
+
+  #event(index: number, event: number): void {
+    this.#events[this.#eventCount++] = (index << EVENT_BITS) | event;
+  }
+
+  #writeNull(index: number, event: number): void {
+    this.#builders[index]!.writeNull(this.rows);
+    this.#event(index, event);
+  }
+
+  #applyEvents(): void {
+    for (let i = 0; i < this.#eventCount; i++) {
+      const entry = this.#events[i]!;
+      const builder = this.#builders[entry >> EVENT_BITS]!;
+      const event = entry & ((1 << EVENT_BITS) - 1);
+      if (event <= EVENT_UNREPRESENTABLE) builder.setNull(this.rows);
+      if (event === EVENT_ABSENT) builder.counts.absent++;
+      else if (event === EVENT_UNREPRESENTABLE) builder.counts.unrepresentable++;
+      else if (event === EVENT_INEXACT) builder.counts.inexact++;
+      else if (event === EVENT_NEGATIVE_ZERO) builder.counts.negativeZero++;
+      else if (event === EVENT_SUSPICIOUS) builder.counts.suspiciousText++;
+    }
+    this.#eventCount = 0;
+  }
+}

@@ -1,0 +1,124 @@
+import { HaltError, IntegrityError } from '../errors.ts';
+import { PartitionWriter, type WriterContext } from '../ledger/partition-writer.ts';
+import type { LogHead } from '../ledger/partition-log.ts';
+import type { RecordSource, StartPosition } from '../ports/record-source.ts';
+import type { RecordChunk } from '../record/chunk.ts';
+import { formatLogId, type LogId } from '../record/log-id.ts';
+
+/** What to do when records were deleted before they were read. */
+export type GapPolicy = 'halt' | 'continue';
+
+/** What opening a partition needs. */
+export interface OpenContext {
+  readonly source: RecordSource;
+  readonly writers: WriterContext;
+  readonly start: StartPosition;
+  readonly onGap: GapPolicy;
+}
+
+/**
+ * Finds where a partition stands and makes sure that going on from there is safe. Reads only, but for the genesis claim
+ * and a gap that the policy allows.
+ *
+ * The partition log alone decides the position; what the source remembers of the last commit is only a witness against a
+ * store that was rolled back.
+ * @throws HaltError GAP, LOG_TRUNCATED, LEADER_EPOCH, STORE_ROLLED_BACK, SOURCE_CHANGED, FOREIGN_WRITER; IntegrityError; UnavailableError
+ */
+export async function openPartition(
+  { source, writers, start, onGap }: OpenContext,
+  log: LogId,
+  signal: AbortSignal,
+): Promise<PartitionWriter> {
+  const head = await findHead(source, writers, log);
+  const writer = new PartitionWriter(writers, log, head);
+  if (head === null)
+    await writer.claim(
+      { next: await source.resolveStart(log, await genesisStart(writers, log, start)), label: source.label(log) },
+      signal,
+    );
+  await settlePosition(source, writer, log, onGap, signal);
+  return writer;
+}
+
+/** Checks that the source still holds what comes next, and that what was committed last was not rewritten there. */
+async function settlePosition(
+  source: RecordSource,
+  writer: PartitionWriter,
+  log: LogId,
+  onGap: GapPolicy,
+  signal: AbortSignal,
+): Promise<void> {
+  const { next } = writer.head!;
+  const { earliest, latest } = await source.bounds(log);
+  const name = formatLogId(log);
+  if (latest < next)
+    throw new HaltError(
+      'LOG_TRUNCATED',
+      `Cannot go on with "${name}": it ends at offset ${latest}, ${next} is committed (was the topic re-created?)`,
+    );
+  if (earliest > next) {
+    if (onGap === 'halt')
+      throw new HaltError(
+        'GAP',
+        `Cannot go on with "${name}": offsets ${next} to ${earliest - 1} were deleted before they were read (way out: set onGap: continue, which signs a gap)`,
+      );
+    await writer.claim({ next, label: null }, signal);
+    await writer.commit({ kind: 'gap', start: next, end: earliest, reason: 'retention' }, signal);
+  } else if (earliest < next) {
+    await assertNotRewritten(source, log, writer.head!);
+  }
+  await source.restore(log, writer.head!.next, writer.head!.position);
+}
+
+/** A re-created or unclean topic shows other leader epochs at offsets that are already committed (matrix K15). */
+async function assertNotRewritten(source: RecordSource, log: LogId, { next, leaderEpoch }: LogHead): Promise<void> {
+  if (leaderEpoch === null) return;
+  const found = await source.leaderEpochAt(log, next - 1);
+  if (found === null) return;
+  if (found.covered ? found.leaderEpoch === leaderEpoch : found.leaderEpoch >= leaderEpoch) return;
+  throw new HaltError(
+    'LEADER_EPOCH',
+    `Cannot go on with "${formatLogId(log)}": offset ${next - 1} has leader epoch ${found.leaderEpoch}, it was committed with ${leaderEpoch}`,
+  );
+}
+
+/**
+ * The newest entry, looked for from what the source remembers of the last commit. The source's memory is outside the
+ * store: a log that does not reach it, or shows another entry there, was rolled back.
+ */
+async function findHead(source: RecordSource, { logs }: WriterContext, log: LogId): Promise<LogHead | null> {
+  const witness = await source.witness(log);
+  const [, slot, digest] = /^(\d{1,16}):([0-9a-f]{64})$/.exec(witness?.metadata ?? '') ?? [];
+  if (slot === undefined || digest === undefined) return logs.head(log);
+  const name = formatLogId(log);
+  const found = await logs.read(log, Number(slot));
+  if (found?.digest !== digest) {
+    throw new IntegrityError(
+      'STORE_ROLLED_BACK',
+      name,
+      `Cannot go on with "${name}": entry ${slot} was committed as ${digest}, the store shows ${found?.digest ?? 'none'}`,
+    );
+  }
+  return logs.head(log, await logs.headAt(log, Number(slot)));
+}
+
+/** A partition that was added after its topic's first genesis has no past to skip: it starts at the beginning. */
+async function genesisStart({ logs }: WriterContext, log: LogId, start: StartPosition): Promise<StartPosition> {
+  if (start.at === 'earliest') return start;
+  for await (const other of logs.list()) {
+    if (other.cluster === log.cluster && other.topic === log.topic && other.partition !== log.partition)
+      return { at: 'earliest' };
+  }
+  return start;
+}
+
+/** The part of a chunk at or after `next`; what lies before was delivered again. Null when nothing is left. */
+export function dropDelivered(
+  chunk: RecordChunk,
+  next: number,
+): { readonly chunk: RecordChunk; readonly from: number; readonly dropped: number } | null {
+  if (chunk.nextOffset <= next) return null;
+  let from = 0;
+  while (from < chunk.count && chunk.offsets[from]! < next) from++;
+  return { chunk, from, dropped: from };
+}

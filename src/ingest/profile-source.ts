@@ -1,0 +1,103 @@
+import { buildProfile, type Profile } from '../detect/profile.ts';
+import { RowHashSketch } from '../detect/sketch/row-hashes.ts';
+import type { RecordSource } from '../ports/record-source.ts';
+import type { RecordChunk } from '../record/chunk.ts';
+import { BATCH_KEY_BYTES } from '../record/leaf.ts';
+import type { LogId } from '../record/log-id.ts';
+import { BatchBuilder, type BatchLimits } from './batch-builder.ts';
+import type { TopicContext } from './topic.ts';
+
+/** Profiles cover what was read; nothing of them is committed, so their leaves need no secret. */
+const NO_KEY = Buffer.alloc(BATCH_KEY_BYTES);
+const WAIT_MS = 100;
+
+/**
+ * Reads a one-pass source to its end and profiles it in batches cut like any others: the history that a baseline is learned
+ * from. A last batch of less than half the usual size is left out, it would look unlike the rest.
+ * @param contextOf schema, roles and rules of a topic, asked with the first records.
+ * @param seed as in BatchJudge, or row hashes could not be compared.
+ */
+export async function* profileSource(
+  source: RecordSource,
+  limits: BatchLimits,
+  seed: number,
+  contextOf: (topic: string, sample: RecordChunk) => Promise<TopicContext>,
+  signal: AbortSignal,
+): AsyncGenerator<Profile> {
+  await source.join();
+  for (const log of source.assignment()?.logs ?? []) {
+    await source.restore(log, 0, null);
+    yield* profileLog(source, log, limits, seed, contextOf, signal);
+  }
+}
+
+async function* profileLog(
+  source: RecordSource,
+  log: LogId,
+  limits: BatchLimits,
+  seed: number,
+  contextOf: (topic: string, sample: RecordChunk) => Promise<TopicContext>,
+  signal: AbortSignal,
+): AsyncGenerator<Profile> {
+  let open: { readonly builder: BatchBuilder; readonly sketch: RowHashSketch; readonly topic: TopicContext } | null =
+    null;
+  let first = true;
+  for (let next = 0; !signal.aborted;) {
+    const recordsMax = limits.recordsMax - (open?.builder.records ?? 0);
+    const [result] = await source.poll([{ log, offset: next, recordsMax, bytesMax: limits.bytesMax }], WAIT_MS, signal);
+    if (result === undefined) continue;
+    if (result.kind === 'halt') throw result.error;
+    if (result.kind === 'drained') {
+      if (result.ended) break;
+      continue;
+    }
+    const { chunk } = result;
+    for (let from = 0; from < chunk.count;) {
+      if (open === null) {
+        const topic = await contextOf(log.topic, chunk);
+        const sketch = new RowHashSketch(seed);
+        open = {
+          builder: new BatchBuilder({
+            log,
+            start: next,
+            limits,
+            decoder: topic.newDecoder(),
+            observer: sketch,
+            batchKey: NO_KEY,
+          }),
+          sketch,
+          topic,
+        };
+      }
+      from = open.builder.add(chunk, from);
+      next = open.builder.end;
+      if (!open.builder.full) continue;
+      yield finish(open, seed);
+      open = null;
+      first = false;
+    }
+  }
+  if (open !== null && open.builder.records > 0 && (first || open.builder.records >= limits.recordsMax / 2))
+    yield finish(open, seed);
+}
+
+function finish(
+  {
+    builder,
+    sketch,
+    topic,
+  }: { readonly builder: BatchBuilder; readonly sketch: RowHashSketch; readonly topic: TopicContext },
+  seed: number,
+): Profile {
+  const built = builder.finish();
+  return buildProfile({
+    columns: built.content.decoded.columns,
+    roles: topic.roles,
+    counts: { records: built.records, bytes: built.bytes, deadLetters: {}, skipped: built.skipped },
+    times: { firstMs: null, lastMs: null, sealedMs: null },
+    rowHashes: sketch,
+    seed,
+    baseline: null,
+    rules: topic.rules,
+  });
+}

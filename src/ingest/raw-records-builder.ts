@@ -1,0 +1,128 @@
+import type { RecordChunk } from '../record/chunk.ts';
+import type { BinaryColumn, RawRecords } from '../record/raw-records.ts';
+import { SHA256_BYTES } from '../record/sha256.ts';
+
+const RECORDS_FIRST = 1_024;
+const BYTES_FIRST = 64 * 1_024;
+
+/** Collects records of one batch into columns, growing by doubling; one bounded copy of each key, value and leaf. */
+export class RawRecordsBuilder {
+  #count = 0;
+  #offsets = new Float64Array(RECORDS_FIRST);
+  #timestamps = new BigInt64Array(RECORDS_FIRST);
+  #timestampTypes = new Uint8Array(RECORDS_FIRST);
+  #leaves = new Uint8Array(RECORDS_FIRST * SHA256_BYTES);
+  readonly #keys = new BinaryBuilder();
+  readonly #values = new BinaryBuilder();
+  readonly #headers = new BinaryBuilder();
+  #anyHeaders = false;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Bytes of keys, values and headers so far. */
+  get bytes(): number {
+    return this.#keys.byteLength + this.#values.byteLength + this.#headers.byteLength;
+  }
+
+  /** Appends record `index` of `chunk`, whose leaf lies in `leaves` at byte `leafAt`. */
+  append(chunk: RecordChunk, index: number, leaves: Uint8Array, leafAt: number): void {
+    const row = this.#count;
+    if (row === this.#offsets.length) this.#grow();
+    this.#offsets[row] = chunk.offsets[index]!;
+    this.#timestamps[row] = chunk.timestamps[index]!;
+    this.#timestampTypes[row] = chunk.timestampTypes[index]!;
+    this.#leaves.set(leaves.subarray(leafAt, leafAt + SHA256_BYTES), row * SHA256_BYTES);
+    this.#keys.append(chunk.bytes, chunk.keyStarts[index]!, chunk.keyLengths[index]!);
+    this.#values.append(chunk.bytes, chunk.valueStarts[index]!, chunk.valueLengths[index]!);
+    const { headers } = chunk;
+    if (headers === null) {
+      this.#headers.append(chunk.bytes, 0, 0);
+    } else {
+      this.#anyHeaders ||= headers.lengths[index]! > 0;
+      this.#headers.append(headers.bytes, headers.starts[index]!, headers.lengths[index]!);
+    }
+    this.#count = row + 1;
+  }
+
+  /** The columns; the builder must not be used afterwards. */
+  finish(): RawRecords {
+    return {
+      count: this.#count,
+      offsets: this.#offsets,
+      timestamps: this.#timestamps,
+      timestampTypes: this.#timestampTypes,
+      keys: this.#keys.finish(),
+      values: this.#values.finish(),
+      headers: this.#anyHeaders ? this.#headers.finish() : null,
+      leaves: this.#leaves,
+    };
+  }
+
+  #grow(): void {
+    const size = 2 * this.#offsets.length;
+    const offsets = new Float64Array(size);
+    const timestamps = new BigInt64Array(size);
+    const timestampTypes = new Uint8Array(size);
+    const leaves = new Uint8Array(size * SHA256_BYTES);
+    offsets.set(this.#offsets);
+    timestamps.set(this.#timestamps);
+    timestampTypes.set(this.#timestampTypes);
+    leaves.set(this.#leaves);
+    this.#offsets = offsets;
+    this.#timestamps = timestamps;
+    this.#timestampTypes = timestampTypes;
+    this.#leaves = leaves;
+  }
+}
+
+class BinaryBuilder {
+  #offsets = new Int32Array(RECORDS_FIRST + 1);
+  #bytes = new Uint8Array(BYTES_FIRST);
+  /** Made at the first null; bits beyond it are set as values come. */
+  #validity: Uint8Array | null = null;
+  #nullCount = 0;
+  #count = 0;
+  byteLength = 0;
+
+  append(source: Uint8Array, start: number, length: number): void {
+    const row = this.#count++;
+    if (this.#count === this.#offsets.length) this.#growRows();
+    if (length < 0) this.#markNull(row);
+    else if (this.#validity !== null) this.#validity[row >> 3]! |= 1 << (row & 7);
+    if (length > 0) {
+      if (this.byteLength + length > this.#bytes.length) this.#growBytes(this.byteLength + length);
+      this.#bytes.set(source.subarray(start, start + length), this.byteLength);
+      this.byteLength += length;
+    }
+    this.#offsets[this.#count] = this.byteLength;
+  }
+
+  finish(): BinaryColumn {
+    return { offsets: this.#offsets, bytes: this.#bytes, validity: this.#validity, nullCount: this.#nullCount };
+  }
+
+  #markNull(row: number): void {
+    this.#nullCount++;
+    if (this.#validity !== null) return;
+    this.#validity = new Uint8Array(this.#offsets.length >> 3);
+    for (let i = 0; i < row; i++) this.#validity[i >> 3]! |= 1 << (i & 7);
+  }
+
+  #growRows(): void {
+    const offsets = new Int32Array(2 * (this.#offsets.length - 1) + 1);
+    offsets.set(this.#offsets);
+    this.#offsets = offsets;
+    if (this.#validity === null) return;
+    const validity = new Uint8Array(offsets.length >> 3);
+    validity.set(this.#validity);
+    this.#validity = validity;
+  }
+
+  #growBytes(needed: number): void {
+    const bytes = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
+    bytes.set(this.#bytes.subarray(0, this.byteLength));
+    this.#bytes = bytes;
+  }
+}

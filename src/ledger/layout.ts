@@ -1,0 +1,151 @@
+import { encodeSegment } from '../record/log-id.ts';
+import type { LogId } from '../record/log-id.ts';
+import { sha256Hex } from '../record/sha256.ts';
+
+/** Largest object of each kind that is ever read, in bytes; checked before parsing. Source: ledger.md, reliability.md M28. */
+export const BYTES_MAX = {
+  slot: 256 * 1_024,
+  snapshot: 1_024 * 1_024,
+  page: 2 * 1_024 * 1_024,
+  state: 4 * 1_024 * 1_024,
+  schema: 4 * 1_024 * 1_024,
+  baseline: 64 * 1_024 * 1_024,
+  evidence: 64 * 1_024 * 1_024,
+  data: 512 * 1_024 * 1_024,
+  hint: 4 * 1_024,
+  receipt: 16 * 1_024,
+} as const;
+
+/** Longest readable part of one key segment; longer names end in a hash of the whole. */
+const SEGMENT_MAX = 120;
+const DIGITS = 20;
+
+/** Where the Parquet file of a batch lies: `data` once anyone may read it, `quarantine` before. */
+export type DataArea = 'data' | 'quarantine';
+
+/** The batch that an object belongs to. */
+export interface BatchName {
+  readonly log: LogId;
+  readonly epoch: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Every object key of one pipeline; nothing else in the code base builds a key. */
+export class Layout {
+  readonly #root: string;
+
+  constructor(pipeline: string) {
+    this.#root = `${segment(pipeline)}/`;
+  }
+
+  /** All partition logs. */
+  logs(): string {
+    return `${this.#root}log/`;
+  }
+
+  /** All slots of one partition log. */
+  log(log: LogId): string {
+    return `${this.logs()}${logPath(log)}/`;
+  }
+
+  slot(log: LogId, slot: number): string {
+    return this.log(log) + number(slot);
+  }
+
+  control(): string {
+    return `${this.#root}control/`;
+  }
+
+  controlEntry(seq: number): string {
+    return this.control() + number(seq);
+  }
+
+  /** The state object that a control entry names by digest. */
+  state(sha256: string): string {
+    return `${this.#root}states/${sha256}`;
+  }
+
+  data(area: DataArea, { log, epoch, start, end }: BatchName, sha256: string): string {
+    return `${this.#root}${area}/${logPath(log)}/${epoch}/${start}-${end}-${sha256}.parquet`;
+  }
+
+  deadLetters({ log, epoch, start, end }: BatchName, sha256: string): string {
+    return `${this.#root}dead-letters/${logPath(log)}/${epoch}/${start}-${end}-${sha256}.parquet`;
+  }
+
+  evidence({ log, epoch, start, end }: BatchName, sha256: string): string {
+    return `${this.#root}evidence/${logPath(log)}/${epoch}/${start}-${end}-${sha256}.json`;
+  }
+
+  /** Evidence of a judgement that is not one batch's own: a group verdict, a re-judgement. */
+  judgement(sha256: string): string {
+    return `${this.#root}evidence/judgements/${sha256}.json`;
+  }
+
+  schema(sha256: string): string {
+    return `${this.#root}schemas/${sha256}.json`;
+  }
+
+  baseline(sha256: string): string {
+    return `${this.#root}baselines/${sha256}.json`;
+  }
+
+  snapshot(sha256: string): string {
+    return `${this.#root}snapshots/${sha256}`;
+  }
+
+  page(sha256: string): string {
+    return `${this.#root}pages/${sha256}`;
+  }
+
+  /** Newest slot of each log, for whoever looks for news; a hint, never trusted. */
+  headHints(): string {
+    return `${this.#root}hint/heads/`;
+  }
+
+  headHint(log: LogId): string {
+    return this.headHints() + logPath(log);
+  }
+
+  controlHint(): string {
+    return `${this.#root}hint/control`;
+  }
+
+  /** Receipts of delivered alerts. */
+  receipts(): string {
+    return `${this.#root}receipts/`;
+  }
+
+  receipt(alertId: string, channel: string): string {
+    return `${this.receipts()}${alertId}/${segment(channel)}`;
+  }
+
+  /** Objects of the store probe; `run` is unique per probe. */
+  probe(run: string, name: string): string {
+    return `${this.#root}probe/${run}/${name}`;
+  }
+
+  /** The recorded result of the full store probe. */
+  probeRecord(): string {
+    return `${this.#root}probe/passed`;
+  }
+}
+
+/** Path of a log inside the store. Injective: a shortened segment ends in `~` and a hash of the whole, and `~` is never plain. */
+function logPath({ cluster, topic, partition }: LogId): string {
+  return `${segment(cluster)}/${segment(topic)}/${segment(partition)}`;
+}
+
+function segment(text: string): string {
+  const encoded = encodeSegment(text);
+  if (encoded.length <= SEGMENT_MAX) return encoded;
+  return `${encoded.slice(0, SEGMENT_MAX).replace(/%.?$/, '')}~${sha256Hex(Buffer.from(text, 'utf8')).slice(0, 32)}`;
+}
+
+/** Twenty digits, so that the order of keys is the order of numbers. */
+function number(value: number): string {
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new RangeError(`Cannot name slot ${value}: not a non-negative integer`);
+  return String(value).padStart(DIGITS, '0');
+}

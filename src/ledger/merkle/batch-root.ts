@@ -1,0 +1,67 @@
+import { LeafHasher } from '../../record/leaf.ts';
+import type { LogId } from '../../record/log-id.ts';
+import { hasValue, type BinaryColumn, type RawRecords } from '../../record/raw-records.ts';
+import { SHA256_BYTES } from '../../record/sha256.ts';
+import { merkleRoot } from './tree.ts';
+
+/** What was recomputed from the records themselves, and the first stored leaf that disagrees, if any. */
+export interface RecomputedRoot {
+  readonly root: Buffer;
+  /** Offset of the first record whose stored leaf differs from its recomputed one; null when all agree. */
+  readonly firstWrongOffset: number | null;
+  readonly records: number;
+}
+
+/**
+ * Recomputes every leaf of a batch from its raw records and the root over them.
+ * @param parts the decoded records and the dead letters, each with rising offsets; they are merged by offset.
+ * Cost: one hash a record for the leaf, one for the tree.
+ */
+export function recomputeRoot(log: LogId, batchKey: Uint8Array, parts: readonly RawRecords[]): RecomputedRoot {
+  const records = parts.reduce((sum, part) => sum + part.count, 0);
+  const leaves = Buffer.alloc(records * SHA256_BYTES);
+  const hasher = new LeafHasher(log, batchKey);
+  hasher.takeSalts(records);
+  const next = parts.map(() => 0);
+  let firstWrongOffset: number | null = null;
+  for (let i = 0; i < records; i++) {
+    const from = partWithLowestOffset(parts, next);
+    const part = parts[from]!;
+    const row = next[from]!++;
+    hashRow(hasher, part, row, leaves, i * SHA256_BYTES);
+    if (firstWrongOffset === null && !sameLeaf(leaves, i * SHA256_BYTES, part.leaves, row * SHA256_BYTES))
+      firstWrongOffset = part.offsets[row]!;
+  }
+  return { root: merkleRoot(leaves), firstWrongOffset, records };
+}
+
+function partWithLowestOffset(parts: readonly RawRecords[], next: readonly number[]): number {
+  let best = -1;
+  for (let p = 0; p < parts.length; p++) {
+    if (next[p]! >= parts[p]!.count) continue;
+    if (best === -1 || parts[p]!.offsets[next[p]!]! < parts[best]!.offsets[next[best]!]!) best = p;
+  }
+  return best;
+}
+
+function hashRow(hasher: LeafHasher, part: RawRecords, row: number, out: Buffer, at: number): void {
+  let p = hasher.begin(part.offsets[row]!, part.timestamps[row]!, part.timestampTypes[row]!);
+  p = hashValue(hasher, p, part.keys, row);
+  p = hashValue(hasher, p, part.values, row);
+  const { headers } = part;
+  p =
+    headers === null
+      ? hasher.headers(p, out, 0, 0)
+      : hasher.headers(p, headers.bytes, headers.offsets[row]!, headers.offsets[row + 1]! - headers.offsets[row]!);
+  hasher.finish(p, out, at);
+}
+
+function hashValue(hasher: LeafHasher, at: number, column: BinaryColumn, row: number): number {
+  const start = column.offsets[row]!;
+  return hasher.bytes(at, column.bytes, start, hasValue(column, row) ? column.offsets[row + 1]! - start : -1);
+}
+
+function sameLeaf(a: Uint8Array, aAt: number, b: Uint8Array, bAt: number): boolean {
+  for (let i = 0; i < SHA256_BYTES; i++) if (a[aAt + i] !== b[bAt + i]) return false;
+  return true;
+}

@@ -1,0 +1,62 @@
+import { ConfigError, UncertainError } from '../errors.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { ObjectStore } from '../ports/object-store.ts';
+import type { Rng } from '../ports/rng.ts';
+import type { Layout } from './layout.ts';
+
+const RACES = 20;
+const CONTENDERS = 16;
+const OBJECT_BYTES_MAX = 64;
+
+/**
+ * Finds out whether the store really creates only once and shows writes at once. "Supports conditional writes" has
+ * meant otherwise on several servers, and a ledger on such a store can fork.
+ *
+ * The first probe of a store races many writers and leaves a record; later ones look again with a single key.
+ * @throws ConfigError STORE_NOT_ATOMIC saying what the store did; UnavailableError
+ */
+export async function probeStore(store: ObjectStore, layout: Layout, clock: Clock, rng: Rng): Promise<void> {
+  const known = (await store.stat(layout.probeRecord())) !== null;
+  await probeFully(store, layout, rng, known ? 1 : RACES, known ? 2 : CONTENDERS);
+  if (known) return;
+  const record = { races: RACES, contenders: CONTENDERS, time: new Date(clock.now()).toISOString() };
+  await store.create(layout.probeRecord(), Buffer.from(JSON.stringify(record), 'utf8'));
+}
+
+/** The same on request, whatever is recorded. @throws ConfigError STORE_NOT_ATOMIC; UnavailableError */
+export async function probeFully(store: ObjectStore, layout: Layout, rng: Rng, races = RACES, contenders = CONTENDERS): Promise<void> {
+  const run = Buffer.from(rng.bytes(8)).toString('hex');
+  for (let race = 0; race < races; race++) {
+    const key = layout.probe(run, `race-${race}`);
+    try {
+      await probeKey(store, key, contenders);
+    } finally {
+      await store.delete(key).catch(() => undefined);
+    }
+  }
+}
+
+async function probeKey(store: ObjectStore, key: string, contenders: number): Promise<void> {
+  const refuse = (what: string): ConfigError => new ConfigError('STORE_NOT_ATOMIC', `Cannot keep a ledger in ${store.location}: ${what} (use a store with atomic If-None-Match writes)`);
+  const contents = Array.from({ length: contenders }, (_, i) => Buffer.from(`contender ${i}`, 'utf8'));
+  const outcomes = await Promise.all(contents.map((bytes) => createOrUnknown(store, key, bytes)));
+  const winners = outcomes.filter((outcome) => outcome === 'created').length;
+  const unknown = outcomes.filter((outcome) => outcome === 'unknown').length;
+  if (winners > 1) throw refuse(`${winners} of ${contenders} racing writers of one key were told that they had created it`);
+  if (winners === 0 && unknown === 0) throw refuse(`none of ${contenders} racing writers of a free key created it`);
+  const found = await store.get(key, OBJECT_BYTES_MAX);
+  if (found === null) throw refuse('an object that was just created cannot be read');
+  if (winners === 1 && !found.equals(contents[outcomes.indexOf('created')]!)) throw refuse('another content than that of the writer who was told that it had won was kept');
+  if ((await store.create(key, Buffer.from('late', 'utf8'))) === 'created') throw refuse('an existing object was created again');
+  const { objects } = await store.list(key.slice(0, key.lastIndexOf('/') + 1), { limit: 1_000 });
+  if (!objects.some((object) => object.key === key)) throw refuse('an object that was just created is not listed');
+}
+
+async function createOrUnknown(store: ObjectStore, key: string, bytes: Uint8Array): Promise<'created' | 'exists' | 'unknown'> {
+  try {
+    return await store.create(key, bytes);
+  } catch (error) {
+    if (error instanceof UncertainError) return 'unknown';
+    throw error;
+  }
+}

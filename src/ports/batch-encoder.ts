@@ -1,0 +1,29 @@
+import type { BatchContent } from '../record/batch-content.ts';
+
+/** One encoded file. */
+export interface EncodedFile {
+  readonly bytes: Buffer;
+  /** SHA-256 of `bytes`, hex. */
+  readonly sha256: string;
+}
+
+/** The files of a batch, each decoded back and compared before anyone sees it. */
+export interface EncodedBatch {
+  /** Decoded rows; null when no record decoded. */
+  readonly data: EncodedFile | null;
+  /** Records that did not decode; null when there were none. */
+  readonly deadLetters: EncodedFile | null;
+}
+
+/**
+ * Turns batches into files that other tools read, and proves that nothing was lost on the way.
+ *
+ * Contract: the returned bytes were decoded again, every leaf recomputed from what came out, and the root compared with
+ * `root`; every column compared with what went in. One flipped bit between memory and disk is enough to end a
+ * transparency log (Yeti 2022), so this happens before the signature, always.
+ * `content` belongs to the encoder from the call on; its buffers may be gone afterwards.
+ */
+export interface BatchEncoder extends AsyncDisposable {
+  /** @throws IntegrityError ENCODING_UNFAITHFUL */
+  encode(content: BatchContent, root: Uint8Array): Promise<EncodedBatch>;
+}

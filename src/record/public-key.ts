@@ -1,0 +1,49 @@
+import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
+
+import { ConfigError } from '../errors.ts';
+
+/**
+ * Parses an ECDSA P-256 public key.
+ * @throws ConfigError KEY_INVALID for anything else (matrix Y3)
+ */
+export function parsePublicKey(pem: string): KeyObject {
+  let key: KeyObject;
+  try {
+    key = createPublicKey(pem);
+  } catch (cause) {
+    throw new ConfigError('KEY_INVALID', 'Cannot read a public key: not PEM (SPKI)', [], { cause });
+  }
+  const curve = key.asymmetricKeyDetails?.namedCurve;
+  if (key.asymmetricKeyType !== 'ec' || curve !== 'prime256v1') {
+    throw new ConfigError(
+      'KEY_INVALID',
+      `Cannot use public key: it is ${key.asymmetricKeyType} ${curve ?? ''}, wanted ECDSA P-256`.replace(' ,', ','),
+    );
+  }
+  return key;
+}
+
+/**
+ * Key id of a P-256 public key: its SSH fingerprint, `SHA256:` + unpadded base64 of SHA-256 over the SSH wire form.
+ * This form, unlike a hex id, is accepted by cosign 2 and 3 and by securesystemslib.
+ * Source: RFC 5656 §3.1 (wire form), ssh-keygen -lf.
+ */
+export function sshFingerprint(publicKeyPem: string): string {
+  const { x, y } = parsePublicKey(publicKeyPem).export({ format: 'jwk' });
+  const point = Buffer.concat([Buffer.from([0x04]), Buffer.from(x!, 'base64url'), Buffer.from(y!, 'base64url')]);
+  const wire = Buffer.concat(
+    [Buffer.from('ecdsa-sha2-nistp256'), Buffer.from('nistp256'), point].flatMap((part) => [uint32(part.length), part]),
+  );
+  return `SHA256:${createHash('sha256').update(wire).digest('base64').replace(/=+$/, '')}`;
+}
+
+/** Hex SHA-256 of the public key's PEM: the bundle hint that OpenSSF model-signing checks. */
+export function publicKeyHint(publicKeyPem: string): string {
+  return createHash('sha256').update(publicKeyPem).digest('hex');
+}
+
+function uint32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+}

@@ -1,0 +1,150 @@
+import type { BatchLine } from '../ledger/snapshot.ts';
+import { linesOf, rootOfLines } from '../ledger/sequence.ts';
+import { BYTES_MAX } from '../ledger/layout.ts';
+import { getVerified } from '../ledger/objects.ts';
+import { IntegrityError } from '../errors.ts';
+import { readBatch } from '../publish/reconsider.ts';
+import { eachLimited } from './each-limited.ts';
+import type { LedgerContext } from './ledger-context.ts';
+import type { Problem } from './verify.ts';
+
+/** May a training job read this ref? */
+export interface GateReport {
+  readonly verdict: 'pass' | 'refused' | 'tampered' | 'stale';
+  readonly ref: string;
+  readonly snapshot: string | null;
+  readonly records: number;
+  readonly batches: number;
+  /** Batches kept out of the snapshot. */
+  readonly held: number;
+  /** Why not, one sentence each; empty for a pass. */
+  readonly reasons: readonly string[];
+  /** What a careful reader should know although it passes. */
+  readonly warnings: readonly string[];
+  readonly problems: readonly Problem[];
+  /** Time of the newest control entry. */
+  readonly newestTime: string | null;
+}
+
+export interface GateOptions {
+  readonly ref: string;
+  /** The newest control entry must not be older than this; null = any age. */
+  readonly maxAgeMs: number | null;
+  readonly signal: AbortSignal;
+}
+
+const READS_AT_ONCE = 16;
+
+/**
+ * Answers whether a ref may be trained on: it exists, nobody holds it, the signed state and the snapshot's pages and roots
+ * are as signed, each of its batches was judged clean, released by a person, or let through in observe mode, and every
+ * data file is there with the right size. Reading the data itself is `verify` and `pull`.
+ * @throws UnavailableError
+ */
+export async function gate(ledger: LedgerContext, { ref, maxAgeMs, signal }: GateOptions): Promise<GateReport> {
+  const report = {
+    ref,
+    snapshot: null as string | null,
+    records: 0,
+    batches: 0,
+    held: 0,
+    reasons: [] as string[],
+    warnings: [] as string[],
+    problems: [] as Problem[],
+    newestTime: null as string | null,
+  };
+  try {
+    const { newest, state } = await ledger.control.head();
+    report.newestTime = newest?.entry.time ?? null;
+    report.snapshot = state.refs[ref] ?? null;
+    if (state.holds[ref] !== undefined)
+      report.reasons.push(`"${ref}" is on hold since control entry ${state.holds[ref]}`);
+    if (report.snapshot === null) report.reasons.push(`"${ref}" was never published`);
+    else await checkSnapshot(ledger, report.snapshot, report, signal);
+  } catch (error) {
+    if (!(error instanceof IntegrityError)) throw error;
+    report.problems.push({ object: error.object, code: error.code, reason: error.message });
+  }
+  const ageMs = report.newestTime === null ? 0 : ledger.clock.now() - Date.parse(report.newestTime);
+  const isStale = maxAgeMs !== null && ageMs > maxAgeMs;
+  if (isStale)
+    report.reasons.push(
+      `the newest control entry is ${Math.round(ageMs / 1_000)} s old, at most ${Math.round(maxAgeMs / 1_000)} s are allowed`,
+    );
+  const verdict =
+    report.problems.length > 0
+      ? 'tampered'
+      : report.reasons.length > (isStale ? 1 : 0)
+        ? 'refused'
+        : isStale
+          ? 'stale'
+          : 'pass';
+  return { ...report, verdict };
+}
+
+type Draft = Omit<GateReport, 'verdict' | 'reasons' | 'warnings' | 'problems'> & {
+  records: number;
+  batches: number;
+  held: number;
+  reasons: string[];
+  warnings: string[];
+  problems: Problem[];
+};
+
+async function checkSnapshot(ledger: LedgerContext, sha256: string, report: Draft, signal: AbortSignal): Promise<void> {
+  const snapshot = await ledger.snapshots.read(sha256);
+  report.records = snapshot.records;
+  report.batches = snapshot.batches.count;
+  report.held = snapshot.held.count;
+  for (const page of snapshot.batches.pages) {
+    const key = ledger.layout.page(page.sha256);
+    const lines = linesOf(await getVerified(ledger.store, key, page.sha256, BYTES_MAX.page));
+    if (rootOfLines(lines) !== page.root)
+      report.problems.push({
+        object: key,
+        code: 'ROOT_MISMATCH',
+        reason: 'its lines do not give the root that the snapshot names',
+      });
+  }
+  if (snapshot.records === 0) report.reasons.push('the snapshot holds no records');
+  let observed = 0;
+  await eachLimited(ledger.snapshots.batches(snapshot.batches), READS_AT_ONCE, async (line) => {
+    if (signal.aborted) return;
+    if (await checkBatch(ledger, line, report)) observed++;
+  });
+  if (observed > 0)
+    report.warnings.push(
+      `${observed} of ${report.batches} batches were let through in observe mode without a clean verdict`,
+    );
+  if (report.held > 0) report.warnings.push(`${report.held} batches are held back`);
+}
+
+/** Returns true for a batch that only observe mode let through. */
+async function checkBatch(ledger: LedgerContext, line: BatchLine, report: Draft): Promise<boolean> {
+  const batch = await readBatch(ledger.logs, line);
+  if (batch === null) {
+    report.problems.push({
+      object: line.log,
+      code: 'CHAIN_BROKEN',
+      reason: `slot ${line.slot} is not the batch that the snapshot lists`,
+    });
+    return false;
+  }
+  if (line.data !== null) {
+    const key = ledger.layout.data(
+      'data',
+      { log: batch.log, epoch: line.epoch, start: line.start, end: line.end },
+      line.data.sha256,
+    );
+    const found = await ledger.store.stat(key);
+    if (found?.bytes !== line.data.bytes)
+      report.problems.push({
+        object: key,
+        code: 'OBJECT_MISSING',
+        reason: found === null ? 'it is not in the store' : `it has ${found.bytes} bytes, wanted ${line.data.bytes}`,
+      });
+  }
+  if (line.standing === 'clean' || line.standing === 'released') return false;
+  if (batch.entry.mode !== 'observe') report.reasons.push(`batch ${line.digest.slice(0, 12)} is ${line.standing}`);
+  return batch.entry.mode === 'observe';
+}

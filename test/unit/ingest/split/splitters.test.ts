@@ -1,0 +1,188 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { CsvSplitter } from '../../../../src/ingest/split/csv-splitter.ts';
+import { NdjsonSplitter } from '../../../../src/ingest/split/ndjson-splitter.ts';
+import {
+  type RecordSplitter,
+  SPAN_PART,
+  SPAN_PART_END,
+  SPAN_RECORD,
+} from '../../../../src/ingest/split/record-spans.ts';
+
+const RECORD_BYTES_MAX = 20;
+
+interface Found {
+  readonly text: string;
+  readonly large: boolean;
+}
+
+/** Feeds a file in pieces and joins what comes out; also checks what the caller must be able to rely on. */
+function run(splitter: RecordSplitter, input: Buffer, cuts: readonly number[]): Found[] {
+  const found: Found[] = [];
+  let parts: Buffer[] = [];
+  let pending = Buffer.alloc(0);
+  const edges = [0, ...cuts.map((cut) => cut % (input.length + 1)), input.length].sort((a, b) => a - b);
+  for (let i = 1; i < edges.length; i++) {
+    const piece = input.subarray(edges[i - 1], edges[i]);
+    const ended = i === edges.length - 1;
+    pending = Buffer.concat([pending, piece]);
+    const spans = splitter.split(Buffer.concat([pending, Buffer.from('\n"junk')]), pending.length, ended);
+    for (let k = 0; k < spans.count; k++) {
+      const bytes = pending.subarray(spans.starts[k], spans.starts[k]! + spans.lengths[k]!);
+      parts.push(bytes);
+      if (spans.kinds[k] === SPAN_PART) {
+        expect(bytes.length).toBeGreaterThan(0);
+        continue;
+      }
+      const text = Buffer.concat(parts);
+      expect(spans.kinds[k]).toBe(text.length > RECORD_BYTES_MAX ? SPAN_PART_END : SPAN_RECORD);
+      found.push({ text: text.toString('latin1'), large: spans.kinds[k] === SPAN_PART_END });
+      parts = [];
+    }
+    pending = pending.subarray(spans.consumed);
+    // What waits is at most one record that may still fit, and half of its line break.
+    expect(pending.length).toBeLessThanOrEqual(RECORD_BYTES_MAX + 1);
+    if (ended) expect(pending.length).toBe(0);
+  }
+  return found;
+}
+
+const texts = (found: readonly Found[]): string[] => found.map(({ text }) => text);
+const ndjson = (text: string, ...cuts: number[]): string[] =>
+  texts(run(new NdjsonSplitter(RECORD_BYTES_MAX), Buffer.from(text), cuts));
+const csv = (text: string, ...cuts: number[]): string[] =>
+  texts(run(new CsvSplitter(RECORD_BYTES_MAX), Buffer.from(text), cuts));
+
+describe('the NDJSON splitter', () => {
+  it('ends a record at LF or CRLF, with or without one at the end of the file', () => {
+    expect(ndjson('{"a":1}\n{"b":2}\r\n{"c":3}')).toEqual(['{"a":1}', '{"b":2}', '{"c":3}']);
+    expect(ndjson('{"a":1}\n')).toEqual(['{"a":1}']);
+    expect(ndjson('')).toEqual([]);
+  });
+
+  it('skips nothing: a blank line is a record of length 0', () => {
+    expect(ndjson('\n\na\n\r\n\nb')).toEqual(['', '', 'a', '', '', 'b']);
+    expect(ndjson('\n')).toEqual(['']);
+  });
+
+  it('keeps NUL bytes and carriage returns that are no line break', () => {
+    expect(ndjson('a\u0000b\rc\n\rd\r')).toEqual(['a\u0000b\rc', '\rd\r']);
+  });
+});
+
+describe('the CSV splitter', () => {
+  it('ends a record at a line break outside of quotes', () => {
+    expect(csv('a,"b\nc"\r\n"d""\r\n","e\n"\nf')).toEqual(['a,"b\nc"', '"d""\r\n","e\n"', 'f']);
+  });
+
+  it('skips nothing: a blank line is a record of length 0', () => {
+    expect(csv('\na\r\n\r\n\n')).toEqual(['', 'a', '', '']);
+  });
+
+  it('opens a quoted field only at the start of a field', () => {
+    expect(csv('5" pipe,x\n"a",6" y\nb')).toEqual(['5" pipe,x', '"a",6" y', 'b']);
+    expect(csv('"a"b"\nc')).toEqual(['"a"b"', 'c']);
+    expect(csv('a,"b"\nc')).toEqual(['a,"b"', 'c']);
+  });
+
+  it('reports an unterminated quote at the end of the file as one record', () => {
+    expect(csv('a\n"b\nc\n')).toEqual(['a', '"b\nc\n']);
+  });
+
+  it('starts the next file afresh', () => {
+    const splitter = new CsvSplitter(RECORD_BYTES_MAX);
+    expect(texts(run(splitter, Buffer.from('"a\n'), []))).toEqual(['"a\n']);
+    expect(texts(run(splitter, Buffer.from('b\nc'), []))).toEqual(['b', 'c']);
+  });
+});
+
+describe.each([
+  ['NDJSON', () => new NdjsonSplitter(RECORD_BYTES_MAX), splitNdjson],
+  ['CSV', () => new CsvSplitter(RECORD_BYTES_MAX), splitCsv],
+] as const)('the %s splitter, fed in pieces', (_, create, model) => {
+  const alphabet = fc.constantFrom('a', 'bcd', ',', '"', '""', '\n', '\r', '\r\n', '\u0000', 'long long long text');
+  const file = fc.array(alphabet, { maxLength: 40 }).map((list) => list.join(''));
+
+  it('finds the same records however the file is cut', () => {
+    fc.assert(
+      fc.property(file, fc.array(fc.nat(), { maxLength: 8 }), (text, cuts) => {
+        const expected = model(text).map((record) => ({ text: record, large: record.length > RECORD_BYTES_MAX }));
+        expect(run(create(), Buffer.from(text), cuts)).toEqual(expected);
+      }),
+      { numRuns: 4_000 },
+    );
+  });
+
+  it('finds the same records byte by byte', () => {
+    fc.assert(
+      fc.property(file, (text) => {
+        const every = Array.from({ length: text.length }, (__, i) => i);
+        expect(texts(run(create(), Buffer.from(text), every))).toEqual(model(text));
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('hands a too large record out in pieces and goes on after it', () => {
+    const large = 'x'.repeat(100);
+    const found = run(create(), Buffer.from(`a\n${large}\r\nb\n${large}`), [10, 40, 41, 103, 104, 105]);
+    expect(found).toEqual([
+      { text: 'a', large: false },
+      { text: large, large: true },
+      { text: 'b', large: false },
+      { text: large, large: true },
+    ]);
+  });
+
+  it('does not take a CRLF for a byte too many', () => {
+    const exact = 'x'.repeat(RECORD_BYTES_MAX);
+    for (let cut = 15; cut < 25; cut++) {
+      expect(run(create(), Buffer.from(`${exact}\r\n${exact}y\r\n`), [cut])).toEqual([
+        { text: exact, large: false },
+        { text: `${exact}y`, large: true },
+      ]);
+    }
+  });
+
+  it('takes time linear in a file that arrives byte by byte', () => {
+    const splitter = create();
+    const large = new Uint8Array(4_096).fill(0x78);
+    const begin = process.cpuUsage();
+    let length = 0;
+    for (let i = 0; i < 200_000; i++) {
+      length++;
+      length -= splitter.split(large, length, false).consumed;
+    }
+    expect(process.cpuUsage(begin).user / 1_000).toBeLessThan(2_000);
+  });
+
+  it('refuses a cap that is no positive integer', () => {
+    for (const cap of [0, -1, 1.5, Number.NaN]) {
+      expect(() => (_ === 'CSV' ? new CsvSplitter(cap) : new NdjsonSplitter(cap))).toThrow(RangeError);
+    }
+  });
+});
+
+function splitNdjson(text: string): string[] {
+  const lines = text.split('\n');
+  const last = lines.pop()!;
+  const records = lines.map((line) => (line.endsWith('\r') ? line.slice(0, -1) : line));
+  return last === '' ? records : [...records, last];
+}
+
+/** RFC 4180 by one regular expression: fields that are quoted, and whatever stands behind their last quote, or plain. */
+function splitCsv(text: string): string[] {
+  const record = /(?:(?:"(?:[^"]|"")*(?:"(?!")[^,\n]*|$)|[^",\n][^,\n]*|)(?:,|(?=\n)|$))+?(?=\n|$)/y;
+  const records: string[] = [];
+  let at = 0;
+  while (at < text.length) {
+    record.lastIndex = at;
+    const found = record.exec(text)?.[0] ?? '';
+    const next = at + found.length;
+    const ends = text[next] === '\n';
+    records.push(ends && found.endsWith('\r') ? found.slice(0, -1) : found);
+    at = next + 1;
+    if (!ends) break;
+  }
+  return records;
+}

@@ -1,0 +1,202 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { findRoot } from '../../../scripts/services/context.ts';
+import { composeOverride } from '../../../scripts/services/docker.ts';
+import { KAFKA_VERSION, settingVariable, SINGLE_NODE_SETTINGS } from '../../../scripts/services/kafka-settings.ts';
+import { PREFERRED_PORTS } from '../../../scripts/services/ports.ts';
+import { VERSITYGW_VERSION } from '../../../scripts/services/s3.ts';
+
+interface BindMount {
+  readonly type: string;
+  readonly target: string;
+  readonly read_only: boolean;
+  readonly bind: { readonly create_host_path: boolean };
+}
+
+interface ComposeService {
+  readonly image?: string;
+  readonly build?: string;
+  readonly profiles?: readonly string[];
+  readonly command?: readonly string[];
+  readonly ports?: readonly string[];
+  readonly volumes?: readonly (string | BindMount)[];
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly healthcheck?: { readonly test: readonly string[]; readonly retries: number };
+  readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
+  readonly read_only?: boolean;
+  readonly tmpfs?: readonly string[];
+  readonly cap_drop?: readonly string[];
+  readonly security_opt?: readonly string[];
+  readonly privileged?: boolean;
+}
+
+const root = findRoot();
+// Merge keys are YAML 1.1, and Compose reads them.
+const compose = parse(readFileSync(join(root, 'docker-compose.yml'), 'utf8'), { merge: true }) as {
+  readonly services: Readonly<Record<string, ComposeService>>;
+  readonly volumes: Readonly<Record<string, unknown>>;
+};
+const SERVERS = ['kafka', 's3', 'redis'];
+const PROCESSES = ['ingest', 'publish', 'worker'];
+
+describe('docker-compose.yml', () => {
+  it('has the three servers and, behind the profile headgate, the three processes', () => {
+    expect(Object.keys(compose.services)).toEqual([...SERVERS, ...PROCESSES]);
+    for (const name of SERVERS) expect(service(name).profiles, name).toBeUndefined();
+    for (const name of PROCESSES) expect(service(name).profiles, name).toEqual(['headgate']);
+  });
+
+  it.each(SERVERS)('gives %s a health check and a volume of its own', (name) => {
+    expect(service(name).healthcheck?.test.length).toBeGreaterThan(1);
+    expect(service(name).healthcheck?.retries).toBeGreaterThan(5);
+    const volumes = service(name).volumes?.map((volume) => (typeof volume === 'string' ? volume.split(':')[0]! : ''));
+    expect(volumes).toHaveLength(1);
+    expect(Object.keys(compose.volumes)).toContain(volumes?.[0]);
+  });
+
+  it('publishes ports on loopback only', () => {
+    const ports = Object.values(compose.services).flatMap((each) => each.ports ?? []);
+    expect(ports).toHaveLength(3);
+    for (const port of ports) expect(port).toMatch(/^127\.0\.0\.1:/);
+  });
+
+  it('names every image by version', () => {
+    expect(service('kafka').image).toBe(`apache/kafka:${KAFKA_VERSION}`);
+    expect(service('s3').image).toBe(`versity/versitygw:v${VERSITYGW_VERSION}`);
+    expect(service('redis').image).toMatch(/^redis:7/);
+  });
+
+  it('forbids Redis to evict', () => {
+    expect(service('redis').command?.join(' ')).toContain('--maxmemory-policy noeviction');
+  });
+
+  it('configures Kafka as the local toolchain does', () => {
+    const environment = service('kafka').environment ?? {};
+    for (const [name, value] of Object.entries(SINGLE_NODE_SETTINGS))
+      expect(environment[settingVariable(name)], name).toBe(value);
+  });
+
+  it.each(PROCESSES)('runs %s without privileges on a read-only root file system', (name) => {
+    const { build, command, read_only, tmpfs, cap_drop, security_opt, privileged, depends_on } = service(name);
+    expect(build).toBe('.');
+    expect(command?.[0]).toBe(name);
+    expect(read_only).toBe(true);
+    expect(tmpfs).toEqual(['/tmp']);
+    expect(cap_drop).toEqual(['ALL']);
+    expect(security_opt).toEqual(['no-new-privileges:true']);
+    expect(privileged).toBeUndefined();
+    expect(Object.entries(depends_on ?? {}).map(([each, { condition }]) => [each, condition])).toEqual(
+      SERVERS.map((each) => [each, 'service_healthy']),
+    );
+  });
+
+  it.each(PROCESSES)('mounts the configuration and the keys of %s read-only', (name) => {
+    const mount = { type: 'bind', read_only: true, bind: { create_host_path: false } };
+    expect(service(name).volumes).toMatchObject([
+      { ...mount, target: '/etc/headgate/headgate.yaml' },
+      { ...mount, target: '/etc/headgate/keys' },
+    ]);
+  });
+
+  it('takes no cloud account from the shell that starts it', () => {
+    const text = readFileSync(join(root, 'docker-compose.yml'), 'utf8');
+    expect(text).not.toMatch(/\$\{?AWS_/);
+  });
+
+  it('uses the ports of the local toolchain unless told otherwise', () => {
+    const text = readFileSync(join(root, 'docker-compose.yml'), 'utf8');
+    const defaults = [...text.matchAll(/\$\{(HEADGATE_\w+_PORT):-(\d+)\}/g)].map(([, name, port]) => `${name}=${port}`);
+    expect(new Set(defaults)).toEqual(
+      new Set([
+        `HEADGATE_KAFKA_PORT=${PREFERRED_PORTS.kafka}`,
+        `HEADGATE_S3_PORT=${PREFERRED_PORTS.s3}`,
+        `HEADGATE_REDIS_PORT=${PREFERRED_PORTS.redis}`,
+      ]),
+    );
+  });
+});
+
+describe('the tests’ addition to docker-compose.yml', () => {
+  const ports = { kafka: 1, kafkaSasl: 2, kafkaMtls: 3, s3: 4, redis: 5 };
+  const override = composeOverride(ports, '/certificates') as { services: Record<string, ComposeService> };
+
+  it('changes Kafka only', () => {
+    expect(Object.keys(override.services)).toEqual(['kafka']);
+  });
+
+  it('keeps every listener of the file and adds the two secured ones', () => {
+    const base = service('kafka').environment ?? {};
+    const added = override.services['kafka']?.environment ?? {};
+    for (const variable of ['KAFKA_LISTENERS', 'KAFKA_ADVERTISED_LISTENERS', 'KAFKA_LISTENER_SECURITY_PROTOCOL_MAP']) {
+      const baseNames = listenerNames(base[variable]);
+      expect(listenerNames(added[variable]), variable).toEqual(new Set([...baseNames, 'SECURE', 'MUTUAL']));
+    }
+  });
+
+  it('writes settings with dashes as the image reads them', () => {
+    expect(Object.keys(override.services['kafka']?.environment ?? {})).toContain(
+      'KAFKA_LISTENER_NAME_SECURE_SCRAM___SHA___256_SASL_JAAS_CONFIG',
+    );
+  });
+
+  it('publishes the secured listeners on loopback and mounts the certificates read-only', () => {
+    expect(override.services['kafka']?.ports).toEqual(['127.0.0.1:2:2', '127.0.0.1:3:3']);
+    expect(override.services['kafka']?.volumes).toEqual(['/certificates:/etc/kafka/headgate-tls:ro']);
+  });
+});
+
+describe('Dockerfile', () => {
+  const lines = readFileSync(join(root, 'Dockerfile'), 'utf8')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'));
+  const instructions = lines.map((line) => line.split(' ')[0]);
+  const finalStage = lines.slice(lines.findLastIndex((line) => line.startsWith('FROM ')));
+
+  it('starts every stage from the same Node image, named by version', () => {
+    const stages = lines.filter((line) => line.startsWith('FROM '));
+    expect(stages.length).toBeGreaterThan(1);
+    for (const stage of stages) expect(stage).toMatch(/^FROM node:20-slim( AS \w+)?$/);
+  });
+
+  it('runs no install script and fetches nothing by address', () => {
+    for (const line of lines.filter((each) => each.includes('npm ci'))) expect(line).toContain('--ignore-scripts');
+    expect(instructions).not.toContain('ADD');
+    expect(lines.join('\n')).not.toMatch(/curl|wget|https?:/);
+  });
+
+  it('carries no build tools into the final stage', () => {
+    expect(finalStage.filter((line) => line.startsWith('RUN'))).toEqual([]);
+    for (const line of finalStage.filter((each) => each.startsWith('COPY'))) expect(line).toMatch(/^COPY --from=/);
+  });
+
+  it('runs as a user without privileges and starts headgate', () => {
+    expect(finalStage).toContain('USER node');
+    const entry = finalStage.find((line) => line.startsWith('ENTRYPOINT '))?.slice('ENTRYPOINT '.length);
+    expect(JSON.parse(entry ?? '')).toEqual(['node', '--enable-source-maps', '/app/dist/src/cli/main.js']);
+    expect(finalStage.indexOf('USER node')).toBeLessThan(finalStage.findIndex((line) => line.startsWith('ENTRYPOINT')));
+  });
+});
+
+describe('.dockerignore', () => {
+  const patterns = readFileSync(join(root, '.dockerignore'), 'utf8')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'));
+
+  it('excludes everything and lets in only what the image is built from', () => {
+    expect(patterns[0]).toBe('*');
+    for (const pattern of patterns.slice(1))
+      expect(pattern).toMatch(/^!(package(-lock)?\.json|\.npmrc|tsconfig(\.build)?\.json|src|workers|config)$/);
+  });
+});
+
+function service(name: string): ComposeService {
+  const found = compose.services[name];
+  if (found === undefined) throw new Error(`docker-compose.yml has no service "${name}"`);
+  return found;
+}
+
+function listenerNames(text: string | undefined): Set<string> {
+  return new Set((text ?? '').split(',').map((part) => part.split(':')[0]!));
+}
