@@ -6,8 +6,8 @@ import { createCsvDecoder } from '../src/ingest/decode/csv-decoder.ts';
 import type { Decoder } from '../src/ingest/decode/decoder.ts';
 import { inferSchema } from '../src/ingest/decode/infer-schema.ts';
 import { createJsonDecoder } from '../src/ingest/decode/json-decoder.ts';
-import { CsvSplitter } from '../src/ingest/split/csv-splitter.ts';
-import { NdjsonSplitter } from '../src/ingest/split/ndjson-splitter.ts';
+import { CsvSplitter } from '../src/adapters/file/split/csv-splitter.ts';
+import { NdjsonSplitter } from '../src/adapters/file/split/ndjson-splitter.ts';
 import { columnName, type Column, type Schema } from '../src/record/schema.ts';
 
 const RECORDS = 100_000;
@@ -68,7 +68,7 @@ for (const [name, shape] of Object.entries(SHAPES)) {
 }
 
 const lines = [new NdjsonSplitter(1_048_576), joinLines(json)] as const;
-const rows = [new CsvSplitter(1_048_576), joinLines(csv)] as const;
+const rows = [new CsvSplitter(1_048_576, ','), joinLines(csv)] as const;
 for (const [splitter, bytes] of [lines, rows]) {
   const ns = median(
     Array.from({ length: ROUNDS }, () => measure(() => void splitter.split(bytes, bytes.length, true), bytes.length)),

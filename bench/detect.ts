@@ -1,5 +1,5 @@
 /**
- * What detection costs: µs a record to profile, ms a batch to judge, bytes of profile and baseline a column.
+ * What detection costs (bench/detect-flights.ts: what it finds): µs a record to profile, ms a batch to judge, bytes of profile and baseline a column.
  *
  *     npm run build && node dist/bench/detect.js
  */
@@ -43,9 +43,14 @@ function makeColumn(column: Column, rows: number, random: () => number): ColumnD
   const validity = new Uint8Array(Math.ceil(rows / 8)).fill(255);
   const counts: ColumnCounts = { absent: 0, unrepresentable: 0, inexact: 0, negativeZero: 0, suspiciousText: 0 };
   const base = { column, validity, nullCount: 0, counts };
-  if (column.type === 'float64') return { ...base, kind: 'float64', values: Float64Array.from({ length: rows }, () => random() ** 3) };
+  if (column.type === 'float64')
+    return { ...base, kind: 'float64', values: Float64Array.from({ length: rows }, () => random() ** 3) };
   if (column.type === 'int64') {
-    return { ...base, kind: 'int64', words: Int32Array.from({ length: 2 * rows }, (_, i) => (i % 2 === 0 ? random() * 1e6 : 0)) };
+    return {
+      ...base,
+      kind: 'int64',
+      words: Int32Array.from({ length: 2 * rows }, (_, i) => (i % 2 === 0 ? random() * 1e6 : 0)),
+    };
   }
   const size = column.name === 'label' ? 2 : 100;
   const values = Array.from({ length: size }, (_, i) => Buffer.from(`value-${i}`));
@@ -66,10 +71,26 @@ function makeInput(rows: number, seed: number, baseline: PreparedBaseline | null
   };
   return {
     columns: decoded,
-    roles: { label: 'label', source: null, time: null },
-    counts: { records: rows, bytes: rows * RECORD_BYTES, deadLetters: {}, skipped: {} },
-    times: { firstMs: 0, lastMs: rows, sealedMs: rows },
-    ...{ rowHashes: null, seed: 1, baseline, rules: [] },
+    roles: {
+      label: 'label',
+      source: null,
+      time: null,
+    },
+    counts: {
+      records: rows,
+      bytes: rows * RECORD_BYTES,
+      deadLetters: {},
+      skipped: {},
+    },
+    times: {
+      firstMs: 0,
+      lastMs: rows,
+      sealedMs: rows,
+    },
+    rowHashes: null,
+    seed: 1,
+    baseline,
+    rules: [],
   };
 }
 
@@ -84,7 +105,8 @@ function time(repeats: number, work: () => unknown): number {
   return spent.sort((a, b) => a - b)[repeats >> 1]!;
 }
 
-const line = (name: string, value: number, unit: string): void => console.log(`${name.padEnd(52)}${value.toFixed(2).padStart(10)} ${unit}`);
+const line = (name: string, value: number, unit: string): void =>
+  console.log(`${name.padEnd(52)}${value.toFixed(2).padStart(10)} ${unit}`);
 
 for (const rows of [1_000, 10_000, 50_000]) {
   const repeats = Math.max(10, Math.round(200_000 / rows));
@@ -96,10 +118,26 @@ for (const rows of [1_000, 10_000, 50_000]) {
   const profile = buildProfile(bound);
   console.log(`\n${rows} rows, ${COLUMNS.length} columns`);
   line('profile, no baseline', (1_000 * time(repeats, () => buildProfile(plain))) / rows, 'µs a record');
-  line('profile, bound to a baseline with a label model', (1_000 * time(repeats, () => buildProfile(bound))) / rows, 'µs a record');
-  line('encode the profile', time(repeats, () => encodeProfile(profile)), 'ms');
-  line('judge', time(repeats, () => judge(profile, prepared)), 'ms');
-  line('learn from 20 batches', time(3, () => learnBaseline(profiles)), 'ms');
+  line(
+    'profile, bound to a baseline with a label model',
+    (1_000 * time(repeats, () => buildProfile(bound))) / rows,
+    'µs a record',
+  );
+  line(
+    'encode the profile',
+    time(repeats, () => encodeProfile(profile)),
+    'ms',
+  );
+  line(
+    'judge',
+    time(repeats, () => judge(profile, prepared)),
+    'ms',
+  );
+  line(
+    'learn from 20 batches',
+    time(3, () => learnBaseline(profiles)),
+    'ms',
+  );
   line('profile', encodeProfile(profile).length / COLUMNS.length, 'bytes a column');
   line('baseline of 20 batches', encodeBaseline({ ...learned, past: [] }).length / COLUMNS.length, 'bytes a column');
 }
@@ -114,5 +152,18 @@ const hashAll = (): void => {
 line(`row hash of ${RECORD_BYTES} bytes`, (1e6 * time(20, hashAll)) / hashed, 'ns a record');
 const random = randomOf(5);
 const values = Float64Array.from({ length: 100_000 }, random);
-line('quantile sketch, update', (1e6 * time(20, () => { const kll = new KllSketch(1); for (const value of values) kll.update(value); })) / values.length, 'ns a value');
-line('quantile sketch, updateAll', (1e6 * time(20, () => new KllSketch(1).updateAll(values, values.length))) / values.length, 'ns a value');
+line(
+  'quantile sketch, update',
+  (1e6 *
+    time(20, () => {
+      const kll = new KllSketch(1);
+      for (const value of values) kll.update(value);
+    })) /
+    values.length,
+  'ns a value',
+);
+line(
+  'quantile sketch, updateAll',
+  (1e6 * time(20, () => new KllSketch(1).updateAll(values, values.length))) / values.length,
+  'ns a value',
+);

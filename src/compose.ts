@@ -34,7 +34,7 @@ import { NewsFinder } from './publish/news.ts';
 import { Publisher } from './publish/publisher.ts';
 import { makeRejudge } from './publish/rejudge.ts';
 import type { Rejudge } from './publish/reconsider.ts';
-import { AlertDesk } from './respond/alerts.ts';
+import { ALERT_JOB, AlertDesk } from './respond/alerts.ts';
 import { openLedger, type LedgerContext } from './respond/ledger-context.ts';
 import { Marks } from './respond/marks.ts';
 
@@ -104,7 +104,7 @@ export function topicSettings({ config }: LoadedConfig, topic: string): TopicSet
     columns: own.schema === null ? null : columnsOf(own.schema),
     roles: { label: own.label, source: own.source, time: own.time },
     rules: rulesOf(own),
-    nullValues: files?.csv.nullValues ?? [''],
+    csv: files?.csv ?? { nullValues: [''], delimiter: ',' },
   };
 }
 
@@ -237,7 +237,7 @@ async function openQueue({ config }: LoadedConfig, onFailure: (message: string) 
   const common = { clock: systemClock, rng: systemRng, retryRules: { ...DEFAULT_JOB_RETRY_RULES, attemptsMax }, onFailure: ({ error }: { readonly error: unknown }) => onFailure(error instanceof Error ? error.message : String(error)) };
   if (url === null) return MemoryJobQueue.open(common);
   const { BullmqJobQueue } = await import('./adapters/bullmq/bullmq-job-queue.ts');
-  return BullmqJobQueue.open({ ...common, url, prefix: `headgate-${sha256Hex(Buffer.from(config.pipeline, 'utf8')).slice(0, 16)}`, onError: (error: Error) => onFailure(error.message) });
+  return BullmqJobQueue.open({ ...common, url, kinds: [ALERT_JOB], prefix: `headgate-${sha256Hex(Buffer.from(config.pipeline, 'utf8')).slice(0, 16)}`, onError: (error: Error) => onFailure(error.message) });
 }
 
 async function openChannel({ config }: LoadedConfig, channel: LoadedConfig['config']['alerts'][number], index: number, stream: NodeJS.WritableStream, isTty: boolean): Promise<AlertChannel> {

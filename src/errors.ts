@@ -38,7 +38,7 @@ export const ERROR_CODES = {
   UNSUPPORTED_BROKER: 'The broker does not speak a version of the Kafka protocol that is needed; the message names the API.',
   SOURCE_UNAVAILABLE: 'The record source cannot be reached or refuses.',
   RULE: 'A rule with action halt was broken.',
-  QUEUE_UNSAFE: 'The Redis server may evict keys (maxmemory-policy is not noeviction), so it cannot hold jobs.',
+  QUEUE_UNSAFE: 'The Redis server may evict keys (its maxmemory-policy is not noeviction, or cannot be read), so it cannot hold jobs.',
   QUEUE_UNAVAILABLE: 'The job queue cannot be reached.',
   ALERT_REFUSED: 'A webhook target is not allowed: not https, not a public address, or credentials in the URL.',
   ALERT_UNDELIVERED: 'A webhook did not accept an alert.',

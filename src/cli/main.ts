@@ -7,6 +7,8 @@ import { EXIT, exitCodeOf } from './exit-codes.ts';
 import { Output } from './output.ts';
 import { buildProgram } from './program.ts';
 
+// The SDK's advice about Node versions is for our release notes, not for every command's standard error.
+process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 process.exitCode = await main(process.argv.slice(2));
 
 /** Runs one command line; returns the exit code. */

@@ -1,5 +1,7 @@
 import Type, { type Static, type TObject, type TProperties, type TSchema } from 'typebox';
 
+import { CSV_DELIMITERS } from '../record/csv.ts';
+
 /** A group of settings that may be left out as a whole. */
 const group = <Properties extends TProperties>(description: string, properties: Properties): TObject<Properties> =>
   Type.Object(properties, { additionalProperties: false, default: {}, description });
@@ -46,6 +48,7 @@ const Csv = group('How CSV files are written.', {
     maxItems: 100,
     description: 'Unquoted fields that mean null.',
   }),
+  delimiter: choice('What stands between fields: , ; | or a tab ("\\t").', CSV_DELIMITERS, ','),
 });
 
 const Files = Type.Object(

@@ -4,9 +4,9 @@
  * Relative error of all of them is below 1e-14 (test/unit/detect/arithmetic.test.ts).
  */
 
-const LN2_HIGH = 0.693147180369123816490;
+const LN2_HIGH = 0.69314718036912381649;
 const LN2_LOW = 1.90821492927058770002e-10;
-const PI = 3.141592653589793;
+const { PI } = Math;
 const STEPS = [512, 256, 128, 64, 32, 16, 8, 4, 2, 1] as const;
 /** 2^step and 2^-step for each of STEPS: exact. */
 const UP = STEPS.map((step) => powerOfTwo(step));
@@ -29,11 +29,11 @@ export function ln(x: number): number {
       exponent -= STEPS[i]!;
     }
   }
-  while (mantissa < 0.7071067811865476) {
+  while (mantissa < Math.SQRT1_2) {
     mantissa *= 2;
     exponent -= 1;
   }
-  while (mantissa >= 1.4142135623730951) {
+  while (mantissa >= Math.SQRT2) {
     mantissa *= 0.5;
     exponent += 1;
   }
@@ -50,7 +50,7 @@ export function exp(x: number): number {
   if (x > 709.782712893384) return Infinity;
   if (x < -745.1332191019412) return 0;
   if (x !== x) return NaN;
-  const k = Math.floor(x * 1.4426950408889634 + 0.5);
+  const k = Math.floor(x * Math.LOG2E + 0.5);
   const r = x - k * LN2_HIGH - k * LN2_LOW;
   let series = 1;
   for (let term = 14; term >= 1; term--) series = 1 + (series * r) / term;

@@ -51,7 +51,7 @@ export function jensenShannon(a: Float64Array, b: Float64Array): number {
     if (p > 0) divergence += 0.5 * p * ln(p / middle);
     if (q > 0) divergence += 0.5 * q * ln(q / middle);
   }
-  return Math.sqrt(Math.max(0, divergence / 0.6931471805599453));
+  return Math.sqrt(Math.max(0, divergence / Math.LN2));
 }
 
 /** Wasserstein-1 distance of two distributions on rising `positions`, in the positions' unit. */

@@ -116,6 +116,8 @@ export interface Profile {
   readonly roles: Roles;
   readonly counts: BatchCounts;
   readonly times: BatchTimes;
+  /** Batches it was merged from; 1 for a batch of its own. */
+  readonly parts: number;
   /** Decoded rows: what the columns are about. */
   readonly rows: number;
   /** In schema order. */
@@ -175,6 +177,7 @@ export function buildProfile(input: ProfileInput): Profile {
     roles,
     counts: input.counts,
     times: input.times,
+    parts: 1,
     rows: decoded.rows,
     columns,
     nullPatterns: nullPatterns.finish(),

@@ -68,7 +68,8 @@ export const RULES_MAX = 1_024;
 export function compileRules(rules: readonly Rule[]): CompiledRule[] {
   const faults: ConfigFault[] = [];
   const names = new Set<string>();
-  if (rules.length > RULES_MAX) faults.push({ path: 'rules', message: `${rules.length} rules; at most ${RULES_MAX} are allowed` });
+  if (rules.length > RULES_MAX)
+    faults.push({ path: 'rules', message: `${rules.length} rules; at most ${RULES_MAX} are allowed` });
   const compiled = rules.map((rule, i) => {
     const fault = (message: string): void => void faults.push({ path: `rules[${i}]`, message });
     if (names.has(rule.name)) fault(`the name ${quoteName(rule.name)} is taken`);
@@ -98,7 +99,15 @@ export function evaluateRules(
 ): RuleOutcome[] {
   return rules.map(({ rule, pattern }) => {
     const { name, kind, action, maxShare = 0 } = rule;
-    const base = { name, kind, action, maxShare, column: 'column' in rule ? rule.column : null, limits: limitsOf(rule), value: null };
+    const base = {
+      name,
+      kind,
+      action,
+      maxShare,
+      column: 'column' in rule ? rule.column : null,
+      limits: limitsOf(rule),
+      value: null,
+    };
     const [min, max] = base.limits;
     if (rule.kind === 'row_count') return { ...base, ...withinLimits(min, max, input.counts.records) };
     if (rule.kind === 'freshness') return { ...base, ...withinLimits(null, max, ageOf(input.times)) };
@@ -136,14 +145,22 @@ function checkRows(rule: RowRule, pattern: Pattern | null, data: ColumnData, row
       return { checked: filled, violations: countRepeats(data, rows) };
     case 'range': {
       const { min = -Infinity, max = Infinity } = rule;
-      return { checked: filled, violations: countRows(data, rows, (value) => typeof value === 'number' && value >= min && value <= max) };
+      return {
+        checked: filled,
+        violations: countRows(data, rows, (value) => typeof value === 'number' && value >= min && value <= max),
+      };
     }
     case 'set': {
       const allowed = new Set(rule.values);
       return { checked: filled, violations: countRows(data, rows, (value) => allowed.has(value)) };
     }
     case 'pattern':
-      return { checked: filled, violations: countRows(data, rows, (value) => typeof value === 'string' && pattern!.matches(value)) };
+      return {
+        checked: filled,
+        violations: countRows(data, rows, (value) => typeof value === 'string' && pattern!.matches(value)),
+      };
+    default:
+      return rule satisfies never;
   }
 }
 
@@ -176,8 +193,17 @@ export function ruleFindings(outcomes: readonly RuleOutcome[]): Finding[] {
       columns: outcome.column === null ? [] : [outcome.column],
       statistic: outcome.name,
       value: outcome.value ?? outcome.violations,
-      expected: [0, outcome.value === null ? Math.floor(outcome.maxShare * outcome.checked) : (outcome.limits[1] ?? Number.MAX_VALUE)],
-      ...{ z: 0, pValue: 0, hard: outcome.action !== 'observe', action: outcome.action, detail: [] },
+      expected: [
+        0,
+        outcome.value === null
+          ? Math.floor(outcome.maxShare * outcome.checked)
+          : (outcome.limits[1] ?? Number.MAX_VALUE),
+      ],
+      z: 0,
+      pValue: 0,
+      hard: outcome.action !== 'observe',
+      action: outcome.action,
+      detail: [],
       sentence: sentenceOf(outcome),
     }));
 }
@@ -185,7 +211,9 @@ export function ruleFindings(outcomes: readonly RuleOutcome[]): Finding[] {
 function sentenceOf({ name, kind, column, checked, violations, value, limits }: RuleOutcome): string {
   const rule = `Rule ${quoteName(name)}`;
   const [min, max] = limits;
-  if (kind === 'row_count') return `${rule}: the batch has ${value} records, allowed are ${min ?? 0} to ${max ?? 'any number'}`;
-  if (kind === 'freshness') return `${rule}: the newest record is ${value ?? 'of unknown'}${value === null ? ' age' : ' ms old'}, allowed are ${max} ms`;
+  if (kind === 'row_count')
+    return `${rule}: the batch has ${value} records, allowed are ${min ?? 0} to ${max ?? 'any number'}`;
+  if (kind === 'freshness')
+    return `${rule}: the newest record is ${value ?? 'of unknown'}${value === null ? ' age' : ' ms old'}, allowed are ${max} ms`;
   return `${rule}: ${violations} of ${checked} rows break ${kind} of ${quoteName(column ?? '')}`;
 }

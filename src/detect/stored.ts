@@ -1,4 +1,4 @@
-import Type from 'typebox';
+import { Type } from 'typebox';
 import { Errors, Check } from 'typebox/value';
 import { IntegrityError } from '../errors.ts';
 import { NUMBERS_PATTERN } from './sketch/array-text.ts';
@@ -25,7 +25,12 @@ export const TopValuesSchema = Exactly({
 /** Reads bytes that claim to be a stored `kind`.
  * Trust: `bytes` may be hostile; size, UTF-8, JSON and shape are checked before anything is used.
  * @throws {IntegrityError} SIZE_EXCEEDED beyond `bytesMax`; PAYLOAD_INVALID for anything that does not fit `schema`. */
-export function readStored<T extends Type.TSchema>(kind: string, bytes: Uint8Array, bytesMax: number, schema: T): Type.Static<T> {
+export function readStored<T extends Type.TSchema>(
+  kind: string,
+  bytes: Uint8Array,
+  bytesMax: number,
+  schema: T,
+): Type.Static<T> {
   if (bytes.length > bytesMax) {
     const message = `Cannot read ${kind}: it has ${bytes.length} bytes, at most ${bytesMax} are allowed`;
     throw new IntegrityError('SIZE_EXCEEDED', kind, message);
@@ -39,7 +44,10 @@ export function readStored<T extends Type.TSchema>(kind: string, bytes: Uint8Arr
   if (Check(schema, value)) return value;
   const fault = Errors(schema, value)[0];
   // The place is told, never the value: it may be a record's.
-  throw invalid(kind, `${fault?.instancePath === '' ? 'the whole' : (fault?.instancePath ?? '?')} ${fault?.message ?? 'is malformed'}`);
+  throw invalid(
+    kind,
+    `${fault?.instancePath === '' ? 'the whole' : (fault?.instancePath ?? '?')} ${fault?.message ?? 'is malformed'}`,
+  );
 }
 
 /** The error for stored data whose parts do not fit together. */

@@ -6,7 +6,14 @@ import { hashesOf, measureAll, patternsWithout } from './baseline/learn.ts';
 import type { PreparedBaseline } from './baseline/prepare.ts';
 import { DETECTORS } from './detectors/all.ts';
 import { fromScale } from './detectors/detector.ts';
-import type { DetectorContext, Family, HardFinding, PastHashes, Statistic, StatisticScale } from './detectors/detector.ts';
+import type {
+  DetectorContext,
+  Family,
+  HardFinding,
+  PastHashes,
+  Statistic,
+  StatisticScale,
+} from './detectors/detector.ts';
 import { observe } from './observe.ts';
 import type { Profile } from './profile.ts';
 import { NO_VALUES } from './sketch/top-values.ts';
@@ -75,9 +82,15 @@ export interface Judgement {
  *
  * Exact counts of the profile are used only if they were made for this very baseline; otherwise its sketches and its sample
  * answer, a little less sharply.
+ * A batch that the baseline itself was learned from finds its own rows there and looks like a replay: judge such a batch by
+ * an older baseline.
  * @param baseline null before there is one: then only the user's rules can hold the batch.
  * Cost: about 1 ms for ten columns. */
-export function judge(profile: Profile, baseline: PreparedBaseline | null, settings: JudgeSettings = JUDGE_DEFAULTS): Judgement {
+export function judge(
+  profile: Profile,
+  baseline: PreparedBaseline | null,
+  settings: JudgeSettings = JUDGE_DEFAULTS,
+): Judgement {
   const rules = ruleFindings(profile.rules);
   if (baseline === null) return conclude(null, rules, [], 1, settings, 'no-baseline');
   let context: DetectorContext;
@@ -85,7 +98,9 @@ export function judge(profile: Profile, baseline: PreparedBaseline | null, setti
   let statistics: ReturnType<typeof measureAll>;
   try {
     context = contextOf(profile, baseline, settings);
-    broken = DETECTORS.flatMap((detector) => (detector.check?.(context) ?? []).map((found) => fromHard(found, detector.family)));
+    broken = DETECTORS.flatMap((detector) =>
+      (detector.check?.(context) ?? []).map((found) => fromHard(found, detector.family)),
+    );
     statistics = measureAll(context);
   } catch {
     // A detector that fails must not pass for one that found nothing.
@@ -100,13 +115,21 @@ export function judge(profile: Profile, baseline: PreparedBaseline | null, setti
   });
   const soft = statistics.flatMap((statistic) => softFinding(statistic, baseline) ?? []);
   soft.sort((a, b) => a.pValue - b.pValue || b.z - a.z);
-  return conclude(baseline.digest, [...hard, ...soft], families, combine(families.map(({ pValue }) => pValue)), settings, null);
+  return conclude(
+    baseline.digest,
+    [...hard, ...soft],
+    families,
+    combine(families.map(({ pValue }) => pValue)),
+    settings,
+    null,
+  );
 }
 
 function contextOf(profile: Profile, prepared: PreparedBaseline, settings: JudgeSettings): DetectorContext {
   const { baseline } = prepared;
   const bound = profile.bound?.baseline === prepared.digest ? profile.bound : null;
-  const losses = bound?.losses ?? (baseline.model === null ? null : sampleLosses(profile, baseline.model, prepared.bins));
+  const losses =
+    bound?.losses ?? (baseline.model === null ? null : sampleLosses(profile, baseline.model, prepared.bins));
   const columns = baseline.columns.map(({ reference }) => reference);
   return {
     batch: observe(profile, columns, bound, losses),
@@ -156,7 +179,20 @@ function conclude(
 
 function fromHard(found: HardFinding, family: Family): Finding {
   const { detector, statistic, columns, value, expected, sentence, values } = found;
-  return { family, detector, columns, statistic, value, expected, z: 0, pValue: 0, hard: true, action: null, sentence, detail: values ?? [] };
+  return {
+    family,
+    detector,
+    columns,
+    statistic,
+    value,
+    expected,
+    z: 0,
+    pValue: 0,
+    hard: true,
+    action: null,
+    sentence,
+    detail: values ?? [],
+  };
 }
 
 /** Chance below which a statistic is worth a sentence. */
@@ -172,15 +208,34 @@ function softFinding(statistic: Statistic & { readonly family: Family }, baselin
   const { family, detector, columns, name, scale, x, side } = statistic;
   const value = round12(fromScale(scale, x));
   const expected = usualRange(statistic, history, law);
-  const usual = side === 'high' ? `up to ${show(scale, expected[1])}` : `${show(scale, expected[0])} to ${show(scale, expected[1])}`;
+  const usual =
+    side === 'high'
+      ? `up to ${show(scale, expected[1])}`
+      : `${show(scale, expected[0])} to ${show(scale, expected[1])}`;
   const sentence = `${statistic.subject} is ${show(scale, value)}; ${usual} is usual`;
-  return { family, detector, columns, statistic: name, value, expected, z, pValue, hard: false, action: null, sentence, detail: [] };
+  return {
+    family,
+    detector,
+    columns,
+    statistic: name,
+    value,
+    expected,
+    z,
+    pValue,
+    hard: false,
+    action: null,
+    sentence,
+    detail: [],
+  };
 }
 
 function usualRange(statistic: Statistic, history: StatisticHistory, law: FamilyLaw): readonly [number, number] {
   const reach = Math.max(0, scoreOfTail(law, TOLD_BELOW)) * scaleAt(history, statistic.error);
   const low = round12(fromScale(statistic.scale, history.centre - reach));
-  return [statistic.side === 'high' ? Math.min(0, low) : low, round12(fromScale(statistic.scale, history.centre + reach))];
+  return [
+    statistic.side === 'high' ? Math.min(0, low) : low,
+    round12(fromScale(statistic.scale, history.centre + reach)),
+  ];
 }
 
 /** A number for a sentence: shares in per cent, three significant digits. */

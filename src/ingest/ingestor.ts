@@ -157,7 +157,7 @@ export class Ingestor {
             log,
             start,
             limits: this.#o.limits,
-            decoder: topic.newDecoder(),
+            decoder: topic.newDecoder(sample.csvHeader),
             observer,
             batchKey: this.#o.rng.bytes(BATCH_KEY_BYTES),
           });

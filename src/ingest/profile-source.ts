@@ -61,7 +61,7 @@ async function* profileLog(
             log,
             start: next,
             limits,
-            decoder: topic.newDecoder(),
+            decoder: topic.newDecoder(chunk.csvHeader),
             observer: sketch,
             batchKey: NO_KEY,
           }),

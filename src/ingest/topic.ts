@@ -10,7 +10,12 @@ export interface TopicContext {
   readonly schema: Schema;
   /** SHA-256 of the schema, hex. */
   readonly schemaSha256: string;
-  readonly newDecoder: () => Decoder;
+  /**
+   * A decoder for one batch.
+   * @param csvHeader of the chunks that the batch is built from: a partition of CSV is one file, so they all carry the same.
+   * @throws RequestError REQUEST_INVALID when the header is unusable
+   */
+  readonly newDecoder: (csvHeader: Uint8Array | undefined) => Decoder;
   readonly roles: Roles;
   readonly rules: readonly CompiledRule[];
   /** Baseline in force; null before there is one. */

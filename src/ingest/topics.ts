@@ -10,11 +10,13 @@ import type { Clock } from '../ports/clock.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import type { Signer } from '../ports/signer.ts';
 import type { RecordChunk } from '../record/chunk.ts';
+import type { CsvDelimiter } from '../record/csv.ts';
 import { encodeSchema, schemaDigest, type Schema } from '../record/schema.ts';
 import { createCsvDecoder } from './decode/csv-decoder.ts';
+import { parseCsvHeader } from './decode/csv-header.ts';
+import type { Decoder } from './decode/decoder.ts';
 import { inferSchema } from './decode/infer-schema.ts';
 import { createJsonDecoder } from './decode/json-decoder.ts';
-import { parseCsvHeader } from './split/csv-header.ts';
 import type { TopicContext } from './topic.ts';
 
 /** What the configuration says of one topic. */
@@ -24,8 +26,14 @@ export interface TopicSettings {
   readonly columns: Schema['columns'] | null;
   readonly roles: Roles;
   readonly rules: readonly Rule[];
-  /** CSV only. */
+  /** How CSV is written; not used for JSON. */
+  readonly csv: CsvSettings;
+}
+
+/** What CSV itself leaves open, as the decoder takes it. */
+export interface CsvSettings {
   readonly nullValues: readonly string[];
+  readonly delimiter: CsvDelimiter;
 }
 
 export interface TopicsOptions {
@@ -108,10 +116,8 @@ export class Topics {
       topic,
       schema,
       schemaSha256: schemaDigest(schema),
-      newDecoder: () =>
-        schema.format === 'csv'
-          ? createCsvDecoder(schema, { nullValues: settings.nullValues })
-          : createJsonDecoder(schema),
+      newDecoder: (csvHeader) =>
+        schema.format === 'csv' ? newCsvDecoder(schema, settings.csv, csvHeader) : createJsonDecoder(schema),
       roles: settings.roles,
       rules: known?.rules ?? compileRules(settings.rules),
       baseline,
@@ -122,11 +128,8 @@ export class Topics {
 
   /** Pins the configured or inferred schema; if another consumer was first, takes theirs. */
   async #pin(topic: string, sample: RecordChunk, signal: AbortSignal): Promise<Schema> {
-    const { columns, format } = this.#o.settings(topic);
-    const schema: Schema =
-      columns === null
-        ? inferFrom(sample, format, this.#o.settings(topic).nullValues)
-        : { version: 1, format, columns };
+    const { columns, format, csv } = this.#o.settings(topic);
+    const schema: Schema = columns === null ? inferFrom(sample, format, csv) : { version: 1, format, columns };
     const sha256 = schemaDigest(schema);
     await putContent(this.#o.store, this.#o.layout.schema(sha256), encodeSchema(schema), this.#o.clock, signal);
     const reason = columns === null ? 'inferred from the first records' : 'from the configuration';
@@ -153,8 +156,17 @@ export class Topics {
   }
 }
 
-function inferFrom(chunk: RecordChunk, format: Schema['format'], nullValues: readonly string[]): Schema {
-  const { bytes, count, valueStarts: starts, valueLengths: lengths, csvHeader } = chunk;
-  const header = csvHeader === undefined ? {} : { header: parseCsvHeader(csvHeader, 0, csvHeader.length) };
-  return inferSchema(format, { bytes, count, starts, lengths, nullValues, ...header }).schema;
+function inferFrom(chunk: RecordChunk, format: Schema['format'], csv: CsvSettings): Schema {
+  const { bytes, count, valueStarts: starts, valueLengths: lengths } = chunk;
+  const header = headerNames(chunk.csvHeader, csv);
+  return inferSchema(format, { bytes, count, starts, lengths, ...csv, ...header }).schema;
+}
+
+function newCsvDecoder(schema: Schema, csv: CsvSettings, csvHeader: Uint8Array | undefined): Decoder {
+  return createCsvDecoder(schema, { ...csv, ...headerNames(csvHeader, csv) });
+}
+
+/** The header's names as an option; none for CSV without a header (Kafka). */
+function headerNames(bytes: Uint8Array | undefined, { delimiter }: CsvSettings): { readonly header?: string[] } {
+  return bytes === undefined ? {} : { header: parseCsvHeader(bytes, 0, bytes.length, delimiter) };
 }

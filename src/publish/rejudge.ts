@@ -1,4 +1,5 @@
 import { decodeBaseline } from '../detect/baseline/format.ts';
+import { withoutOwnRows } from '../detect/baseline/own-rows.ts';
 import { prepareBaseline, type PreparedBaseline } from '../detect/baseline/prepare.ts';
 import { canonicalJson } from '../detect/canonical.ts';
 import { decodeEvidence, type Evidence } from '../detect/evidence.ts';
@@ -71,7 +72,11 @@ async function judgeEach(
   baseline: PreparedBaseline,
   signal: AbortSignal,
 ): Promise<Rejudged | null> {
-  const judgements = evidence.map(({ profile }) => judge(profile, baseline, context.settings));
+  const judgements = evidence.map(({ profile }, i) => {
+    // A batch that waited for its first baseline may be one of those that it was learned from.
+    const learnedFrom = batches[i]!.entry.undecided === 'no-baseline';
+    return judge(profile, learnedFrom ? withoutOwnRows(baseline, profile) : baseline, context.settings);
+  });
   const of = (outcome: Judgement['outcome']): NewBatch[] =>
     batches.filter((_, i) => judgements[i]!.outcome === outcome);
   if (of('undecided').length === batches.length) return null;

@@ -1,82 +1,18 @@
-import { Socket, type TcpSocketConnectOpts } from 'node:net';
-import { inspect } from 'node:util';
-
-import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { MemoryJobQueue } from '../../src/adapters/memory-queue/memory-job-queue.ts';
 import { systemClock } from '../../src/adapters/system/clock.ts';
 import { systemRng } from '../../src/adapters/system/rng.ts';
-import type { HostAddress, ResolveHost } from '../../src/adapters/webhook/target.ts';
-import { WebhookChannel, type WebhookChannelOptions } from '../../src/adapters/webhook/webhook-channel.ts';
-import { ConfigError, UnavailableError } from '../../src/errors.ts';
-import type { Alert } from '../../src/ports/alert-channel.ts';
+import type { ResolveHost } from '../../src/adapters/webhook/target.ts';
+import type { UnavailableError } from '../../src/errors.ts';
 import type { Clock } from '../../src/ports/clock.ts';
-import {
-  type Certificate,
-  makeCertificate,
-  type ReceiverAnswer,
-  WebhookReceiver,
-} from '../support/webhook-receiver.ts';
+import { ALERT, channelTo, failureOf, NEVER, SECRET } from '../support/webhook-fixture.ts';
+import { type ReceiverAnswer, WebhookReceiver } from '../support/webhook-receiver.ts';
 
-const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
 const NEXT_SECRET = `whsec_${Buffer.alloc(32, 9).toString('base64')}`;
-const NEVER = new AbortController().signal;
-const PUBLIC = '93.184.216.34';
-
-const ALERT: Alert = {
-  id: 'sha256-b3f0',
-  type: 'dev.headgate.batch.quarantined',
-  subject: 'kafka/orders/3@100-199',
-  time: '2026-09-01T12:00:00.000Z',
-  severity: 'critical',
-  summary: 'Batch held: "amount" drifted ‮',
-  data: { offsets: [100, 199] },
-};
-
-const v4 = (address: string): HostAddress => ({ address, family: 4 });
-
-/** Gives one list of addresses a call; the last one stays. Counts the calls. */
-function scriptedResolver(...answers: readonly string[][]): {
-  readonly resolve: ResolveHost;
-  readonly asked: string[];
-} {
-  const asked: string[] = [];
-  const left = [...answers];
-  const resolve: ResolveHost = async (hostname) => {
-    asked.push(hostname);
-    const answer = left.length > 1 ? left.shift() : left[0];
-    return (answer ?? []).map(v4);
-  };
-  return { resolve, asked };
-}
 
 const unknownName: ResolveHost = () =>
   Promise.reject(Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' }));
-
-const toLoopback: ResolveHost = () => Promise.resolve([v4('127.0.0.1')]);
-
-function channelTo(url: string, options: Partial<WebhookChannelOptions> = {}): WebhookChannel {
-  return new WebhookChannel({
-    name: 'ops',
-    url,
-    secrets: [SECRET],
-    source: '/headgate/orders',
-    configPath: 'alerts.channels[0]',
-    clock: systemClock,
-    allowPrivate: ['127.0.0.1'],
-    deadlineMs: 2_000,
-    ...options,
-  });
-}
-
-async function failureOf(delivery: Promise<void>): Promise<UnavailableError> {
-  const error: unknown = await delivery.then(
-    () => new Error('it was delivered'),
-    (reason: unknown) => reason,
-  );
-  if (error instanceof UnavailableError) return error;
-  throw error;
-}
 
 async function timed(delivery: Promise<void>): Promise<{ readonly error: UnavailableError; readonly ms: number }> {
   const startMs = performance.now();
@@ -87,20 +23,13 @@ async function timed(delivery: Promise<void>): Promise<{ readonly error: Unavail
 describe('the webhook channel', () => {
   let receiver: WebhookReceiver;
   let url: string;
-  let certificate: Certificate;
-
-  beforeAll(() => {
-    certificate = makeCertificate(['DNS:hooks.test', 'IP:127.0.0.1']);
-  });
 
   beforeEach(async () => {
     receiver = await WebhookReceiver.open({ secret: SECRET });
-    url = `http://127.0.0.1:${receiver.port}/hooks/path-canary?token=query-canary`;
+    url = `http://127.0.0.1:${receiver.port}/hooks?token=1`;
   });
 
   afterEach(async () => {
-    vi.unstubAllEnvs();
-    vi.restoreAllMocks();
     await receiver[Symbol.asyncDispose]();
   });
 
@@ -110,7 +39,7 @@ describe('the webhook channel', () => {
       const [delivery] = receiver.deliveries;
       expect(delivery).toMatchObject({
         method: 'POST',
-        path: '/hooks/path-canary?token=query-canary',
+        path: '/hooks?token=1',
         fault: null,
         headers: {
           'content-type': 'application/cloudevents+json; charset=UTF-8',
@@ -294,112 +223,11 @@ describe('the webhook channel', () => {
     });
   });
 
-  describe('over TLS', () => {
-    it('connects to the checked address and keeps the name for SNI, Host and certificate', async () => {
-      await using secure = await WebhookReceiver.open({ secret: SECRET, certificate });
-      const { resolve, asked } = scriptedResolver(['127.0.0.1']);
-      const channel = channelTo(`https://hooks.test:${secure.port}/`, { resolve, caPem: certificate.certPem });
-      await channel.deliver(ALERT, NEVER);
-      expect(secure.deliveries[0]).toMatchObject({ fault: null, headers: { host: `hooks.test:${secure.port}` } });
-      expect(asked).toEqual(['hooks.test']);
-    });
-
-    it('checks the certificate of an address against the address', async () => {
-      await using secure = await WebhookReceiver.open({ secret: SECRET, certificate });
-      await channelTo(`https://127.0.0.1:${secure.port}/`, { caPem: certificate.certPem }).deliver(ALERT, NEVER);
-      expect(secure.deliveries).toHaveLength(1);
-    });
-
-    const cases: readonly (readonly [what: string, host: string, isTrusted: boolean, code: string])[] = [
-      ['a certificate that no one trusted signed', 'hooks.test', false, 'DEPTH_ZERO_SELF_SIGNED_CERT'],
-      ['a certificate for another name', 'other.test', true, 'ERR_TLS_CERT_ALTNAME_INVALID'],
-    ];
-    for (const [what, host, isTrusted, code] of cases) {
-      it(`refuses ${what}, whatever the environment says`, async () => {
-        vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
-        await using secure = await WebhookReceiver.open({ secret: SECRET, certificate });
-        const options = { resolve: toLoopback, ...(isTrusted ? { caPem: certificate.certPem } : {}) };
-        const error = await failureOf(channelTo(`https://${host}:${secure.port}/`, options).deliver(ALERT, NEVER));
-        expect(error.message).toContain(code);
-        expect(secure.deliveries).toEqual([]);
-      });
-    }
-  });
-
-  describe('cannot be led inside', () => {
-    it('by a name that stands for a private address, with or without a public one', async () => {
-      for (const addresses of [['127.0.0.1'], [PUBLIC, '127.0.0.1'], ['127.0.0.1', PUBLIC]]) {
-        const { resolve } = scriptedResolver(addresses);
-        const channel = channelTo(`https://hooks.test:${receiver.port}/`, { resolve, allowPrivate: [] });
-        const error = await channel.deliver(ALERT, NEVER).catch((reason: unknown) => reason);
-        expect(error).toBeInstanceOf(ConfigError);
-        expect(error).toMatchObject({
-          code: 'ALERT_REFUSED',
-          message: expect.stringContaining('alerts.channels[0].allowPrivate') as string,
-        });
-      }
-      expect(receiver.deliveries).toEqual([]);
-    });
-
-    it('by a resolver that answers with a public address first and a private one after', async () => {
-      const { resolve, asked } = scriptedResolver([PUBLIC], ['127.0.0.1']);
-      const dialled: string[] = [];
-      // What the socket would dial, asked of it in place of dialling: nothing must leave this machine.
-      const connect = vi.spyOn(Socket.prototype, 'connect').mockImplementation(function (
-        this: Socket,
-        ...args: unknown[]
-      ) {
-        const [options] = args.flat() as [TcpSocketConnectOpts];
-        options.lookup?.('hooks.test', { all: false }, (_error, address) => dialled.push(address as string));
-        setImmediate(() => this.destroy(new Error('not dialled')));
-        return this;
-      });
-      const channel = channelTo(`https://hooks.test:${receiver.port}/`, { resolve, allowPrivate: [] });
-      expect((await failureOf(channel.deliver(ALERT, NEVER))).message).toContain('not dialled');
-      await expect(channel.deliver(ALERT, NEVER)).rejects.toMatchObject({ code: 'ALERT_REFUSED' });
-      expect([dialled, asked, connect.mock.calls.length]).toEqual([[PUBLIC], ['hooks.test', 'hooks.test'], 1]);
-    });
-
-    it('by a resolver that moves the name between the check and the connection', async () => {
-      await using allowed = await WebhookReceiver.open({ secret: SECRET, host: '127.0.0.2' });
-      await using forbidden = await WebhookReceiver.open({ secret: SECRET, host: '127.0.0.3', port: allowed.port });
-      const { resolve, asked } = scriptedResolver(['127.0.0.2'], ['127.0.0.3']);
-      const channel = channelTo(`http://hooks.test:${allowed.port}/`, { resolve, allowPrivate: ['127.0.0.2/32'] });
-      await channel.deliver(ALERT, NEVER);
-      await expect(channel.deliver(ALERT, NEVER)).rejects.toMatchObject({ code: 'ALERT_REFUSED' });
-      expect([allowed.deliveries.length, forbidden.deliveries.length, asked.length]).toEqual([1, 0, 2]);
-    });
-  });
-
-  it('tries the next checked address when one does not take the connection', async () => {
-    const { resolve } = scriptedResolver(['127.0.0.9', '127.0.0.1']);
-    const channel = channelTo(`http://hooks.test:${receiver.port}/`, { resolve, allowPrivate: ['127.0.0.0/8'] });
-    await channel.deliver(ALERT, NEVER);
-    expect(receiver.deliveries).toHaveLength(1);
-  });
-
   it('says by code why nothing was reached', async () => {
     await receiver[Symbol.asyncDispose]();
     expect((await failureOf(channelTo(url).deliver(ALERT, NEVER))).message).toContain('ECONNREFUSED');
     expect(
       (await failureOf(channelTo('https://hooks.test/', { resolve: unknownName }).deliver(ALERT, NEVER))).message,
     ).toContain('ENOTFOUND');
-  });
-
-  it('shows neither secrets nor the path of the URL, in errors or when dumped', async () => {
-    receiver.answers = [{ kind: 'status', status: 500 }];
-    const channel = channelTo(url);
-    const error = await failureOf(channel.deliver(ALERT, NEVER));
-    receiver.answers = [{ kind: 'cut' }];
-    const cut = await failureOf(channel.deliver(ALERT, NEVER));
-    const shown = inspect([channel, error, cut], { depth: 12, showHidden: true });
-    expect(shown).not.toContain('canary');
-    expect(shown).not.toContain(SECRET.slice('whsec_'.length));
-  });
-
-  it('refuses to be set up without a secret or with a target that is not allowed', () => {
-    expect(() => channelTo(url, { secrets: [] })).toThrow('alerts.channels[0].secrets');
-    expect(() => channelTo(url, { allowPrivate: [] })).toThrow(ConfigError);
-    expect(() => channelTo('http://169.254.169.254/')).toThrow(ConfigError);
   });
 });

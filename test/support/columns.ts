@@ -54,6 +54,8 @@ function columnOf(rows: readonly Row[], column: Column): ColumnData {
     case 'string':
     case 'json':
       return { ...base, kind: 'text', ...textOf(cells.map((cell) => (cell === null ? null : String(cell)))) };
+    default:
+      return column.type satisfies never;
   }
 }
 

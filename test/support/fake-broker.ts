@@ -103,7 +103,11 @@ export class FakeBroker implements AsyncDisposable {
 
 /** A frame with its length and correlation id. */
 export function frameOf(correlationId: number, body: Buffer): Buffer {
-  return new WireWriter().int32(body.length + 4).int32(correlationId).raw(body).finish();
+  return new WireWriter()
+    .int32(body.length + 4)
+    .int32(correlationId)
+    .raw(body)
+    .finish();
 }
 
 /** Every API in the versions that we speak, with changes. */
@@ -115,7 +119,10 @@ export function apiVersionsAnswer(changes: Partial<Record<ApiName, readonly [num
     return [[APIS[api].key, ...range] as const];
   });
   const writer = new WireWriter().int16(0);
-  return writer.array(entries, ([key, min, max]) => void writer.int16(key).int16(min).int16(max)).int32(0).finish();
+  return writer
+    .array(entries, ([key, min, max]) => void writer.int16(key).int16(min).int16(max))
+    .int32(0)
+    .finish();
 }
 
 /** A topic of a fake cluster: leader of each partition by index. */
@@ -137,18 +144,32 @@ export function metadataAnswer(
   return version >= 9 ? flexibleMetadata(brokers, topics, clusterId) : plainMetadata(brokers, topics, clusterId);
 }
 
-function plainMetadata(brokers: ReadonlyMap<number, FakeBroker>, topics: readonly FakeTopic[], clusterId: string | null): Buffer {
+function plainMetadata(
+  brokers: ReadonlyMap<number, FakeBroker>,
+  topics: readonly FakeTopic[],
+  clusterId: string | null,
+): Buffer {
   const writer = new WireWriter().int32(0);
-  writer.array([...brokers], ([id, { port }]) => void writer.int32(id).text('127.0.0.1').int32(port).nullableText(null));
+  writer.array(
+    [...brokers],
+    ([id, { port }]) => void writer.int32(id).text('127.0.0.1').int32(port).nullableText(null),
+  );
   writer.nullableText(clusterId).int32(1);
   writer.array(topics, ({ name, leaders, errorCode = 0 }) => {
     writer.int16(errorCode).text(name).int8(0);
-    writer.array(leaders, (leader) => void writer.int16(0).int32(leaders.indexOf(leader)).int32(leader).int32(0).int32(0).int32(0));
+    writer.array(
+      leaders,
+      (leader) => void writer.int16(0).int32(leaders.indexOf(leader)).int32(leader).int32(0).int32(0).int32(0),
+    );
   });
   return writer.finish();
 }
 
-function flexibleMetadata(brokers: ReadonlyMap<number, FakeBroker>, topics: readonly FakeTopic[], clusterId: string | null): Buffer {
+function flexibleMetadata(
+  brokers: ReadonlyMap<number, FakeBroker>,
+  topics: readonly FakeTopic[],
+  clusterId: string | null,
+): Buffer {
   const writer = new WireWriter().noTags().int32(0);
   writer.compactArray([...brokers], ([id, { port }]) => {
     writer.int32(id).compactText('127.0.0.1').int32(port).unsignedVarint(0).noTags();
@@ -157,7 +178,7 @@ function flexibleMetadata(brokers: ReadonlyMap<number, FakeBroker>, topics: read
   else writer.compactText(clusterId);
   writer.int32(1);
   writer.compactArray(topics, ({ name, leaders, errorCode = 0, id = '' }) => {
-    writer.int16(errorCode).compactText(name).raw(Buffer.from(id.padStart(32, '0'), 'hex')).int8(0);
+    writer.int16(errorCode).compactText(name).uuid(id.padStart(32, '0')).int8(0);
     writer.compactArray([...leaders.entries()], ([index, leader]) => {
       writer.int16(0).int32(index).int32(leader).int32(0);
       for (let i = 0; i < 3; i++) writer.unsignedVarint(1);

@@ -22,6 +22,8 @@ export interface SeenFetch {
   readonly partition: number;
   readonly offset: number;
   readonly bytesMax: number;
+  /** Only where it was asked for by id. */
+  readonly id?: string;
 }
 
 export interface SeenFetchRequest {
@@ -48,8 +50,12 @@ export class FakeCluster implements AsyncDisposable {
     for (const nodeId of nodeIds) {
       const broker = await FakeBroker.start();
       cluster.brokers.set(nodeId, broker);
-      broker.on('Metadata', ({ version }) => metadataAnswer(version, cluster.brokers, cluster.topics, cluster.clusterId));
-      broker.on('Fetch', ({ body }) => (cluster.silent.has(nodeId) ? null : cluster.#fetch(nodeId, body)));
+      broker.on('Metadata', ({ version }) =>
+        metadataAnswer(version, cluster.brokers, cluster.topics, cluster.clusterId),
+      );
+      broker.on('Fetch', ({ body, version }) =>
+        cluster.silent.has(nodeId) ? null : cluster.#fetch(nodeId, version, body),
+      );
       broker.on('ListOffsets', ({ body }) => cluster.#listOffsets(body));
     }
     return cluster;
@@ -68,32 +74,78 @@ export class FakeCluster implements AsyncDisposable {
     return typeof found === 'function' ? found(fetch) : found;
   }
 
-  #fetch(nodeId: number, body: WireReader): Buffer {
+  #fetch(nodeId: number, version: number, body: WireReader): Buffer {
+    if (version >= 13) body.skipTags();
     body.int32();
     const [waitMs, , bytesMax, isolation] = [body.int32(), body.int32(), body.int32(), body.int8()];
     body.int32();
     body.int32();
-    const partitions = body
-      .array(6, () => {
-        const topic = body.text();
-        return body.array(24, (): SeenFetch => {
-          const partition = body.int32();
-          body.int32();
-          const offset = body.int64();
-          body.int64();
-          return { topic, partition, offset, bytesMax: body.int32() };
-        });
-      })
-      .flat();
+    const partitions = version >= 13 ? this.#readById(body) : readByName(body);
     this.fetches.push({ nodeId, waitMs, bytesMax, readCommitted: isolation === 1, partitions });
+    return version >= 13 ? this.#answerById(partitions) : this.#answerByName(partitions);
+  }
+
+  #readById(body: WireReader): SeenFetch[] {
+    const topics = body.compactArray(16, () => {
+      const id = body.uuid();
+      const topic = this.topics.find((each) => each.id === id)?.name ?? `unknown ${id}`;
+      const partitions = body.compactArray(33, (): SeenFetch => {
+        const partition = body.int32();
+        body.int32();
+        const offset = body.int64();
+        body.int32();
+        body.int64();
+        const fetch = { topic, id, partition, offset, bytesMax: body.int32() };
+        body.skipTags();
+        return fetch;
+      });
+      body.skipTags();
+      return partitions;
+    });
+    return topics.flat();
+  }
+
+  #answerByName(fetches: readonly SeenFetch[]): Buffer {
     const writer = new WireWriter().int32(0).int16(0).int32(0);
-    writer.array(partitions, (fetch) => {
-      const { batches = [], errorCode = 0, aborted = [], earliest = 0, latest = 0, lastStable = latest, logStart = earliest } = this.#find(fetch);
-      writer.text(fetch.topic).int32(1).int32(fetch.partition).int16(errorCode).int64(latest).int64(lastStable).int64(logStart);
+    writer.array(fetches, (fetch) => {
+      writer.text(fetch.topic).int32(1);
+      const { aborted, batches } = this.#answerPartition(writer, fetch);
       writer.array(aborted, ({ producerId, firstOffset }) => void writer.int64(Number(producerId)).int64(firstOffset));
-      writer.int32(-1).bytes(Buffer.concat(batches));
+      writer.int32(-1).bytes(batches);
     });
     return writer.finish();
+  }
+
+  #answerById(fetches: readonly SeenFetch[]): Buffer {
+    const writer = new WireWriter().noTags().int32(0).int16(0).int32(0);
+    writer.compactArray(fetches, (fetch) => {
+      writer.uuid(fetch.id!).compactArray([fetch], () => {
+        const { aborted, batches } = this.#answerPartition(writer, fetch);
+        writer.compactArray(aborted, ({ producerId, firstOffset }) => {
+          writer.int64(Number(producerId)).int64(firstOffset).noTags();
+        });
+        // A tag, as real brokers add them.
+        writer
+          .int32(-1)
+          .unsignedVarint(batches.length + 1)
+          .raw(batches);
+        writer.unsignedVarint(1).unsignedVarint(1).unsignedVarint(9).raw(Buffer.alloc(9));
+      });
+      writer.noTags();
+    });
+    return writer.noTags().finish();
+  }
+
+  #answerPartition(writer: WireWriter, fetch: SeenFetch): { aborted: readonly AbortedTransaction[]; batches: Buffer } {
+    const found: FakePartition = fetch.topic.startsWith('unknown') ? { errorCode: 100 } : this.#find(fetch);
+    const { batches = [], errorCode = 0, aborted = [], earliest = 0, latest = 0, lastStable = latest } = found;
+    writer
+      .int32(fetch.partition)
+      .int16(errorCode)
+      .int64(latest)
+      .int64(lastStable)
+      .int64(found.logStart ?? earliest);
+    return { aborted, batches: Buffer.concat(batches) };
   }
 
   #listOffsets(body: WireReader): Buffer {
@@ -105,11 +157,29 @@ export class FakeCluster implements AsyncDisposable {
       return body.array(12, () => ({ topic, partition: body.int32(), timeMs: body.int64() }));
     });
     writer.array(topics.flat(), ({ topic, partition, timeMs }) => {
-      const { earliest = 0, latest = 0, lastStable = latest } = this.#find({ topic, partition, offset: -1, bytesMax: 0 });
+      const {
+        earliest = 0,
+        latest = 0,
+        lastStable = latest,
+      } = this.#find({ topic, partition, offset: -1, bytesMax: 0 });
       const end = isolation === 1 ? lastStable : latest;
       const offset = timeMs === -2 ? earliest : timeMs === -1 ? end : -1;
       writer.text(topic).int32(1).int32(partition).int16(0).int64(-1).int64(offset);
     });
     return writer.finish();
   }
+}
+
+function readByName(body: WireReader): SeenFetch[] {
+  const topics = body.array(6, () => {
+    const topic = body.text();
+    return body.array(24, (): SeenFetch => {
+      const partition = body.int32();
+      body.int32();
+      const offset = body.int64();
+      body.int64();
+      return { topic, partition, offset, bytesMax: body.int32() };
+    });
+  });
+  return topics.flat();
 }

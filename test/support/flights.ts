@@ -47,7 +47,10 @@ export function profileRows(
   const rowHashes = new RowHashSketch(7);
   let bytes = 0;
   for (const row of rows) {
-    const value = Buffer.from(JSON.stringify(row, (_, cell) => (typeof cell === 'bigint' ? String(cell) : cell)), 'utf8');
+    const value = Buffer.from(
+      JSON.stringify(row, (_, cell) => (typeof cell === 'bigint' ? String(cell) : cell)),
+      'utf8',
+    );
     rowHashes.add(value, 0, value.length);
     bytes += value.length;
   }
@@ -75,7 +78,12 @@ export function randomOf(seed: number): () => number {
 }
 
 /** `rows` with `change` applied to a share of them, chosen at random; at least one. */
-export function corrupt(rows: readonly Row[], share: number, random: () => number, change: (row: Row, i: number) => Row): Row[] {
+export function corrupt(
+  rows: readonly Row[],
+  share: number,
+  random: () => number,
+  change: (row: Row, i: number) => Row,
+): Row[] {
   const order = rows.map((_, i) => ({ i, key: random() })).sort((a, b) => a.key - b.key);
   const chosen = new Set(order.slice(0, Math.max(1, Math.round(share * rows.length))).map(({ i }) => i));
   return rows.map((row, i) => (chosen.has(i) ? change(row, i) : row));
@@ -83,16 +91,33 @@ export function corrupt(rows: readonly Row[], share: number, random: () => numbe
 
 /** Attacks on a batch. `past` are the batches before it. */
 export const ATTACKS: Readonly<
-  Record<string, (rows: readonly Row[], share: number, random: () => number, past: readonly (readonly Row[])[], column: string) => Row[]>
+  Record<
+    string,
+    (
+      rows: readonly Row[],
+      share: number,
+      random: () => number,
+      past: readonly (readonly Row[])[],
+      column: string,
+    ) => Row[]
+  >
 > = {
   'unit x10': (rows, share, random, _, column) =>
-    corrupt(rows, share, random, (row) => ({ ...row, [column]: typeof row[column] === 'number' ? row[column] * 10 : null })),
+    corrupt(rows, share, random, (row) => ({
+      ...row,
+      [column]: typeof row[column] === 'number' ? row[column] * 10 : null,
+    })),
   'unit x1.1': (rows, share, random, _, column) =>
-    corrupt(rows, share, random, (row) => ({ ...row, [column]: typeof row[column] === 'number' ? Math.round(row[column] * 1.1) : null })),
+    corrupt(rows, share, random, (row) => ({
+      ...row,
+      [column]: typeof row[column] === 'number' ? Math.round(row[column] * 1.1) : null,
+    })),
   nulls: (rows, share, random, _, column) => corrupt(rows, share, random, (row) => ({ ...row, [column]: null })),
-  'implicit missing': (rows, share, random, _, column) => corrupt(rows, share, random, (row) => ({ ...row, [column]: 99_999 })),
+  'implicit missing': (rows, share, random, _, column) =>
+    corrupt(rows, share, random, (row) => ({ ...row, [column]: 99_999 })),
   'new category': (rows, share, random) => corrupt(rows, share, random, (row) => ({ ...row, dest: 'XXX' })),
-  'flip labels': (rows, share, random) => corrupt(rows, share, random, (row) => ({ ...row, late: 1 - Number(row['late']) })),
+  'flip labels': (rows, share, random) =>
+    corrupt(rows, share, random, (row) => ({ ...row, late: 1 - Number(row['late']) })),
   replay: (rows, share, random, past) => {
     const old = past[Math.floor(random() * past.length)]!;
     return corrupt(rows, share, random, (_, i) => old[i]!);

@@ -15,7 +15,14 @@ import type { Rng } from '../../ports/rng.ts';
 import { assertNoEviction } from './eviction-policy.ts';
 import { BACKOFF_TYPE, HandlingWorker, storedId } from './handling-worker.ts';
 import { readRedisUrl, type RedisAddress, type RedisTls } from './redis-address.ts';
-import { cleanError, connectClient, createAddingClient, createWorkingClient, unavailable } from './redis-client.ts';
+import {
+  cleanError,
+  connectClient,
+  createAddingClient,
+  createWorkingClient,
+  endClient,
+  unavailable,
+} from './redis-client.ts';
 
 /** How long `open` waits for Redis, in milliseconds. */
 const OPEN_TIMEOUT_MS = 5_000;
@@ -99,7 +106,7 @@ export class BullmqJobQueue implements JobQueue {
       await connectClient(adding, address, OPEN_TIMEOUT_MS, options.clock);
       await assertNoEviction(adding, address);
     } catch (error) {
-      adding.disconnect();
+      endClient(adding);
       throw error;
     }
     return new BullmqJobQueue(options, address, adding, onError);
@@ -183,10 +190,10 @@ export class BullmqJobQueue implements JobQueue {
     this.#stopping.abort();
     await all((worker) => worker.jobs.settle(SETTLE_MS, clock));
     const closed = new AbortController();
-    const closing = all((worker) => worker.close(true)).then(() => closed.abort());
+    const closing = all((worker) => worker.closeNow()).then(() => closed.abort());
     await Promise.race([closing, clock.sleep(SETTLE_MS, closed.signal)]);
-    this.#working?.disconnect();
-    this.#adding.disconnect();
+    if (this.#working !== null) endClient(this.#working);
+    endClient(this.#adding);
   }
 
   /** The BullMQ queue of a kind. Made only on a live connection: BullMQ waits for one, and gives a queue up for good when its first command fails. */

@@ -5,6 +5,7 @@ import { HeadgateError } from '../../errors.ts';
 import type { Job, JobHandler } from '../../ports/job-queue.ts';
 import { assertJob, type JobFailure, type JobRetryRules, retryPauseMs, RunningWork } from '../../ports/job-rules.ts';
 import type { Rng } from '../../ports/rng.ts';
+import { type EndableClient, endClient } from './redis-client.ts';
 
 /** Name of our own back-off in a stored job; BullMQ asks the worker's strategy for any name it does not know. */
 export const BACKOFF_TYPE = 'headgate';
@@ -56,6 +57,8 @@ export class HandlingWorker extends Worker<Job['data'], void> {
   readonly handlers = new RunningWork();
   /** Jobs under way, up to and with the record of their end in Redis. */
   readonly jobs = new RunningWork();
+  /** The connection of the blocking read; null until BullMQ has it ready. */
+  #blocking: EndableClient | null = null;
 
   constructor(options: HandlingWorkerOptions) {
     const { rules, rng } = options;
@@ -77,6 +80,18 @@ export class HandlingWorker extends Worker<Job['data'], void> {
           error instanceof FailedTry ? error.pauseMs : retryPauseMs(attempts, error, rules, rng),
       },
     });
+    const remember = (client: EndableClient): void => {
+      this.#blocking = client;
+    };
+    // A connection that cannot be made is reported by the worker's 'error' event.
+    this.getBackend().blockingClient?.then(remember, () => {});
+  }
+
+  /** Closes without waiting for anything, also while Redis is away: BullMQ alone would leave its blocking read, and a timer for it. */
+  closeNow(): Promise<void> {
+    const closed = this.close(true);
+    if (this.#blocking !== null) endClient(this.#blocking);
+    return closed;
   }
 
   override processJob(

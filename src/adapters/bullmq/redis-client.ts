@@ -10,6 +10,13 @@ const COMMAND_TIMEOUT_MS = 3_000;
 /** A working side without any answer for so long drops its connection, in milliseconds; above the 11 s of a blocking read. */
 const SILENCE_MS = 20_000;
 
+/** What {@link endClient} needs of a connection, ours or one that BullMQ has wrapped. */
+export interface EndableClient {
+  readonly status: string;
+  connect(): Promise<unknown>;
+  disconnect(): void;
+}
+
 /** The answers of a server that knows us not, or not for this: waiting does not help. */
 const DENIED = /^(WRONGPASS|NOAUTH|NOPERM|ERR (invalid password|AUTH|Client sent AUTH))/;
 
@@ -68,6 +75,16 @@ export async function connectClient(redis: Redis, address: RedisAddress, waitMs:
   throw error;
 }
 
+/**
+ * Ends a connection for good and rejects every command that waits on it.
+ * The client's own `disconnect` does so only for one that is connected: between two attempts it keeps its commands, and
+ * whoever waits for them, for ever. Hence one more attempt, which is called off before it reaches the network.
+ */
+export function endClient(redis: EndableClient): void {
+  if (redis.status === 'reconnecting') redis.connect().catch(() => {});
+  redis.disconnect();
+}
+
 /** Redis cannot be used now, said without the parts of the client's errors that hold commands and passwords. */
 export function unavailable(work: string, address: RedisAddress, cause: unknown): UnavailableError {
   const clean = cleanError(cause, address);
@@ -99,6 +116,8 @@ function createClient(address: RedisAddress, onError: (error: Error) => void, op
     ...address.options,
     ...options,
     connectTimeout: 5_000,
+    // How long an ended connection may take to say goodbye.
+    disconnectTimeout: 500,
     // Without end, so that a restart of Redis heals by itself; fast enough for alerts, slow enough for the server.
     retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times - 1, 10), 2_000),
     // A replica that was a master a moment ago: connect anew, to whoever is master now.

@@ -1,6 +1,6 @@
 import { ConfigError } from '../../errors.ts';
 import { APIS } from './calls.ts';
-import type { ApiName, ApiVersionsAnswer } from './calls.ts';
+import type { ApiName, ApiVersionsAnswer, Call } from './calls.ts';
 import { brokerErrorName } from './broker-errors.ts';
 import type { InternalVersions } from './internals.ts';
 import { WireFault } from './wire.ts';
@@ -26,15 +26,19 @@ export function checkVersions(broker: string, answer: ApiVersionsAnswer): Intern
   throw new ConfigError('UNSUPPORTED_BROKER', `Cannot use Kafka broker "${broker}": it speaks ${list.join('; ')}`);
 }
 
-/** The version to use with a broker that passed {@link checkVersions}. */
-export function pickVersion(api: ApiName, versions: InternalVersions): number {
-  const version = findVersion(api, versions);
-  if (version === undefined) throw new WireFault(`it no longer speaks ${api}`);
+/** The version for a request to a broker that passed {@link checkVersions}. @throws {WireFault} when it speaks none up to the request's highest */
+export function pickVersion(
+  { api, versionMax }: Pick<Call<unknown>, 'api' | 'versionMax'>,
+  versions: InternalVersions,
+): number {
+  const version = findVersion(api, versions, versionMax);
+  if (version === undefined) throw new WireFault(`it speaks no ${api} up to version ${versionMax}`);
   return version;
 }
 
-function findVersion(api: ApiName, versions: InternalVersions): number | undefined {
+function findVersion(api: ApiName, versions: InternalVersions, versionMax = Infinity): number | undefined {
   const spoken = versions[APIS[api].key];
   if (spoken === undefined) return undefined;
-  return APIS[api].versions.find((version) => version >= spoken.minVersion && version <= spoken.maxVersion);
+  const max = Math.min(spoken.maxVersion, versionMax);
+  return APIS[api].versions.find((version) => version >= spoken.minVersion && version <= max);
 }

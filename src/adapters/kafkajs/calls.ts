@@ -2,14 +2,15 @@ import type { WireReader } from './wire.ts';
 import { WireWriter } from './wire.ts';
 
 /**
- * The APIs that are used, by name: key, and the versions that we speak, best first. One version each where it is enough:
- * all of these are spoken by every broker from Kafka 2.3 to 4.1, and by the brokers that imitate it.
+ * The APIs that are used, by name: key, and the versions that we speak, best first. One version each where it is enough.
+ * The last ones are spoken by every broker from Kafka 2.3 to 4.1 and by those that imitate it; the first ones need 3.1.
  * Source: https://kafka.apache.org/protocol#protocol_api_keys
  */
 export const APIS = {
-  Fetch: { key: 1, versions: [11] },
+  // 13 asks by topic id: a topic that was deleted and made again cannot be taken for the old one.
+  Fetch: { key: 1, versions: [13, 11] },
   ListOffsets: { key: 2, versions: [3] },
-  // 12 tells topic ids, by which a topic that was deleted and made again is known at once.
+  // 12 tells topic ids.
   Metadata: { key: 3, versions: [12, 5] },
   OffsetCommit: { key: 8, versions: [5] },
   OffsetFetch: { key: 9, versions: [4] },
@@ -26,6 +27,8 @@ export type ApiName = keyof typeof APIS;
 /** One request and how its answer is read. */
 export interface Call<T> {
   readonly api: ApiName;
+  /** Highest version that this request can be made in; default: the best that both sides speak. */
+  readonly versionMax?: number;
   /** Body of the request, after the header. */
   encode(version: number): Buffer;
   /** @throws {WireFault} when the answer does not parse */
@@ -85,10 +88,13 @@ function encodePlainMetadata(topics: readonly string[]): Buffer {
     .finish();
 }
 
+/** Asks by name. */
+const NO_ID = '0'.repeat(32);
+
 function encodeFlexibleMetadata(topics: readonly string[]): Buffer {
   // The first byte ends the request header (version 2), which kafkajs writes without its tagged fields.
   const writer = new WireWriter().noTags();
-  writer.compactArray(topics, (topic) => writer.raw(Buffer.alloc(16)).compactText(topic).noTags());
+  writer.compactArray(topics, (topic) => writer.uuid(NO_ID).compactText(topic).noTags());
   return writer.int8(0).int8(0).noTags().finish();
 }
 
@@ -139,7 +145,7 @@ function decodeFlexibleMetadata(reader: WireReader): MetadataAnswer {
     });
     reader.int32(); // authorized operations
     reader.skipTags();
-    return { errorCode, name, id: /^0*$/.test(id) ? null : id, partitions };
+    return { errorCode, name, id: id === NO_ID ? null : id, partitions };
   });
   return { brokers, clusterId, topics };
 }

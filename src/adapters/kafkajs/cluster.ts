@@ -46,6 +46,7 @@ export class KafkaCluster {
   readonly #links = new Map<string, BrokerLink>();
   readonly #seeds: readonly BrokerLink[];
   #topology: Topology;
+  readonly #topicIds = new Map<string, string>();
   #extraTopics: readonly string[] = [];
   #refreshing: Promise<Topology> | null = null;
   #coordinator: number | null = null;
@@ -93,6 +94,11 @@ export class KafkaCluster {
   /** The last reading of the metadata. */
   get topology(): Topology {
     return this.#topology;
+  }
+
+  /** Id that a topic had when it was first seen; null where brokers do not tell. All that we read is asked for by this id. */
+  topicId(topic: string): string | null {
+    return this.#topicIds.get(topic) ?? null;
   }
 
   /** Metadata are read of these topics beside our own: the group's leader divides the topics of all members. */
@@ -175,6 +181,7 @@ export class KafkaCluster {
     }
     const topics = new Map<string, TopicState>();
     for (const { name, errorCode, id, partitions } of answer.topics) {
+      if (id !== null && !this.#topicIds.has(name)) this.#topicIds.set(name, id);
       topics.set(name, {
         errorCode,
         id,

@@ -19,6 +19,8 @@ import { TopicWatch } from './topic-watch.ts';
 
 /** After a poll that brought nothing at once, the next one waits at least so long. */
 const IDLE_PAUSE_MS = 100;
+/** A broker may be so much later than its long poll allows before the others' results are delivered without it. */
+const STRAGGLER_PATIENCE_MS = 1_000;
 
 /** One partition of a poll: what the caller wants, and what we ask the broker for. */
 interface Want {
@@ -36,7 +38,10 @@ interface Poll {
   readonly failures: Error[];
   /** Bytes that may still be inflated. */
   inflatedBytesLeft: number;
+  /** The metadata are old. */
   isStale: boolean;
+  /** The caller has its answer, or does not want one any more: what comes now is dropped. */
+  isOver: boolean;
 }
 
 /**
@@ -49,12 +54,14 @@ export class Fetcher {
   readonly #log: KafkaLog;
   readonly #clock: Clock;
   readonly #decoder: BatchDecoder;
-  readonly #topics: TopicWatch;
+  readonly #topics = new TopicWatch();
   /** Number of the poll that last brought records of a partition: those served longest ago come first. */
   readonly #servedAt = new Map<string, number>();
   /** Offset at which a partition's batch failed once; a second time halts it. */
   readonly #strikes = new Map<string, number>();
   readonly #raisedBytes = new Map<string, number>();
+  /** Leaders with a fetch under way. */
+  readonly #busy = new Set<number>();
   #polls = 0;
 
   constructor(parts: {
@@ -72,7 +79,6 @@ export class Fetcher {
       codecs: parts.codecs,
       batchInflatedBytesMax: parts.settings.batchInflatedBytesMax,
     });
-    this.#topics = new TopicWatch(parts.cluster.topology);
   }
 
   /**
@@ -82,38 +88,50 @@ export class Fetcher {
    */
   async poll(requests: readonly ReadRequest[], waitMs: number, signal: AbortSignal): Promise<readonly ReadResult[]> {
     if (signal.aborted) return [];
-    const work = this.#poll(requests, waitMs, signal);
+    const inflatedBytesLeft = this.#settings.batchInflatedBytesMax;
+    const poll: Poll = { results: [], failures: [], inflatedBytesLeft, isStale: false, isOver: false };
+    const work = this.#poll(requests, waitMs, signal, poll);
     const { promise: aborted, stop } = whenAborted(signal);
     try {
-      // The answer to an aborted poll is read and dropped: nothing of it counts as delivered.
       return await Promise.race([work, aborted]);
     } finally {
+      poll.isOver = true;
       stop();
       work.catch(() => undefined);
     }
   }
 
-  async #poll(requests: readonly ReadRequest[], waitMs: number, signal: AbortSignal): Promise<readonly ReadResult[]> {
+  async #poll(
+    requests: readonly ReadRequest[],
+    waitMs: number,
+    signal: AbortSignal,
+    poll: Poll,
+  ): Promise<readonly ReadResult[]> {
     const startedMs = this.#clock.monotonic();
-    const poll: Poll = {
-      results: [],
-      failures: [],
-      inflatedBytesLeft: this.#settings.batchInflatedBytesMax,
-      isStale: false,
-    };
     this.#polls++;
     const byLeader = this.#plan(requests, poll);
     const fetchWaitMs = poll.results.length > 0 || poll.isStale ? 0 : Math.min(waitMs, this.#settings.fetchWaitMs);
-    await Promise.all(
-      [...byLeader].map(([leader, wants]) => this.#fetch(leader, wants, fetchWaitMs, byLeader.size, poll)),
+    const fetches = [...byLeader].map(([leader, wants]) =>
+      this.#fetch(leader, wants, fetchWaitMs, byLeader.size, poll),
     );
-    if (poll.isStale) await this.#cluster.refresh().catch((error: Error) => poll.failures.push(error));
+    await this.#all(fetches, fetchWaitMs + STRAGGLER_PATIENCE_MS);
+    const refreshing = poll.isStale ? this.#cluster.refresh().catch((error: Error) => poll.failures.push(error)) : null;
+    // What was read need not wait for the metadata.
     if (poll.results.length > 0) return poll.results;
+    await refreshing;
     if (poll.failures.length > 0) throw asUnavailable(poll.failures[0]);
     const pauseMs =
       Math.min(waitMs, requests.length === 0 ? waitMs : IDLE_PAUSE_MS) - (this.#clock.monotonic() - startedMs);
     if (pauseMs > 0) await this.#clock.sleep(pauseMs, signal);
     return [];
+  }
+
+  /** Waits for all fetches, but not for a broker that does not answer while others do. */
+  async #all(fetches: readonly Promise<void>[], patienceMs: number): Promise<void> {
+    const done = new AbortController();
+    const all = Promise.all(fetches).finally(() => done.abort());
+    await Promise.race([all, this.#clock.sleep(patienceMs, done.signal)]);
+    done.abort();
   }
 
   /** Sorts partitions by their leaders; those served longest ago first, since a broker fills its answer in this order. */
@@ -122,16 +140,15 @@ export class Fetcher {
     const wants = requests.map((request) => this.#want(request));
     wants.sort((a, b) => (this.#servedAt.get(a.key) ?? 0) - (this.#servedAt.get(b.key) ?? 0));
     for (const want of wants) {
-      const verdict = this.#topics.judge(this.#cluster.topology, want);
+      const verdict = this.#topics.judge(this.#cluster, want);
       if (verdict !== null && verdict !== 'unknown') {
         poll.results.push(halt(want, verdict.code, verdict.reason));
         continue;
       }
       const leader = this.#cluster.leaderOf(want.topic, want.partition);
-      if (leader === null) {
-        poll.isStale = true;
-        continue;
-      }
+      if (leader === null) poll.isStale = true;
+      // A broker that still owes an answer to an earlier poll is left in peace.
+      if (leader === null || this.#busy.has(leader)) continue;
       const group = byLeader.get(leader);
       if (group === undefined) byLeader.set(leader, [want]);
       else group.push(want);
@@ -151,11 +168,17 @@ export class Fetcher {
     // A batch that was too large once must fit into the whole answer, too.
     const bytesMax = wants.reduce((most, { key }) => Math.max(most, this.#raisedBytes.get(key) ?? 0), share);
     const partitions = wants.map(({ topic, partition, request, bytesMax: partitionBytesMax }) => {
-      return { topic, partition, offset: request.offset, bytesMax: Math.min(partitionBytesMax, bytesMax) };
+      const topicId = this.#cluster.topicId(topic);
+      return { topic, topicId, partition, offset: request.offset, bytesMax: Math.min(partitionBytesMax, bytesMax) };
     });
+    this.#busy.add(leader);
     try {
       const call = fetchCall({ waitMs, bytesMax, readCommitted: true, partitions });
-      const answer = await this.#cluster.link(leader, 'fetch').send(call, waitMs + this.#settings.requestTimeoutMs);
+      const link = this.#cluster.link(leader, 'fetch');
+      const answer = await link
+        .send(call, waitMs + this.#settings.requestTimeoutMs)
+        .finally(() => this.#busy.delete(leader));
+      if (poll.isOver) return;
       if (answer.errorCode !== 0) throw brokerRefusal('fetch', '', answer.errorCode);
       const isAnyFilled = answer.partitions.some(({ batches }) => batches.length > 0);
       for (const want of wants) {
@@ -171,6 +194,7 @@ export class Fetcher {
       poll.failures.push(error as Error);
       // The broker may be gone for good and its partitions led by another one.
       poll.isStale = true;
+      this.#busy.delete(leader);
     }
   }
 

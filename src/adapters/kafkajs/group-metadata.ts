@@ -73,7 +73,10 @@ function readPartitions(reader: WireReader): PartitionSet {
     const topic = reader.text();
     const numbers = partitions.get(topic) ?? new Set<number>();
     partitions.set(topic, numbers);
-    for (const number of reader.array(4, () => reader.int32())) numbers.add(number);
+    for (const number of reader.array(4, () => reader.int32())) {
+      if (number < 0) throw new WireFault(`partition ${number} is negative`);
+      numbers.add(number);
+    }
   });
   return new Map([...partitions].map(([topic, numbers]) => [topic, [...numbers]]));
 }

@@ -169,7 +169,16 @@ export class GroupMembership {
     const assignments = joined.leaderId === joined.memberId ? await this.#divide(joined) : new Map<string, Buffer>();
     const aliveAtMs = clock.monotonic();
     const assignment = await this.#coordinator.sync(seat, assignments);
-    if (!this.#stopping.signal.aborted) this.#accept(seat, decodeAssignment(assignment), aliveAtMs);
+    if (!this.#stopping.signal.aborted) this.#accept(seat, this.#parse(assignment), aliveAtMs);
+  }
+
+  #parse(assignment: Buffer): PartitionSet {
+    try {
+      return decodeAssignment(assignment);
+    } catch (error) {
+      const { groupId } = this.#parts.settings;
+      throw unavailable(`Cannot read the assignment that the leader of consumer group "${groupId}" sent`, error);
+    }
   }
 
   #accept(seat: Seat, partitions: PartitionSet, aliveAtMs: number): void {

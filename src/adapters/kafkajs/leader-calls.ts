@@ -63,7 +63,12 @@ export async function readLeaderEpoch(
   id: PartitionId,
   offset: number,
 ): Promise<{ readonly covered: boolean; readonly leaderEpoch: number } | null> {
-  const answer = await askLeader(cluster, id, `read the leader epoch at offset ${offset} of`, probeCall(id, offset));
+  const answer = await askLeader(
+    cluster,
+    id,
+    `read the leader epoch at offset ${offset} of`,
+    probeCall(id, cluster.topicId(id.topic), offset),
+  );
   if (answer.errorCode !== 0)
     throw brokerRefusal(`read at offset ${offset} of ${describe(id)}`, id.topic, answer.errorCode);
   const header = new BatchHeader();
@@ -106,8 +111,8 @@ async function listOffset(
 }
 
 /** A fetch that waits for nothing and sees all batches. */
-function probeCall({ topic, partition }: PartitionId, offset: number): Call<FetchedPartition> {
-  const partitions = [{ topic, partition, offset, bytesMax: PROBE_BYTES }];
+function probeCall({ topic, partition }: PartitionId, topicId: string | null, offset: number): Call<FetchedPartition> {
+  const partitions = [{ topic, topicId, partition, offset, bytesMax: PROBE_BYTES }];
   const call = fetchCall({ waitMs: 0, bytesMax: PROBE_BYTES, readCommitted: false, partitions });
   return {
     ...call,

@@ -86,7 +86,7 @@ export class BrokerLink {
     const line = await this.#connected();
     const { connection, versions } = line;
     try {
-      const version = pickVersion(call.api, versions!);
+      const version = pickVersion(call, versions!);
       const sent = connection.send(protocolOf(call, version));
       const payload = await this.#within(timeoutMs, `answer to ${call.api}`, sent);
       line.isProven = true;

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../../errors.ts';
 import { BROKER_ERROR } from './broker-errors.ts';
-import type { Topology } from './cluster.ts';
+import type { KafkaCluster } from './cluster.ts';
 import type { PartitionId } from './leader-calls.ts';
 
 /** A broker that has just started may not know a topic yet; only a topic that stays unknown for so long is gone. */
@@ -14,21 +14,18 @@ export interface TopicVerdict {
 
 /** Tells a topic that is gone, or that was deleted and made again under its old name, from one that is out of sight for a moment. */
 export class TopicWatch {
-  /** Id of each topic when it was first seen. */
-  readonly #ids = new Map<string, string>();
   /** When a partition was first missing from the metadata, on the monotonic clock. */
   readonly #missingSince = new Map<string, number>();
 
-  constructor(topology: Topology) {
-    this.#remember(topology);
-  }
-
   /** @returns null when the partition can be read, as far as the metadata tell; 'unknown' while it is out of sight */
-  judge(topology: Topology, { topic, partition }: PartitionId): TopicVerdict | 'unknown' | null {
-    this.#remember(topology);
+  judge(
+    cluster: Pick<KafkaCluster, 'topology' | 'topicId'>,
+    { topic, partition }: PartitionId,
+  ): TopicVerdict | 'unknown' | null {
+    const { topology } = cluster;
     const state = topology.topics.get(topic);
     const id = state?.id ?? null;
-    if (id !== null && id !== this.#ids.get(topic)) {
+    if (id !== null && id !== cluster.topicId(topic)) {
       return {
         code: 'LOG_TRUNCATED',
         reason: 'the topic was deleted and made again: its offsets mean other records now',
@@ -46,11 +43,5 @@ export class TopicWatch {
     if (topology.readAtMs - since < TOPIC_GONE_AFTER_MS) return 'unknown';
     const what = isTopicUnknown ? 'the topic was deleted' : 'the topic no longer has this partition';
     return { code: 'TOPIC_GONE', reason: what };
-  }
-
-  #remember(topology: Topology): void {
-    for (const [topic, { id }] of topology.topics) {
-      if (id !== null && !this.#ids.has(topic)) this.#ids.set(topic, id);
-    }
   }
 }

@@ -91,6 +91,12 @@ export class WireReader {
     return length === -1 ? null : this.#slice(length).toString('utf8');
   }
 
+  /** A view, not a copy. */
+  compactNullableBytes(): Buffer | null {
+    const length = this.unsignedVarint() - 1;
+    return length === -1 ? null : this.#slice(length);
+  }
+
   compactArray<T>(itemBytesMin: number, read: () => T): T[] {
     return this.#items(this.unsignedVarint() - 1, itemBytesMin, read);
   }
@@ -204,6 +210,11 @@ export class WireWriter {
     this.unsignedVarint(items.length + 1);
     for (const item of items) write(item);
     return this;
+  }
+
+  /** @param hex 32 digits */
+  uuid(hex: string): this {
+    return this.raw(Buffer.from(hex, 'hex'));
   }
 
   /** No tagged fields. */

@@ -75,7 +75,11 @@ export function featuresOfNumbers(
 }
 
 /** Feature of each row of a text column. Cost: one look-up per dictionary value. */
-export function featuresOfText(bins: ColumnBins, data: Extract<ColumnData, { kind: 'text' }>, rows: number): Uint8Array {
+export function featuresOfText(
+  bins: ColumnBins,
+  data: Extract<ColumnData, { kind: 'text' }>,
+  rows: number,
+): Uint8Array {
   const codes = new Uint8Array(rows);
   const unlisted = bins.features - 2;
   const byCode = new Uint8Array(data.dictionary.size);

@@ -1,12 +1,24 @@
 import { createHash } from 'node:crypto';
-import Type from 'typebox';
+import { Type } from 'typebox';
 import { COLUMNS_MAX } from '../../record/schema.ts';
 import { canonicalJson } from '../canonical.ts';
 import { FAMILIES } from '../detectors/detector.ts';
 import { BINS_MAX } from '../observe.ts';
 import { decodeNumbers, encodeNumbers } from '../sketch/array-text.ts';
-import { ROW_HASHES_MAX } from '../sketch/row-hashes.ts';
-import { Count, Digest, Exactly, Finite, invalid, Name, Numbers, OrNull, readStored, Text, TopValuesSchema } from '../stored.ts';
+import { ROW_HASH_SPACE, ROW_HASHES_MAX } from '../sketch/row-hashes.ts';
+import {
+  Count,
+  Digest,
+  Exactly,
+  Finite,
+  invalid,
+  Name,
+  Numbers,
+  OrNull,
+  readStored,
+  Text,
+  TopValuesSchema,
+} from '../stored.ts';
 import type { Baseline } from './baseline.ts';
 import { binsOf } from './bins.ts';
 import { HISTORY_MAX } from './calibrate.ts';
@@ -19,49 +31,129 @@ export const BASELINE_BYTES_MAX = 128 * 1024 * 1024;
 const Positive = Type.Number({ exclusiveMinimum: 0 });
 
 const ReferenceSchema = Exactly({
-  ...{ name: Name, type: Type.Enum(['boolean', 'int64', 'float64', 'decimal', 'string', 'timestamp', 'json']) },
-  ...{ kind: Type.Enum(['numeric', 'text', 'boolean']), support: Count, neverNull: Type.Boolean(), neverAbsent: Type.Boolean() },
+  name: Name,
+  type: Type.Enum(['boolean', 'int64', 'float64', 'decimal', 'string', 'timestamp', 'json']),
+  kind: Type.Enum(['numeric', 'text', 'boolean']),
+  support: Count,
+  neverNull: Type.Boolean(),
+  neverAbsent: Type.Boolean(),
   numeric: OrNull(
     Exactly({
-      edges: Type.Array(Finite, { minItems: 1, maxItems: BINS_MAX - 1 }),
-      groups: Type.Array(Type.Integer({ minimum: 0, maximum: 254 }), { minItems: 2, maxItems: BINS_MAX }),
-      ...{ belowRange: Count, belowTail: Count, aboveTail: Count, aboveRange: Count },
-      ...{ lowest: Finite, highest: Finite, tailLow: Finite, tailHigh: Finite, median: Finite, width: Positive },
-      ...{ deviation: Type.Number({ minimum: 0 }), integer: Type.Boolean(), nonNegative: Type.Boolean(), moving: Type.Boolean() },
+      edges: Type.Array(Finite, {
+        minItems: 1,
+        maxItems: BINS_MAX - 1,
+      }),
+      groups: Type.Array(
+        Type.Integer({
+          minimum: 0,
+          maximum: 254,
+        }),
+        {
+          minItems: 2,
+          maxItems: BINS_MAX,
+        },
+      ),
+      belowRange: Count,
+      belowTail: Count,
+      aboveTail: Count,
+      aboveRange: Count,
+      lowest: Finite,
+      highest: Finite,
+      tailLow: Finite,
+      tailHigh: Finite,
+      median: Finite,
+      width: Positive,
+      deviation: Type.Number({ minimum: 0 }),
+      integer: Type.Boolean(),
+      nonNegative: Type.Boolean(),
+      moving: Type.Boolean(),
     }),
   ),
-  text: OrNull(Exactly({ values: Type.Array(Text, { maxItems: 256 }), closed: Type.Boolean(), identifier: Type.Boolean() })),
+  text: OrNull(
+    Exactly({
+      values: Type.Array(Text, { maxItems: 256 }),
+      closed: Type.Boolean(),
+      identifier: Type.Boolean(),
+    }),
+  ),
 });
 
 const BaselineSchema = Exactly({
   version: Type.Literal(1),
   schema: Digest,
-  roles: Exactly({ label: OrNull(Name), source: OrNull(Name), time: OrNull(Name) }),
-  ...{ batches: Count, rows: Count },
-  columns: Type.Array(Exactly({ reference: ReferenceSchema, bins: Numbers, unlisted: Count }), { maxItems: COLUMNS_MAX }),
+  roles: Exactly({
+    label: OrNull(Name),
+    source: OrNull(Name),
+    time: OrNull(Name),
+  }),
+  batches: Count,
+  rows: Count,
+  columns: Type.Array(
+    Exactly({
+      reference: ReferenceSchema,
+      bins: Numbers,
+      unlisted: Count,
+    }),
+    { maxItems: COLUMNS_MAX },
+  ),
   nullPatterns: TopValuesSchema,
   labels: OrNull(TopValuesSchema),
   model: OrNull(
     Exactly({
-      labels: Type.Array(Text, { minItems: 2, maxItems: MODEL_LABELS_MAX }),
+      labels: Type.Array(Text, {
+        minItems: 2,
+        maxItems: MODEL_LABELS_MAX,
+      }),
       columns: Type.Array(
         Exactly({
-          ...{ name: Name, features: Type.Integer({ minimum: 1, maximum: 256 }) },
-          groups: Type.Array(Type.Integer({ minimum: 0, maximum: 254 }), { maxItems: BINS_MAX }),
+          name: Name,
+          features: Type.Integer({
+            minimum: 1,
+            maximum: 256,
+          }),
+          groups: Type.Array(
+            Type.Integer({
+              minimum: 0,
+              maximum: 254,
+            }),
+            { maxItems: BINS_MAX },
+          ),
         }),
         { maxItems: MODEL_COLUMNS_MAX },
       ),
-      weights: Type.Array(Type.Array(Finite, { maxItems: 8_192 }), { maxItems: MODEL_LABELS_MAX }),
+      weights: Type.Array(Type.Array(Finite, { maxItems: 8192 }), { maxItems: MODEL_LABELS_MAX }),
     }),
   ),
   statistics: Type.Array(
-    Exactly({ id: Text, centre: Finite, spread: Type.Number({ minimum: 0 }), error: Positive, values: Numbers }),
+    Exactly({
+      id: Text,
+      centre: Finite,
+      spread: Type.Number({ minimum: 0 }),
+      error: Positive,
+      values: Numbers,
+    }),
     { maxItems: COLUMNS_MAX * 64 },
   ),
-  families: Type.Array(Exactly({ family: Type.Enum([...FAMILIES]), location: Finite, scale: Positive, scores: Numbers }), {
-    maxItems: FAMILIES.length,
-  }),
-  past: Type.Array(Exactly({ seedMark: Count, cutoff: Count, low: Numbers }), { maxItems: HISTORY_MAX }),
+  families: Type.Array(
+    Exactly({
+      family: Type.Enum([...FAMILIES]),
+      location: Finite,
+      scale: Positive,
+      scores: Numbers,
+    }),
+    { maxItems: FAMILIES.length },
+  ),
+  past: Type.Array(
+    Exactly({
+      seedMark: Count,
+      cutoff: Type.Integer({
+        minimum: 0,
+        maximum: ROW_HASH_SPACE,
+      }),
+      low: Numbers,
+    }),
+    { maxItems: HISTORY_MAX },
+  ),
 });
 
 /** The exact bytes a baseline is stored, signed and digested as. */
@@ -92,11 +184,6 @@ export function baselineDigest(baseline: Baseline): string {
  * @throws {IntegrityError} SIZE_EXCEEDED, PAYLOAD_INVALID. */
 export function decodeBaseline(bytes: Uint8Array): Baseline {
   const stored = readStored('baseline', bytes, BASELINE_BYTES_MAX, BaselineSchema);
-  const read = (text: string, countMax: number): Float64Array => {
-    const values = decodeNumbers(text, countMax);
-    if (values === null || values.some((value) => !Number.isFinite(value))) throw invalid('baseline', 'an array is malformed');
-    return values;
-  };
   const columns = stored.columns.map(({ reference, bins, unlisted }, i) => {
     const counts = { bins: read(bins, BINS_MAX), unlisted };
     const fault = referenceFault(reference, counts.bins.length);
@@ -116,9 +203,17 @@ export function decodeBaseline(bytes: Uint8Array): Baseline {
   return baseline;
 }
 
+function read(text: string, countMax: number): Float64Array {
+  const values = decodeNumbers(text, countMax);
+  const finite = values !== null && values.every((value) => Number.isFinite(value));
+  if (!finite) throw invalid('baseline', 'an array is malformed');
+  return values;
+}
+
 function referenceFault(reference: ColumnReference, bins: number): string | null {
   const { kind, numeric, text } = reference;
-  if ((kind === 'numeric') !== (numeric !== null) || (kind === 'text') !== (text !== null)) return 'must have one kind of values';
+  if ((kind === 'numeric') !== (numeric !== null) || (kind === 'text') !== (text !== null))
+    return 'must have one kind of values';
   if (kind === 'boolean') return bins === 2 ? null : 'must have two bins';
   if (text !== null) return bins === text.values.length ? null : 'does not have a bin a value';
   const { edges, groups, belowRange, belowTail, aboveTail, aboveRange } = numeric!;

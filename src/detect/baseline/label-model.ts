@@ -43,19 +43,37 @@ export interface LabelLosses {
   /** Sum and sum of squares of −ln P(given label). */
   readonly loss: number;
   readonly lossSquares: number;
+  /** What the first sum should be if the model is right about these very rows, and its variance: hard rows cost more. */
+  readonly lossExpected: number;
+  readonly lossVariance: number;
+  /** Sum of the odds against the given label, each at most ODDS_MAX, beyond what the model expects; and its variance. */
+  readonly odds: number;
+  readonly oddsVariance: number;
   /** Rows with P(given label) below 0.02, 0.1, 0.5. */
   readonly below2: number;
   readonly below10: number;
   readonly below50: number;
 }
 
+/** Odds against a label count at most this much, so that a few rows cannot decide alone. */
+const ODDS_MAX = 20;
+
+const NO_LOSSES: LabelLosses = {
+  rows: 0,
+  loss: 0,
+  lossSquares: 0,
+  lossExpected: 0,
+  lossVariance: 0,
+  odds: 0,
+  oddsVariance: 0,
+  below2: 0,
+  below10: 0,
+  below50: 0,
+};
+
 /** Fits a model by Newton's method; deterministic: fixed order of summation, own exponential.
  * Cost: steps × (rows × columns² + features³/6); 20,000 rows of ten columns take about 0.1 s. */
-export function fitLabelModel(
-  rows: CodedRows,
-  labels: readonly string[],
-  columns: readonly ModelColumn[],
-): LabelModel {
+export function fitLabelModel(rows: CodedRows, labels: readonly string[], columns: readonly ModelColumn[]): LabelModel {
   const targets = labels.length === 2 ? [1] : labels.map((_, i) => i);
   const offsets = offsetsOf(columns);
   // Four decimals move no probability by more than 1e-3 of itself and keep the stored model short and the same everywhere.
@@ -67,15 +85,34 @@ export function fitLabelModel(
 export function measureLosses(model: LabelModel, rows: CodedRows): LabelLosses {
   const offsets = offsetsOf(model.columns);
   const weights = model.weights.map((list) => Float64Array.from(list));
-  const sum = { rows: 0, loss: 0, lossSquares: 0, below2: 0, below10: 0, below50: 0 };
+  const likelihoods = new Float64Array(model.labels.length);
+  const sum = { ...NO_LOSSES };
   for (let row = 0; row < rows.count; row++) {
     const label = rows.labels[row]!;
     if (label < 0) continue;
-    const likelihood = Math.max(LIKELIHOOD_MIN, likelihoodOf(weights, rows, row, label, offsets));
-    const loss = -ln(likelihood);
+    fillLikelihoods(likelihoods, weights, rows, row, offsets);
+    let [meanLoss, meanLossSquare, meanOdds, meanOddsSquare, loss, odds] = [0, 0, 0, 0, 0, 0];
+    for (let k = 0; k < likelihoods.length; k++) {
+      const p = likelihoods[k]!;
+      const lossOfK = -ln(p);
+      const oddsOfK = Math.min(ODDS_MAX, (1 - p) / p);
+      meanLoss += p * lossOfK;
+      meanLossSquare += p * lossOfK * lossOfK;
+      meanOdds += p * oddsOfK;
+      meanOddsSquare += p * oddsOfK * oddsOfK;
+      if (k === label) {
+        loss = lossOfK;
+        odds = oddsOfK;
+      }
+    }
     sum.rows += 1;
     sum.loss += loss;
     sum.lossSquares += loss * loss;
+    sum.lossExpected += meanLoss;
+    sum.lossVariance += Math.max(0, meanLossSquare - meanLoss * meanLoss);
+    sum.odds += odds - meanOdds;
+    sum.oddsVariance += Math.max(0, meanOddsSquare - meanOdds * meanOdds);
+    const likelihood = likelihoods[label]!;
     if (likelihood < 0.02) sum.below2 += 1;
     if (likelihood < 0.1) sum.below10 += 1;
     if (likelihood < 0.5) sum.below50 += 1;
@@ -85,14 +122,9 @@ export function measureLosses(model: LabelModel, rows: CodedRows): LabelLosses {
 
 /** Losses of both. */
 export function addLosses(a: LabelLosses, b: LabelLosses): LabelLosses {
-  return {
-    rows: a.rows + b.rows,
-    loss: a.loss + b.loss,
-    lossSquares: a.lossSquares + b.lossSquares,
-    below2: a.below2 + b.below2,
-    below10: a.below10 + b.below10,
-    below50: a.below50 + b.below50,
-  };
+  const sum = { ...a };
+  for (const key of Object.keys(NO_LOSSES) as (keyof LabelLosses)[]) sum[key] += b[key];
+  return sum;
 }
 
 /** Place of each column's first weight, and the number of weights at the end; 0 is the intercept. */
@@ -103,25 +135,26 @@ function offsetsOf(columns: readonly ModelColumn[]): Int32Array {
   return offsets;
 }
 
-function likelihoodOf(
+/** P of each label for one row, none below LIKELIHOOD_MIN. */
+function fillLikelihoods(
+  likelihoods: Float64Array,
   weights: readonly Float64Array[],
   rows: CodedRows,
   row: number,
-  label: number,
   offsets: Int32Array,
-): number {
+): void {
   if (weights.length === 1) {
     const second = logistic(scoreOf(weights[0]!, rows, row, offsets));
-    return label === 1 ? second : 1 - second;
+    likelihoods[1] = Math.min(1 - LIKELIHOOD_MIN, Math.max(LIKELIHOOD_MIN, second));
+    likelihoods[0] = 1 - likelihoods[1];
+    return;
   }
   let sum = 0;
-  let own = 0;
   for (let k = 0; k < weights.length; k++) {
-    const p = logistic(scoreOf(weights[k]!, rows, row, offsets));
-    sum += p;
-    if (k === label) own = p;
+    likelihoods[k] = logistic(scoreOf(weights[k]!, rows, row, offsets)) + LIKELIHOOD_MIN;
+    sum += likelihoods[k]!;
   }
-  return sum > 0 ? own / sum : 0;
+  for (let k = 0; k < weights.length; k++) likelihoods[k]! /= sum;
 }
 
 function scoreOf(weights: Float64Array, rows: CodedRows, row: number, offsets: Int32Array): number {

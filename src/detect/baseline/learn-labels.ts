@@ -35,11 +35,18 @@ export function learnLabels(profiles: readonly Profile[], columns: readonly Colu
   if (labels.length < 2) return null;
   const { roles } = profiles[0]!;
   const usable = columns
-    .filter(({ name, numeric, text }) => name !== roles.label && name !== roles.time && numeric?.moving !== true && text?.identifier !== true)
-    .map((column) => binsOf(column, column.numeric?.edges.map((_, i) => i).concat(column.numeric.edges.length) ?? null));
+    .filter(
+      ({ name, numeric, text }) =>
+        name !== roles.label && name !== roles.time && numeric?.moving !== true && text?.identifier !== true,
+    )
+    .map((column) =>
+      binsOf(column, column.numeric?.edges.map((_, i) => i).concat(column.numeric.edges.length) ?? null),
+    );
   const fine = profiles.map((profile) => codeSample(profile, usable, labels));
   const coarse = usable.map((bins, i) => coarsen(bins, tableOf(fine, i, labels.length, bins.features), labels.length));
-  const coded = fine.map((rows) => rows && { ...rows, features: rows.features.map((codes, i) => regroupCodes(codes, coarse[i]!.groups)) });
+  const coded = fine.map(
+    (rows) => rows && { ...rows, features: rows.features.map((codes, i) => regroupCodes(codes, coarse[i]!.groups)) },
+  );
   const chosen = chooseColumns(coded, coarse, labels.length);
   const model: ModelColumn[] = chosen.map((i) => ({
     name: usable[i]!.name,
@@ -62,7 +69,11 @@ export function learnLabels(profiles: readonly Profile[], columns: readonly Colu
 }
 
 /** How well a model explains the sampled rows of a profile; null if the profile has no sample of its columns. */
-export function sampleLosses(profile: Profile, model: LabelModel, bins: ReadonlyMap<string, ColumnBins>): LabelLosses | null {
+export function sampleLosses(
+  profile: Profile,
+  model: LabelModel,
+  bins: ReadonlyMap<string, ColumnBins>,
+): LabelLosses | null {
   const columns = model.columns.map((column) => bins.get(column.name)).filter((column) => column !== undefined);
   const rows = codeSample(profile, columns, model.labels);
   return rows === null || columns.length !== model.columns.length ? null : measureLosses(model, rows);
@@ -86,7 +97,8 @@ function codeSample(profile: Profile, columns: readonly ColumnBins[], labels: re
   if (profile.sample === null) return null;
   const values = new Map(profile.sample.columns.map((column) => [column.name, column.values]));
   const profiles = new Map(profile.columns.map((column) => [column.name, column]));
-  const read = (name: string | null): Float64Array | null => decodeNumbers(values.get(name ?? '') ?? '', SAMPLE_ROWS_MAX);
+  const read = (name: string | null): Float64Array | null =>
+    decodeNumbers(values.get(name ?? '') ?? '', SAMPLE_ROWS_MAX);
   const features: Uint8Array[] = [];
   for (const bins of columns) {
     const numbers = read(bins.name);
@@ -112,7 +124,11 @@ function codeSample(profile: Profile, columns: readonly ColumnBins[], labels: re
 }
 
 /** Indexes of the columns that tell most about the label, in column order. */
-function chooseColumns(batches: readonly (CodedRows | null)[], columns: readonly ColumnBins[], labels: number): number[] {
+function chooseColumns(
+  batches: readonly (CodedRows | null)[],
+  columns: readonly ColumnBins[],
+  labels: number,
+): number[] {
   const all = columns.map((_, i) => i);
   if (columns.length <= MODEL_COLUMNS_MAX) return all;
   const information = columns.map((column, i) => {
@@ -124,10 +140,15 @@ function chooseColumns(batches: readonly (CodedRows | null)[], columns: readonly
 }
 
 /** Rows by label and feature of one column, label-major. */
-function tableOf(batches: readonly (CodedRows | null)[], column: number, labels: number, features: number): Float64Array {
+function tableOf(
+  batches: readonly (CodedRows | null)[],
+  column: number,
+  labels: number,
+  features: number,
+): Float64Array {
   const table = new Float64Array(labels * features);
-  for (const rows of batches) {
-    for (let row = 0; rows !== null && row < rows.count; row++) {
+  for (const rows of batches.filter((coded) => coded !== null)) {
+    for (let row = 0; row < rows.count; row++) {
       if (rows.labels[row]! >= 0) table[rows.labels[row]! * features + rows.features[column]![row]!]! += 1;
     }
   }
@@ -182,7 +203,8 @@ function mutualInformation(table: Float64Array, labels: number, features: number
   let sum = 0;
   for (const [cell, count] of table.entries()) {
     if (count === 0) continue;
-    sum += (count / total) * ln((count * total) / (byLabel[Math.floor(cell / features)]! * byFeature[cell % features]!));
+    sum +=
+      (count / total) * ln((count * total) / (byLabel[Math.floor(cell / features)]! * byFeature[cell % features]!));
   }
   return sum;
 }

@@ -26,7 +26,7 @@ import { BATCHES_MIN, buildReference, countAbove, countBelow, widen } from './re
  *
  * @param profiles of one schema, in time order, 1 or more; of more than HISTORY_MAX the newest are used.
  * @throws {RequestError} REQUEST_INVALID if there is no profile or they differ in schema.
- * Cost: about 10 ms a profile of ten columns. */
+ * Cost: about 40 ms a profile of ten columns with a label, most of it the label model. */
 export function learnBaseline(profiles: readonly Profile[]): Baseline {
   const used = profiles.slice(-HISTORY_MAX);
   const first = used[0];
@@ -47,7 +47,14 @@ export function learnBaseline(profiles: readonly Profile[]): Baseline {
   const statistics = withoutOwnRange(observed).map((batch, i) => {
     const others = past.filter((entry, j): entry is PastHashes => j !== i && entry !== null);
     const knownPatterns = patternsWithout(nullPatterns, batch.profile.nullPatterns);
-    return measureAll({ batch, expected: withoutBatch(totals, batch), knownPatterns, labels, hashes: hashes[i]!, past: others });
+    return measureAll({
+      batch,
+      expected: withoutBatch(totals, batch),
+      knownPatterns,
+      labels,
+      hashes: hashes[i]!,
+      past: others,
+    });
   });
   return {
     version: 1,
@@ -103,7 +110,10 @@ function withoutBatch(totals: ReadonlyMap<string, BinCounts>, batch: ObservedBat
   return new Map(
     batch.columns.map(({ reference, bins, unlisted }) => {
       const total = totals.get(reference.name)!;
-      return [reference.name, { bins: total.bins.map((rows, i) => rows - bins[i]!), unlisted: total.unlisted - unlisted }];
+      return [
+        reference.name,
+        { bins: total.bins.map((rows, i) => rows - bins[i]!), unlisted: total.unlisted - unlisted },
+      ];
     }),
   );
 }
@@ -127,7 +137,10 @@ function withoutOwnRange(batches: readonly ObservedBatch[]): ObservedBatch[] {
       const { min, max, kll } = column.profile.numeric;
       if (min >= range.low && max <= range.high) return { ...column, outside: 0 };
       const view = KllSketch.fromState(kll)!.view();
-      return { ...column, outside: countBelow(column.profile, view, range.low) + countAbove(column.profile, view, range.high) };
+      return {
+        ...column,
+        outside: countBelow(column.profile, view, range.low) + countAbove(column.profile, view, range.high),
+      };
     }),
   }));
 }
@@ -145,7 +158,11 @@ function calibrate(batches: readonly (readonly (Statistic & { readonly family: F
   const ids = [...series.keys()].sort(compareText);
   const historyOf = (id: string, without: number | null): StatisticHistory | null => {
     const kept = series.get(id)!.filter(({ batch }) => batch !== without);
-    return summarize(id, kept.map(({ x }) => x), kept.map(({ error }) => error));
+    return summarize(
+      id,
+      kept.map(({ x }) => x),
+      kept.map(({ error }) => error),
+    );
   };
   const statistics = ids.map((id) => historyOf(id, null)).filter((history) => history !== null);
   if (batches.length < BATCHES_MIN) return { statistics: [], families: [] };
@@ -153,6 +170,11 @@ function calibrate(batches: readonly (readonly (Statistic & { readonly family: F
     const others = ids.map((id) => historyOf(id, i)).filter((history) => history !== null);
     return scoreFamilies(own, new Map(others.map((history) => [history.id, history])));
   });
-  const families = FAMILIES.map((family) => fitFamily(family, scores.flatMap((score) => score.get(family) ?? [])));
+  const families = FAMILIES.map((family) =>
+    fitFamily(
+      family,
+      scores.flatMap((score) => score.get(family) ?? []),
+    ),
+  );
   return { statistics, families: families.filter((law): law is FamilyLaw => law !== null) };
 }

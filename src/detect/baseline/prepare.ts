@@ -24,10 +24,11 @@ export function prepareBaseline(baseline: Baseline): PreparedBaseline {
   return {
     baseline,
     digest: baselineDigest(baseline),
-    bins: new Map(baseline.columns.map(({ reference }) => [reference.name, binsOf(reference, groupsOf(reference.name))])),
+    bins: new Map(
+      baseline.columns.map(({ reference }) => [reference.name, binsOf(reference, groupsOf(reference.name))]),
+    ),
     expected: new Map(baseline.columns.map(({ reference, counts }) => [reference.name, counts])),
     histories: new Map(baseline.statistics.map((history) => [history.id, history])),
     laws: new Map(baseline.families.map((law) => [law.family, law])),
   };
 }
-

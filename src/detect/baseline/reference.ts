@@ -120,10 +120,17 @@ function numericReference(batches: readonly ColumnProfile[], support: number): N
     belowTail: edges.indexOf(justBelow(tailLow)) + 1,
     aboveTail: edges.indexOf(tailHigh) + 1,
     aboveRange: edges.indexOf(rangeHigh) + 1,
-    ...{ lowest, highest, tailLow, tailHigh, median: view.quantile(0.5), width, deviation },
+    lowest,
+    highest,
+    tailLow,
+    tailHigh,
+    median: view.quantile(0.5),
+    width,
+    deviation,
     integer: support >= SUPPORT_MIN && filled.every((numeric) => numeric.integers === numeric.count),
     nonNegative: support >= SUPPORT_MIN && filled.every((numeric) => numeric.negatives === 0),
-    moving: isMoving(sketches.map((sketch) => sketch.view())) || (filled.length < 3 && batches[0]!.type === 'timestamp'),
+    moving:
+      isMoving(sketches.map((sketch) => sketch.view())) || (filled.length < 3 && batches[0]!.type === 'timestamp'),
   };
 }
 
@@ -167,7 +174,10 @@ function textReference(batches: readonly ColumnProfile[], rows: number): TextRef
   const rarest = merged.counts.at(-1) ?? 0;
   return {
     values: merged.values,
-    closed: exact && rows >= SUPPORT_MIN && (batches.length < BATCHES_MIN ? rarest >= RAREST_MIN : lastNews < batches.length / 2),
+    closed:
+      exact &&
+      rows >= SUPPORT_MIN &&
+      (batches.length < BATCHES_MIN ? rarest >= RAREST_MIN : lastNews < batches.length / 2),
     identifier: !exact && distinct.estimate() > rows / 2,
   };
 }
@@ -177,8 +187,11 @@ function textReference(batches: readonly ColumnProfile[], rows: number): TextRef
 export function widen(lowest: number, highest: number): { low: number; high: number } {
   // Halved first: the difference of two huge numbers may overflow.
   const margin = 0.2 * (highest / 2 - lowest / 2);
-  const bounded = (x: number): number => Math.max(-Number.MAX_VALUE, Math.min(Number.MAX_VALUE, x));
-  return { low: bounded(justBelow(lowest - margin)), high: bounded(highest + margin) };
+  return { low: finite(justBelow(lowest - margin)), high: finite(highest + margin) };
+}
+
+function finite(x: number): number {
+  return Math.max(-Number.MAX_VALUE, Math.min(Number.MAX_VALUE, x));
 }
 
 /** Rows strictly below `limit`: exact while they are among the extremes kept, from the sketch beyond. */
@@ -192,7 +205,9 @@ export function countBelow(column: ColumnProfile, view: KllView, limit: number):
 export function countAbove(column: ColumnProfile, view: KllView, limit: number): number {
   const highest = decodeNumbers(column.numeric!.highest, EXTREMES_MAX)!;
   const exact = highest.filter((value) => value > limit).length;
-  return exact < highest.length || view.count === highest.length ? exact : Math.max(exact, view.count - view.rank(limit));
+  return exact < highest.length || view.count === highest.length
+    ? exact
+    : Math.max(exact, view.count - view.rank(limit));
 }
 
 /** A number a little below `x`, so that an edge there puts `x` itself above it. */

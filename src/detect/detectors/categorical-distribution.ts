@@ -33,11 +33,23 @@ function compareShares(column: ObservedColumn, expected: BinCounts): Statistic[]
   const root = Math.sqrt(Math.max(1, column.filled));
   const { g, freedom } = gTest(own, all);
   const quoted = quoteName(name);
-  const about = (id: string, subject: string) => ({ detector: DETECTOR, name: id, columns: [name], subject: `${subject} of ${quoted}` });
+  const about = (id: string, subject: string) => ({
+    detector: DETECTOR,
+    name: id,
+    columns: [name],
+    subject: `${subject} of ${quoted}`,
+  });
   const shown = { side: 'high', votes: false } as const;
   const statistics: Statistic[] = [
-    plainStatistic(about('g', 'Distance (root G per row)'), (Math.sqrt(g) - Math.sqrt(freedom)) / root, 0.7 / root, { side: 'high' }),
-    plainStatistic(about('chi-square', 'Chi-square per row'), chiSquare(own, all) / Math.max(1, column.filled), 2 / (root * root), shown),
+    plainStatistic(about('g', 'Distance (root G per row)'), (Math.sqrt(g) - Math.sqrt(freedom)) / root, 0.7 / root, {
+      side: 'high',
+    }),
+    plainStatistic(
+      about('chi-square', 'Chi-square per row'),
+      chiSquare(own, all) / Math.max(1, column.filled),
+      2 / (root * root),
+      shown,
+    ),
     plainStatistic(about('psi', 'Population stability index'), psi(own, all), 2 / (root * root), shown),
     plainStatistic(about('jsd', 'Jensen–Shannon distance'), jensenShannon(own, all), 0.3 / root, shown),
   ];
@@ -49,7 +61,16 @@ function compareShares(column: ObservedColumn, expected: BinCounts): Statistic[]
 }
 
 /** Values are named by rank: what they are is for the store, not for sentences. */
-const ORDINALS = ['most frequent', '2nd most frequent', '3rd most frequent', '4th most frequent', '5th most frequent', '6th most frequent', '7th most frequent', '8th most frequent'];
+const ORDINALS = [
+  'most frequent',
+  '2nd most frequent',
+  '3rd most frequent',
+  '4th most frequent',
+  '5th most frequent',
+  '6th most frequent',
+  '7th most frequent',
+  '8th most frequent',
+];
 
 /** Rows of the first values, of all other listed ones, and of values not listed. */
 function cellsOf(counts: BinCounts): Float64Array {

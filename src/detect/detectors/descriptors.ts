@@ -1,7 +1,8 @@
-import type { ObservedColumn } from '../observe.ts';
+import type { BinCounts, ObservedColumn } from '../observe.ts';
+import { exp, ln } from '../arithmetic.ts';
 import { DistinctCounter } from '../sketch/hyperloglog.ts';
 import { featureColumns, logStatistic, plainStatistic, quoteName, shareStatistic } from './detector.ts';
-import type { Detector, Statistic } from './detector.ts';
+import type { Detector, DetectorContext, Statistic } from './detector.ts';
 
 const DETECTOR = 'descriptors';
 const QUANTILES = [0.05, 0.25, 0.5, 0.75, 0.95] as const;
@@ -19,7 +20,9 @@ export const descriptorsDetector: Detector = {
   about: 'Mean, spread and quantile rates of numbers; lengths and variety of text; shares of booleans',
   measure: (context) => [
     ...featureColumns(context, 'numeric').flatMap(describeNumbers),
-    ...context.batch.columns.filter(({ reference, filled }) => reference.kind === 'text' && filled > 0).flatMap(describeText),
+    ...context.batch.columns
+      .filter(({ reference, filled }) => reference.kind === 'text' && filled > 0)
+      .flatMap((column) => describeText(context, column)),
     ...featureColumns(context, 'boolean').map((column) =>
       shareStatistic(about(column, 'true', 'Share of true in'), column.bins[1]!, column.filled),
     ),
@@ -40,8 +43,16 @@ function describeNumbers(column: ObservedColumn): Statistic[] {
   const spread = Math.sqrt(m2 / filled) / width;
   const usual = deviation / width;
   const statistics: Statistic[] = [
-    plainStatistic(about(column, 'mean', 'Mean (in widths from the median) of'), (mean - median) / width, Math.max(usual, SPREAD_MIN) / root),
-    logStatistic(about(column, 'deviation', 'Standard deviation (in widths) of'), spread + SPREAD_MIN, 1 / Math.sqrt(2 * filled) + 0.01),
+    plainStatistic(
+      about(column, 'mean', 'Mean (in widths from the median) of'),
+      (mean - median) / width,
+      Math.max(usual, SPREAD_MIN) / root,
+    ),
+    logStatistic(
+      about(column, 'deviation', 'Standard deviation (in widths) of'),
+      spread + SPREAD_MIN,
+      1 / Math.sqrt(2 * filled) + 0.01,
+    ),
   ];
   const total = bins.reduce((sum, rows) => sum + rows, 0);
   for (const q of QUANTILES) {
@@ -49,7 +60,9 @@ function describeNumbers(column: ObservedColumn): Statistic[] {
     const upTo = quantileBin(limits.groups, q);
     let below = 0;
     for (let bin = 0; bin < upTo; bin++) below += bins[bin]!;
-    statistics.push(shareStatistic(about(column, `q${q * 100}`, `Share below the learned ${q * 100} % quantile of`), below, total));
+    statistics.push(
+      shareStatistic(about(column, `q${q * 100}`, `Share below the learned ${q * 100} % quantile of`), below, total),
+    );
   }
   return statistics;
 }
@@ -62,15 +75,41 @@ function quantileBin(groups: readonly number[], q: number): number {
   return at < 0 ? groups.length : at;
 }
 
-function describeText(column: ObservedColumn): Statistic[] {
+function describeText(context: DetectorContext, column: ObservedColumn): Statistic[] {
   const { filled } = column;
   const { lengthMean, lengthM2, distinct, top } = column.profile.text!;
   const deviation = Math.sqrt(lengthM2 / filled);
   const root = Math.sqrt(filled);
   return [
     plainStatistic(about(column, 'length', 'Mean length in bytes of'), lengthMean, Math.max(deviation, 0.05) / root),
-    logStatistic(about(column, 'length-deviation', 'Deviation of the length of'), deviation + 0.05, 1 / Math.sqrt(2 * filled) + 0.01),
-    logStatistic(about(column, 'distinct', 'Distinct values of'), DistinctCounter.fromText(distinct)!.estimate() + 1, 0.05),
+    logStatistic(
+      about(column, 'length-deviation', 'Deviation of the length of'),
+      deviation + 0.05,
+      1 / Math.sqrt(2 * filled) + 0.01,
+    ),
+    variety(column, DistinctCounter.fromText(distinct)!.estimate(), context.expected.get(column.reference.name)),
     shareStatistic(about(column, 'largest', 'Share of the most frequent value of'), top.counts[0] ?? 0, filled),
   ];
+}
+
+/** Number of distinct values against what as many rows drawn from everything learned would have; where the values are too
+ * many to list, distinct values a row. Either way a batch of another size is no surprise. */
+function variety(column: ObservedColumn, distinct: number, expected: BinCounts | undefined): Statistic {
+  if (expected === undefined || expected.unlisted > 0) {
+    return shareStatistic(
+      about(column, 'distinct', 'Distinct values a row of'),
+      Math.min(distinct, column.filled),
+      column.filled,
+    );
+  }
+  const total = expected.bins.reduce((sum, rows) => sum + rows, 0);
+  let usual = 0;
+  for (const rows of expected.bins) {
+    if (rows > 0) usual += rows >= total ? 1 : 1 - exp(column.filled * ln(1 - rows / total));
+  }
+  return logStatistic(
+    about(column, 'distinct', 'Distinct values (1 = as usual) of'),
+    (distinct + 1) / (usual + 1),
+    0.05,
+  );
 }

@@ -22,14 +22,17 @@ export const domainDetector: Detector = {
       if (unseen === null) continue;
       const name = quoteName(column.reference.name);
       statistics.push(share('unseen', column, `Share of unseen values in ${name}`, unseen.total));
-      statistics.push(share('unseen-largest', column, `Share of the most frequent unseen value in ${name}`, unseen.largest));
+      statistics.push(
+        share('unseen-largest', column, `Share of the most frequent unseen value in ${name}`, unseen.largest),
+      );
     }
     for (const column of steadyColumns(context, 'numeric')) {
       const { numeric } = column.profile;
       const limits = column.reference.numeric!;
       const name = quoteName(column.reference.name);
       statistics.push(share('out-of-range', column, `Share of ${name} outside its learned range`, column.outside));
-      if (limits.nonNegative) statistics.push(share('negative', column, `Share of ${name} below zero`, numeric!.negatives));
+      if (limits.nonNegative)
+        statistics.push(share('negative', column, `Share of ${name} below zero`, numeric!.negatives));
       statistics.push(share('non-finite', column, `Share of ${name} that is no finite number`, numeric!.nonFinite));
     }
     return statistics;
@@ -41,11 +44,21 @@ export const domainDetector: Detector = {
       const name = quoteName(reference.name);
       const unseen = reference.text?.closed === true ? countUnseen(column, context.expected.get(reference.name)) : null;
       if (unseen !== null && unseen.total >= HARD_ROWS_MIN) {
-        findings.push(broken('unseen', column, unseen.total, `have a value of ${name} that is not in its closed domain`, unseen.values));
+        findings.push(
+          broken(
+            'unseen',
+            column,
+            unseen.total,
+            `have a value of ${name} that is not in its closed domain`,
+            unseen.values,
+          ),
+        );
       }
       const fractions = reference.numeric?.integer === true ? profile.numeric!.count - profile.numeric!.integers : 0;
       if (fractions >= HARD_ROWS_MIN) {
-        findings.push(broken('fractions', column, fractions, `have a fraction in ${name}, which held only whole numbers`));
+        findings.push(
+          broken('fractions', column, fractions, `have a fraction in ${name}, which held only whole numbers`),
+        );
       }
     }
     return findings;

@@ -24,7 +24,11 @@ export const labelDetector: Detector = {
     const columns = [roles.label];
     const statistics = learned.values.slice(0, SHARES_MAX).map((value, i) => {
       const subject = `Share of the ${i === 0 ? 'most frequent label' : `label of rank ${i + 1}`} in ${column}`;
-      return shareStatistic({ detector: DETECTOR, name: `share-${i + 1}`, columns, subject }, counts.get(value) ?? 0, total);
+      return shareStatistic(
+        { detector: DETECTOR, name: `share-${i + 1}`, columns, subject },
+        counts.get(value) ?? 0,
+        total,
+      );
     });
     if (learned.error > 0) return statistics;
     for (const value of learned.values) counts.delete(value);

@@ -18,8 +18,14 @@ export const nullPatternDetector: Detector = {
     if (knownPatterns === null) return [];
     const { nullPatterns, rows } = batch.profile;
     let count = nullPatterns.other;
-    for (const [i, pattern] of nullPatterns.values.entries()) if (!knownPatterns.has(pattern)) count += nullPatterns.counts[i]!;
-    const about = { detector: DETECTOR, name: 'new', columns: [], subject: 'Share of rows with a set of nulls that no row had before' };
+    for (const [i, pattern] of nullPatterns.values.entries())
+      if (!knownPatterns.has(pattern)) count += nullPatterns.counts[i]!;
+    const about = {
+      detector: DETECTOR,
+      name: 'new',
+      columns: [],
+      subject: 'Share of rows with a set of nulls that no row had before',
+    };
     return [shareStatistic(about, count, rows, { side: 'high', surprise: true })];
   },
 };

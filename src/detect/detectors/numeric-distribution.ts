@@ -30,7 +30,13 @@ export const numericDistributionDetector: Detector = {
         statistics.push(plainStatistic(about, value, error, { side: 'high', votes }));
       };
       add('g', 'Distance (root G per row)', (Math.sqrt(g) - Math.sqrt(freedom)) / root, 0.7 / root, true);
-      add('ks', 'Kolmogorov–Smirnov distance beyond chance', ks(column.bins, expected.bins) - 0.87 / root, 0.3 / root, true);
+      add(
+        'ks',
+        'Kolmogorov–Smirnov distance beyond chance',
+        ks(column.bins, expected.bins) - 0.87 / root,
+        0.3 / root,
+        true,
+      );
       add('psi', 'Population stability index', psi(own, all), 2 / (root * root), false);
       add('jsd', 'Jensen–Shannon distance', jensenShannon(own, all), 0.3 / root, false);
       // Bins stand at their upper edge; the last one, which has none, at the end of the range.

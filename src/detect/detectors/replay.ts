@@ -19,22 +19,35 @@ export const replayDetector: Detector = {
   measure({ hashes, past }) {
     if (hashes === null) return [];
     const { info, counted } = hashes;
-    const about = (name: string, subject: string) => ({ detector: DETECTOR, name, columns: [], subject });
     const sampled = counted.counts.reduce((sum, count) => sum + count, 0);
     const most = counted.counts.reduce((largest, count) => Math.max(largest, count), 0);
     const repeated = sampled - counted.hashes.length;
     const statistics = [
-      shareStatistic(about('repeated-rows', 'Share of rows that repeat another row of the batch'), repeated, sampled, { side: 'high', surprise: true }),
-      shareStatistic(about('most-repeated-row', 'Share of copies of the most repeated row'), Math.max(0, most - 1), sampled, { side: 'high', surprise: true }),
+      shareStatistic(about('repeated-rows', 'Share of rows that repeat another row of the batch'), repeated, sampled, {
+        side: 'high',
+        surprise: true,
+      }),
+      shareStatistic(
+        about('most-repeated-row', 'Share of copies of the most repeated row'),
+        Math.max(0, most - 1),
+        sampled,
+        { side: 'high', surprise: true },
+      ),
     ];
     const overlap = largestOverlap(info, counted, past);
     if (overlap !== null) {
       const subject = 'Share of rows that one earlier batch has already';
-      statistics.push(shareStatistic(about('overlap', subject), overlap.shared, overlap.rows, { side: 'high', surprise: true }));
+      statistics.push(
+        shareStatistic(about('overlap', subject), overlap.shared, overlap.rows, { side: 'high', surprise: true }),
+      );
     }
     return statistics;
   },
 };
+
+function about(name: string, subject: string) {
+  return { detector: DETECTOR, name, columns: [], subject };
+}
 
 /** Row hashes of a batch as {@link replayDetector} compares later ones with. */
 export function pastHashes(info: RowHashes, counted: CountedHashes): PastHashes {

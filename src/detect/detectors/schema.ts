@@ -26,7 +26,9 @@ export const schemaDetector: Detector = {
       const name = quoteName(reference.name);
       const { absent, unrepresentable, suspiciousText } = column;
       statistics.push(share('absent', reference.name, `Share of rows without ${name}`, absent, rows));
-      statistics.push(share('unrepresentable', reference.name, `Share of ${name} outside its type`, unrepresentable, rows));
+      statistics.push(
+        share('unrepresentable', reference.name, `Share of ${name} outside its type`, unrepresentable, rows),
+      );
       if (reference.kind === 'text') {
         const subject = `Share of ${name} with invisible characters`;
         statistics.push(share('suspicious-text', reference.name, subject, suspiciousText, rows));

@@ -27,9 +27,22 @@ function measureTails(column: ObservedColumn): Statistic[] {
   const rare = { side: 'high', surprise: true } as const;
   return [
     shareStatistic(about('low-share', `Share of ${name} below the usual lowest value`), column.belowTail, filled, rare),
-    shareStatistic(about('high-share', `Share of ${name} above the usual highest value`), column.aboveTail, filled, rare),
-    plainStatistic(about('low-reach', `Reach of the lowest ${name} in log widths`), reach(median - column.lowPerMille, width), 0.08),
-    plainStatistic(about('high-reach', `Reach of the highest ${name} in log widths`), reach(column.highPerMille - median, width), 0.08),
+    shareStatistic(
+      about('high-share', `Share of ${name} above the usual highest value`),
+      column.aboveTail,
+      filled,
+      rare,
+    ),
+    plainStatistic(
+      about('low-reach', `Reach of the lowest ${name} in log widths`),
+      reach(median - column.lowPerMille, width),
+      0.08,
+    ),
+    plainStatistic(
+      about('high-reach', `Reach of the highest ${name} in log widths`),
+      reach(column.highPerMille - median, width),
+      0.08,
+    ),
   ];
 }
 

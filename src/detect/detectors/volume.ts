@@ -16,7 +16,9 @@ export const volumeDetector: Detector = {
   family: 'volume',
   about: 'Records per second of record time; age of the newest record',
   measure(context) {
-    const { counts, times } = context.batch.profile;
+    const { counts, times, parts } = context.batch.profile;
+    // Batches of several partitions overlap or leave gaps in time: their union has no rate that the history could know.
+    if (parts > 1) return [];
     const span = spanOf(context);
     const statistics: Statistic[] = [];
     if (span !== null && counts.records > 1) {
@@ -26,7 +28,9 @@ export const volumeDetector: Detector = {
     }
     if (times.sealedMs !== null && times.lastMs !== null) {
       const about = { detector: DETECTOR, name: 'age', columns: [], subject: 'Age in seconds of the newest record' };
-      statistics.push(logStatistic(about, Math.max(MS_MIN, times.sealedMs - times.lastMs) / 1_000, 0.1, { side: 'high' }));
+      statistics.push(
+        logStatistic(about, Math.max(MS_MIN, times.sealedMs - times.lastMs) / 1_000, 0.1, { side: 'high' }),
+      );
     }
     return statistics;
   },

@@ -29,7 +29,12 @@ export class BatchBinder {
   readonly #prepared: PreparedBaseline;
   readonly #rows: number;
   readonly #label: string | null;
-  readonly #columns: { readonly name: string; readonly bins: string; readonly features: Uint8Array; readonly size: number }[] = [];
+  readonly #columns: {
+    readonly name: string;
+    readonly bins: string;
+    readonly features: Uint8Array;
+    readonly size: number;
+  }[] = [];
   #labels: Int16Array | null = null;
 
   constructor(prepared: PreparedBaseline, decoded: DecodedColumns, label: string | null) {
@@ -60,7 +65,8 @@ export class BatchBinder {
     const { model } = this.#prepared.baseline;
     const labels = this.#labels;
     const columns = this.#columns.map(({ name, bins, features, size }) => {
-      const byLabel = model === null || labels === null ? '' : this.#contingency(labels, model.labels.length, features, size);
+      const byLabel =
+        model === null || labels === null ? '' : this.#contingency(labels, model.labels.length, features, size);
       return { name, bins, byLabel };
     });
     return { baseline: this.#prepared.digest, columns, losses: labels === null ? null : this.#losses(labels) };

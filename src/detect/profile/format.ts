@@ -1,4 +1,4 @@
-import Type from 'typebox';
+import { Type } from 'typebox';
 import { DEAD_LETTER_REASONS } from '../../record/dead-letter.ts';
 import { COLUMNS_MAX } from '../../record/schema.ts';
 import { RULES_MAX } from '../rules.ts';
@@ -9,7 +9,19 @@ import { DistinctCounter } from '../sketch/hyperloglog.ts';
 import { KllSketch } from '../sketch/kll.ts';
 import { readRowHashes } from '../sketch/row-hashes.ts';
 import type { TopValues } from '../sketch/top-values.ts';
-import { Count, Digest, Exactly, Finite, invalid, Name, Numbers, OrNull, readStored, Text, TopValuesSchema } from '../stored.ts';
+import {
+  Count,
+  Digest,
+  Exactly,
+  Finite,
+  invalid,
+  Name,
+  Numbers,
+  OrNull,
+  readStored,
+  Text,
+  TopValuesSchema,
+} from '../stored.ts';
 import { EXTREMES_MAX } from './measure-column.ts';
 import { EXTRA_FIELDS_MAX } from './merge.ts';
 import { SAMPLE_COLUMNS_MAX, SAMPLE_ROWS_MAX } from './row-sample.ts';
@@ -18,39 +30,82 @@ import { SAMPLE_COLUMNS_MAX, SAMPLE_ROWS_MAX } from './row-sample.ts';
 export const PROFILE_BYTES_MAX = 64 * 1024 * 1024;
 
 const NumericSchema = Exactly({
-  ...{ count: Count, nonFinite: Count, min: Finite, max: Finite, mean: Finite, m2: Type.Number({ minimum: 0 }) },
-  ...{ zeros: Count, negatives: Count, integers: Count, lowest: Numbers, highest: Numbers },
+  count: Count,
+  nonFinite: Count,
+  min: Finite,
+  max: Finite,
+  mean: Finite,
+  m2: Type.Number({ minimum: 0 }),
+  zeros: Count,
+  negatives: Count,
+  integers: Count,
+  lowest: Numbers,
+  highest: Numbers,
   kll: Exactly({
-    ...{ k: Count, count: Count, min: Finite, max: Finite },
-    coin: Type.Integer({ minimum: -2_147_483_648, maximum: 2_147_483_647 }),
+    k: Count,
+    count: Count,
+    min: Finite,
+    max: Finite,
+    coin: Type.Integer({
+      minimum: -0x80000000,
+      maximum: 0x7fffffff,
+    }),
     levels: Type.Array(Numbers, { maxItems: 48 }),
   }),
 });
 
 const TextSchema = Exactly({
   count: Count,
-  distinct: Type.String({ maxLength: 8_192 }),
-  ...{ lengthMean: Finite, lengthM2: Type.Number({ minimum: 0 }), lengthMin: Count, lengthMax: Count },
+  distinct: Type.String({ maxLength: 8192 }),
+  lengthMean: Finite,
+  lengthM2: Type.Number({ minimum: 0 }),
+  lengthMin: Count,
+  lengthMax: Count,
   top: TopValuesSchema,
 });
 
 const ColumnSchema = Exactly({
   name: Name,
   type: Type.Enum(['boolean', 'int64', 'float64', 'decimal', 'string', 'timestamp', 'json']),
-  ...{ nulls: Count, absent: Count, unrepresentable: Count, inexact: Count, negativeZero: Count, suspiciousText: Count },
+  nulls: Count,
+  absent: Count,
+  unrepresentable: Count,
+  inexact: Count,
+  negativeZero: Count,
+  suspiciousText: Count,
   numeric: OrNull(NumericSchema),
   text: OrNull(TextSchema),
-  boolean: OrNull(Exactly({ trues: Count, falses: Count })),
+  boolean: OrNull(
+    Exactly({
+      trues: Count,
+      falses: Count,
+    }),
+  ),
 });
 
 const RuleSchema = Exactly({
-  ...{ name: Name, kind: Type.Enum(['not_null', 'range', 'set', 'pattern', 'unique', 'row_count', 'freshness']) },
-  ...{ column: OrNull(Name), action: Type.Enum(['observe', 'quarantine', 'halt']), maxShare: Finite },
-  ...{ checked: Count, violations: Count, value: OrNull(Finite), limits: Type.Tuple([OrNull(Finite), OrNull(Finite)]) },
+  name: Name,
+  kind: Type.Enum(['not_null', 'range', 'set', 'pattern', 'unique', 'row_count', 'freshness']),
+  column: OrNull(Name),
+  action: Type.Enum(['observe', 'quarantine', 'halt']),
+  maxShare: Finite,
+  checked: Count,
+  violations: Count,
+  value: OrNull(Finite),
+  limits: Type.Tuple([OrNull(Finite), OrNull(Finite)]),
 });
 
 const LossesSchema = Exactly({
-  ...{ rows: Count, loss: Finite, lossSquares: Finite, below2: Count, below10: Count, below50: Count },
+  rows: Count,
+  loss: Finite,
+  lossSquares: Finite,
+  lossExpected: Finite,
+  lossVariance: Finite,
+  odds: Finite,
+  oddsVariance: Finite,
+  below2: Count,
+  below10: Count,
+  below50: Count,
 });
 
 const ProfileSchema = Exactly({
@@ -64,6 +119,7 @@ const ProfileSchema = Exactly({
     skipped: Exactly({ aborted: Type.Optional(Count), control: Type.Optional(Count), compacted: Type.Optional(Count) }),
   }),
   times: Exactly({ firstMs: OrNull(Finite), lastMs: OrNull(Finite), sealedMs: OrNull(Finite) }),
+  parts: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
   rows: Count,
   columns: Type.Array(ColumnSchema, { maxItems: COLUMNS_MAX }),
   nullPatterns: TopValuesSchema,
@@ -81,7 +137,11 @@ const ProfileSchema = Exactly({
     Exactly({
       baseline: Digest,
       columns: Type.Array(
-        Exactly({ name: Name, bins: Type.Union([Numbers, Type.Literal('')]), byLabel: Type.Union([Numbers, Type.Literal('')]) }),
+        Exactly({
+          name: Name,
+          bins: Type.Union([Numbers, Type.Literal('')]),
+          byLabel: Type.Union([Numbers, Type.Literal('')]),
+        }),
         { maxItems: COLUMNS_MAX },
       ),
       losses: OrNull(LossesSchema),
@@ -109,11 +169,13 @@ export function decodeProfile(bytes: Uint8Array): Profile {
   for (const role of [profile.roles.label, profile.roles.source, profile.roles.time]) {
     if (role !== null && !names.has(role)) throw invalid('profile', 'a role names no column');
   }
-  if (profile.rowHashes !== null && readRowHashes(profile.rowHashes) === null) throw invalid('profile', 'its row hashes do not add up');
+  if (profile.rowHashes !== null && readRowHashes(profile.rowHashes) === null)
+    throw invalid('profile', 'its row hashes do not add up');
   if (!isTop(profile.nullPatterns)) throw invalid('profile', 'its null patterns do not add up');
   if (profile.labels !== null && !isTop(profile.labels)) throw invalid('profile', 'its labels do not add up');
-  for (const { values } of profile.sample?.columns ?? []) {
-    if (decodeNumbers(values, SAMPLE_ROWS_MAX)?.length !== profile.sample?.rows) throw invalid('profile', 'its sample is ragged');
+  for (const [i, { name, values }] of (profile.sample?.columns ?? []).entries()) {
+    const fits = decodeNumbers(values, SAMPLE_ROWS_MAX)?.length === profile.sample?.rows;
+    if (!fits || name !== profile.columns[i]?.name) throw invalid('profile', 'its sample does not fit its columns');
   }
   return profile;
 }
@@ -132,11 +194,16 @@ function columnFault(column: ColumnProfile, rows: number): string | null {
   const kll = KllSketch.fromState(numeric!.kll);
   if (kll === null || kll.count !== numeric!.count) return 'has a malformed quantile sketch';
   if (numeric!.count + numeric!.nonFinite !== filled) return 'does not add up';
-  for (const extremes of [numeric!.lowest, numeric!.highest]) {
-    const values = decodeNumbers(extremes, EXTREMES_MAX);
-    const whole = values !== null && values.length === Math.min(EXTREMES_MAX, numeric!.count);
-    if (!whole || values.some((value, i) => !(value >= (values[i - 1] ?? kll.min) && value <= kll.max))) return 'has malformed extremes';
-  }
+  const lowest = decodeNumbers(numeric!.lowest, EXTREMES_MAX);
+  const highest = decodeNumbers(numeric!.highest, EXTREMES_MAX);
+  const size = Math.min(EXTREMES_MAX, numeric!.count);
+  if (lowest?.length !== size || highest?.length !== size) return 'has malformed extremes';
+  if (numeric!.min !== kll.min || numeric!.max !== kll.max) return 'has two ranges';
+  if (size === 0) return null;
+  const rises = (values: Float64Array): boolean =>
+    values.every((value, i) => value >= (values[i - 1] ?? kll.min) && value <= kll.max);
+  if (!rises(lowest) || !rises(highest) || lowest[0] !== kll.min || highest.at(-1) !== kll.max)
+    return 'has malformed extremes';
   return null;
 }
 

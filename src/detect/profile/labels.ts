@@ -48,7 +48,9 @@ export function labelIndexes(
     for (let row = 0; row < rows; row++) if (data.codes[row]! >= 0) indexes[row] = byCode[data.codes[row]!]!;
     return indexes;
   }
-  const byNumber = new Map(labels.map((label, i) => [data.kind === 'boolean' ? Number(label === 'true') : Number(label), i]));
+  const byNumber = new Map(
+    labels.map((label, i) => [data.kind === 'boolean' ? Number(label === 'true') : Number(label), i]),
+  );
   for (let row = 0; row < rows; row++) indexes[row] = byNumber.get(aligned[row]!) ?? -1;
   return indexes;
 }

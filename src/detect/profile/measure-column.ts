@@ -75,8 +75,18 @@ function measureNumbers(scratch: ColumnScratch, rows: number, nulls: number, see
   const nonFinite = rows - nulls - count;
   const { min, max } = kll;
   return {
-    ...{ count, nonFinite, min: min + 0, max: max + 0, mean: mean + 0, m2, zeros, negatives, integers },
-    ...{ lowest: encodeNumbers(lowest), highest: encodeNumbers(highest), kll: kll.toState() },
+    count,
+    nonFinite,
+    min: min + 0,
+    max: max + 0,
+    mean: mean + 0,
+    m2,
+    zeros,
+    negatives,
+    integers,
+    lowest: encodeNumbers(lowest),
+    highest: encodeNumbers(highest),
+    kll: kll.toState(),
   };
 }
 

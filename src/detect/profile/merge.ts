@@ -1,6 +1,14 @@
 import { RequestError } from '../../errors.ts';
 import { addLosses } from '../baseline/label-model.ts';
-import type { BatchCounts, BatchTimes, ColumnProfile, ExtraField, NumericProfile, Profile, TextProfile } from '../profile.ts';
+import type {
+  BatchCounts,
+  BatchTimes,
+  ColumnProfile,
+  ExtraField,
+  NumericProfile,
+  Profile,
+  TextProfile,
+} from '../profile.ts';
 import { mergeRules } from '../rules.ts';
 import { decodeNumbers, encodeNumbers } from '../sketch/array-text.ts';
 import { DistinctCounter } from '../sketch/hyperloglog.ts';
@@ -41,6 +49,7 @@ function mergeTwo(a: Profile, b: Profile): Profile {
     roles: a.roles,
     counts,
     times,
+    parts: a.parts + b.parts,
     rows: a.rows + b.rows,
     columns,
     nullPatterns: mergeTop(a.nullPatterns, b.nullPatterns),
@@ -54,27 +63,32 @@ function mergeTwo(a: Profile, b: Profile): Profile {
 }
 
 function mergeCounts(a: BatchCounts, b: BatchCounts): BatchCounts {
-  const add = <K extends string>(x: Readonly<Partial<Record<K, number>>>, y: Readonly<Partial<Record<K, number>>>) => {
-    const sum: Partial<Record<K, number>> = { ...x };
-    for (const key of Object.keys(y) as K[]) sum[key] = (sum[key] ?? 0) + (y[key] ?? 0);
-    return sum;
-  };
   return {
     records: a.records + b.records,
     bytes: a.bytes + b.bytes,
-    deadLetters: add(a.deadLetters, b.deadLetters),
-    skipped: add(a.skipped, b.skipped),
+    deadLetters: addByKey(a.deadLetters, b.deadLetters),
+    skipped: addByKey(a.skipped, b.skipped),
   };
 }
 
+type CountByKey<K extends string> = Readonly<Partial<Record<K, number>>>;
+
+function addByKey<K extends string>(a: CountByKey<K>, b: CountByKey<K>): CountByKey<K> {
+  const sum: Partial<Record<K, number>> = { ...a };
+  for (const key of Object.keys(b) as K[]) sum[key] = (sum[key] ?? 0) + (b[key] ?? 0);
+  return sum;
+}
+
 function mergeTimes(a: BatchTimes, b: BatchTimes): BatchTimes {
-  const pick = (x: number | null, y: number | null, choose: (x: number, y: number) => number): number | null =>
-    x === null || y === null ? (x ?? y) : choose(x, y);
   return {
-    firstMs: pick(a.firstMs, b.firstMs, Math.min),
-    lastMs: pick(a.lastMs, b.lastMs, Math.max),
-    sealedMs: pick(a.sealedMs, b.sealedMs, Math.max),
+    firstMs: chooseTime(a.firstMs, b.firstMs, Math.min),
+    lastMs: chooseTime(a.lastMs, b.lastMs, Math.max),
+    sealedMs: chooseTime(a.sealedMs, b.sealedMs, Math.max),
   };
+}
+
+function chooseTime(x: number | null, y: number | null, choose: (x: number, y: number) => number): number | null {
+  return x === null || y === null ? (x ?? y) : choose(x, y);
 }
 
 function mergeExtra(a: readonly ExtraField[], b: readonly ExtraField[]): ExtraField[] {
@@ -118,9 +132,8 @@ function mergeNumeric(a: NumericProfile, b: NumericProfile): NumericProfile {
   const kll = readKll(a);
   kll.merge(readKll(b));
   const { mean, m2 } = mergeMoments(a.count, a.mean, a.m2, b.count, b.mean, b.m2);
-  const extremes = (x: string, y: string): Float64Array =>
-    Float64Array.from([...readNumbers(x), ...readNumbers(y)]).sort();
-  const highest = extremes(a.highest, b.highest);
+  const lowest = sortTogether(a.lowest, b.lowest);
+  const highest = sortTogether(a.highest, b.highest);
   return {
     count: a.count + b.count,
     nonFinite: a.nonFinite + b.nonFinite,
@@ -131,10 +144,14 @@ function mergeNumeric(a: NumericProfile, b: NumericProfile): NumericProfile {
     zeros: a.zeros + b.zeros,
     negatives: a.negatives + b.negatives,
     integers: a.integers + b.integers,
-    lowest: encodeNumbers(extremes(a.lowest, b.lowest).subarray(0, EXTREMES_MAX)),
+    lowest: encodeNumbers(lowest.subarray(0, EXTREMES_MAX)),
     highest: encodeNumbers(highest.subarray(Math.max(0, highest.length - EXTREMES_MAX))),
     kll: kll.toState(),
   };
+}
+
+function sortTogether(a: string, b: string): Float64Array {
+  return Float64Array.from([...readNumbers(a), ...readNumbers(b)]).sort();
 }
 
 function mergeText(a: TextProfile, b: TextProfile): TextProfile {
@@ -165,7 +182,9 @@ function mergeSamples(a: Profile, b: Profile, columns: readonly ColumnProfile[])
   const fromRight = Math.min(right.rows, room - fromLeft);
   const merged = left.columns.map((column, i) => {
     const tops = [a, b].map((part) => part.columns.find(({ name }) => name === column.name)?.text?.top.values ?? null);
-    const places = columns.find(({ name }) => name === column.name)?.text?.top.values.map((value, at) => [value, at] as const);
+    const places = columns
+      .find(({ name }) => name === column.name)
+      ?.text?.top.values.map((value, at) => [value, at] as const);
     const index = new Map(places);
     const recode = (value: number, values: readonly string[] | null): number =>
       values === null || Number.isNaN(value) ? value : (index.get(values[value] ?? '') ?? -1);
@@ -186,20 +205,24 @@ function thin(values: Float64Array, count: number): number[] {
 function mergeBound(a: BoundCounts | null, b: BoundCounts | null): BoundCounts | null {
   if (a === null || b === null || a.baseline !== b.baseline) return null;
   // Counts that do not line up were not made by us; the sketches answer instead.
-  if (a.columns.some(({ name }, i) => name !== b.columns[i]?.name) || a.columns.length !== b.columns.length) return null;
-  const add = (x: string, y: string): string => {
-    if (x === '' || y === '') return '';
-    const sum = readNumbers(x);
-    for (const [i, value] of readNumbers(y).entries()) sum[i]! += value;
-    return encodeNumbers(sum);
-  };
+  if (a.columns.some(({ name }, i) => name !== b.columns[i]?.name) || a.columns.length !== b.columns.length)
+    return null;
   const columns = a.columns.map(({ name, bins, byLabel }, i) => ({
     name,
-    bins: add(bins, b.columns[i]!.bins),
-    byLabel: add(byLabel, b.columns[i]!.byLabel),
+    bins: addNumbers(bins, b.columns[i]!.bins),
+    byLabel: addNumbers(byLabel, b.columns[i]!.byLabel),
   }));
   const losses = a.losses === null || b.losses === null ? null : addLosses(a.losses, b.losses);
   return { baseline: a.baseline, columns, losses };
+}
+
+/** Sums place by place; empty if either is, or if they do not line up. */
+function addNumbers(a: string, b: string): string {
+  const sum = a === '' ? null : readNumbers(a);
+  const more = b === '' ? null : readNumbers(b);
+  if (sum === null || more === null || sum.length !== more.length) return '';
+  for (const [i, value] of more.entries()) sum[i]! += value;
+  return encodeNumbers(sum);
 }
 
 function readNumbers(text: string): Float64Array {
@@ -215,6 +238,7 @@ function readDistinct(text: TextProfile): DistinctCounter {
 }
 
 function known<T>(value: T | null): T {
-  if (value === null) throw new TypeError('Cannot merge a profile that was not checked: one of its sketches is malformed');
+  if (value === null)
+    throw new TypeError('Cannot merge a profile that was not checked: one of its sketches is malformed');
   return value;
 }

@@ -53,7 +53,10 @@ export class NullPatterns {
       } else other += 1;
     }
     const names = [...firstRows].map(([mark, row]) => this.#nameOf(mark, row));
-    const all = complete > 0 ? { names: ['', ...names], counts: [complete, ...counts.values()] } : { names, counts: [...counts.values()] };
+    const all =
+      complete > 0
+        ? { names: ['', ...names], counts: [complete, ...counts.values()] }
+        : { names, counts: [...counts.values()] };
     return takeTop(all.names, all.counts, other, other);
   }
 

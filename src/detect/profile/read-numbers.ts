@@ -11,7 +11,8 @@ export function readNumbers(data: Exclude<ColumnData, TextData>, rows: number, o
       for (let row = 0; row < rows; row++) out[row] = data.values[row]!;
       break;
     case 'int64': {
-      const perMs = data.column.type !== 'timestamp' ? 1 : data.column.unit === 'us' ? 1e3 : data.column.unit === 'ns' ? 1e6 : 1;
+      const perMs =
+        data.column.type !== 'timestamp' ? 1 : data.column.unit === 'us' ? 1e3 : data.column.unit === 'ns' ? 1e6 : 1;
       const words = data.words;
       for (let row = 0; row < rows; row++) {
         out[row] = (words[2 * row + 1]! * 4_294_967_296 + (words[2 * row]! >>> 0)) / perMs;

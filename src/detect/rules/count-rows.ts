@@ -4,7 +4,11 @@ import { dictionaryText } from '../profile/dictionary-value.ts';
 import { readNumbers } from '../profile/read-numbers.ts';
 
 /** Rows with a value that is not allowed. A value of another type than the rule speaks of is not allowed. */
-export function countRows(data: ColumnData, rows: number, isAllowed: (value: string | number | boolean) => boolean): number {
+export function countRows(
+  data: ColumnData,
+  rows: number,
+  isAllowed: (value: string | number | boolean) => boolean,
+): number {
   let broken = 0;
   if (data.kind === 'text') {
     // 0 = not looked at yet, 1 = allowed, 2 = not.

@@ -26,9 +26,23 @@ type Node =
 
 const LAST = 0x10ffff;
 const DIGIT: Ranges = [[0x30, 0x39]];
-const WORD: Ranges = [[0x30, 0x39], [0x41, 0x5a], [0x5f, 0x5f], [0x61, 0x7a]];
-const SPACE: Ranges = [[0x09, 0x0d], [0x20, 0x20], [0xa0, 0xa0], [0x2028, 0x2029], [0xfeff, 0xfeff]];
-const NOT_NEWLINE: Ranges = invert([[0x0a, 0x0a], [0x0d, 0x0d]]);
+const WORD: Ranges = [
+  [0x30, 0x39],
+  [0x41, 0x5a],
+  [0x5f, 0x5f],
+  [0x61, 0x7a],
+];
+const SPACE: Ranges = [
+  [0x09, 0x0d],
+  [0x20, 0x20],
+  [0xa0, 0xa0],
+  [0x2028, 0x2029],
+  [0xfeff, 0xfeff],
+];
+const NOT_NEWLINE: Ranges = invert([
+  [0x0a, 0x0a],
+  [0x0d, 0x0d],
+]);
 
 /** Compiles a pattern: literals, `.`, `[a-z]`, `[^a-z]`, `\d \w \s` and their opposites, `( )`, `(?: )`, `|`, `* + ? {m,n}`; a
  * leading `^` and a trailing `$` may stand but change nothing, since the whole text must match.
@@ -53,7 +67,7 @@ class Parser {
   #at = 0;
 
   constructor(source: string) {
-    this.#points = [...source];
+    this.#points = Array.from(source);
   }
 
   parse(): Node {
@@ -94,7 +108,8 @@ class Parser {
   #atom(): Node {
     const point = this.#points[this.#at++]!;
     if (point === '(') {
-      if (this.#take('?') && !this.#take(':')) throw new PatternFault(`uses a kind of group that is not supported at ${this.#at}`);
+      if (this.#take('?') && !this.#take(':'))
+        throw new PatternFault(`uses a kind of group that is not supported at ${this.#at}`);
       const node = this.#choice();
       if (!this.#take(')')) throw new PatternFault('has an unmatched "("');
       return node;
@@ -116,7 +131,8 @@ class Parser {
       else {
         this.#at += 1;
         const high = this.#classItem();
-        if (low.length !== 1 || high.length !== 1 || low[0]![0] > high[0]![1]) throw new PatternFault(`has a malformed range at ${this.#at}`);
+        if (low.length !== 1 || high.length !== 1 || low[0]![0] > high[0]![1])
+          throw new PatternFault(`has a malformed range at ${this.#at}`);
         ranges.push([low[0]![0], high[0]![1]]);
       }
     }
@@ -132,12 +148,20 @@ class Parser {
   #escape(): Ranges {
     const point = this.#points[this.#at++];
     const known: Record<string, Ranges> = {
-      ...{ d: DIGIT, D: invert(DIGIT), w: WORD, W: invert(WORD), s: SPACE, S: invert(SPACE) },
-      ...{ t: single('\t'), n: single('\n'), r: single('\r') },
+      d: DIGIT,
+      D: invert(DIGIT),
+      w: WORD,
+      W: invert(WORD),
+      s: SPACE,
+      S: invert(SPACE),
+      t: single('	'),
+      n: single('\n'),
+      r: single('\r'),
     };
     if (point !== undefined && Object.hasOwn(known, point)) return known[point]!;
     // Letters and digits are kept for meanings we do not have, such as back-references.
-    if (point === undefined || /[A-Za-z0-9]/.test(point)) throw new PatternFault(`has an escape that is not supported at ${this.#at - 1}`);
+    if (point === undefined || /[A-Za-z0-9]/.test(point))
+      throw new PatternFault(`has an escape that is not supported at ${this.#at - 1}`);
     return single(point);
   }
 
@@ -210,16 +234,26 @@ class Machine {
         return node.items.reduceRight((next, item) => this.#build(item, next), after);
       case 'choice':
         return node.items.map((item) => this.#build(item, after)).reduce((a, b) => this.#add(null, a, b));
-      case 'repeat': {
-        let next = after;
-        if (node.max === Infinity) {
-          next = this.#add(null, after, after);
-          this.#next[next] = this.#build(node.item, next);
-        } else for (let i = node.min; i < node.max; i++) next = this.#add(null, this.#build(node.item, next), after);
-        for (let i = 0; i < node.min; i++) next = this.#build(node.item, next);
-        return next;
-      }
+      case 'repeat':
+        return this.#buildRepeat(node.item, node.min, node.max, after);
+      default:
+        return node satisfies never;
     }
+  }
+
+  #buildRepeat(item: Node, min: number, max: number, after: number): number {
+    let next = after;
+    if (max === Infinity) {
+      next = this.#add(null, after, after);
+      this.#next[next] = this.#build(item, next);
+    } else for (let i = min; i < max; i++) next = this.#add(null, this.#build(item, next), after);
+    for (let i = 0; i < min; i++) {
+      const before = next;
+      next = this.#build(item, next);
+      // An item without a state matches nothing but nothing; repeating it changes nothing, however often.
+      if (next === before) break;
+    }
+    return next;
   }
 
   #add(ranges: Ranges | null, next: number, other: number): number {

@@ -34,7 +34,7 @@ export function decodeNumbers(text: string, countMax: number): Float64Array | nu
   const bytes = Buffer.from(text.slice(3), 'base64');
   if (bytes.length % form.bytes !== 0 || bytes.length / form.bytes > countMax) return null;
   // Base64 has many spellings of the same bytes; only the one we write is taken.
-  if (bytes.toString('base64').length !== text.length - 3) return null;
+  if (bytes.toString('base64') !== text.slice(3)) return null;
   const copy = new ArrayBuffer(bytes.length);
   new Uint8Array(copy).set(bytes);
   return new Float64Array(form.make(copy));

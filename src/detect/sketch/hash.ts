@@ -24,12 +24,16 @@ export class ByteHash {
 
   /** Hashes `bytes[start, start + length)` into `high` and `low`.
    * @throws {RangeError} if the range lies outside `bytes`.
-   * Cost: about 0.4 ns a byte. */
+   * Cost: about 0.5 ns a byte. */
   update(bytes: Uint8Array, start: number, length: number): void {
     if (start < 0 || length < 0 || start + length > bytes.length) {
       throw new RangeError(`Cannot hash bytes ${start} to ${start + length} of ${bytes.length}`);
     }
-    if (bytes.buffer !== this.#view.buffer || bytes.byteOffset !== this.#view.byteOffset || bytes.byteLength !== this.#view.byteLength) {
+    if (
+      bytes.buffer !== this.#view.buffer ||
+      bytes.byteOffset !== this.#view.byteOffset ||
+      bytes.byteLength !== this.#view.byteLength
+    ) {
       this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     }
     const view = this.#view;

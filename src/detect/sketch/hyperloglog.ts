@@ -6,7 +6,7 @@ export const REGISTERS = 1 << PRECISION;
 /** Bits of a 64-bit hash that are left after the register's index. */
 const TAIL_BITS = 64 - PRECISION;
 const RANK_MAX = TAIL_BITS + 1;
-const ALPHA = 1 / (2 * 0.6931471805599453);
+const ALPHA = 1 / (2 * Math.LN2);
 
 /**
  * Number of distinct hashes in 4 KiB, mergeable: each register holds the longest run of leading zeros of its share of hashes.

@@ -52,13 +52,6 @@ export function mergeTop(a: TopValues, b: TopValues, limit: number = TOP_VALUES_
   return takeTop([...counts.keys()], [...counts.values()], a.other + b.other, a.error + b.error, limit);
 }
 
-/** Rows in the list and out of it. */
-export function totalOf(top: TopValues): number {
-  let total = top.other;
-  for (const count of top.counts) total += count;
-  return total;
-}
-
 /** Order of texts by UTF-16 code units, the same on every machine. */
 export function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;

@@ -1,7 +1,9 @@
 import type { DecodedColumns } from '../../record/columns.ts';
+import type { CsvDelimiter } from '../../record/csv.ts';
 import { DEAD_LETTER } from '../../record/dead-letter.ts';
 import type { ColumnType, Schema } from '../../record/schema.ts';
 import { hashBytes } from './byte-hash.ts';
+import { CsvFields, NO_COLUMN as NO } from './csv-fields.ts';
 import { CsvText } from './csv-text.ts';
 import { CsvWords, FALSE_WORDS, TRUE_WORDS } from './csv-words.ts';
 import type { Decoder } from './decoder.ts';
@@ -14,47 +16,58 @@ import { checkSchema } from './schema-check.ts';
 // Constants of other modules are read from memory at each use; of this module they are part of the machine code.
 const { boolean: BOOLEAN, int64: INT64, float64: FLOAT64, decimal: DECIMAL } = FIELD_KINDS;
 const { string: STRING, timestamp: TIMESTAMP, json: JSON_TEXT } = FIELD_KINDS;
+const NO_COLUMN = NO;
 
 const LF = 0x0a;
 const CR = 0x0d;
-const COMMA = 0x2c;
 const FIELD_COUNT = DEAD_LETTER['field-count'];
 const WRONG_TYPE = DEAD_LETTER['wrong-type'];
 const TRAILING_DATA = DEAD_LETTER['trailing-data'];
 const BYTE_ORDER_MARK = DEAD_LETTER['byte-order-mark'];
 const SYNTAX = DEAD_LETTER.syntax;
 
-const NO_FIELDS: ReadonlyMap<string, number> = new Map();
-
 /** What CSV itself leaves open. */
 export interface CsvDecodeOptions {
   /** Texts of an unquoted field that mean null; by default only the empty one. A quoted field is never null. */
   readonly nullValues?: readonly string[];
+  /** What stands between fields; by default a comma. */
+  readonly delimiter?: CsvDelimiter;
+  /**
+   * Names of the file's fields in order (see `parseCsvHeader`); they find their columns by name. A column that the file
+   * lacks is null and absent; a field that is no column must be valid CSV and is counted as extra. Without a header the
+   * fields are the schema's columns in their order.
+   */
+  readonly header?: readonly string[];
 }
 
 /**
  * A decoder of CSV records: one strict pass over the bytes (RFC 4180, UTF-8), without an object per record. A record may
  * end with one line break. Numbers are written as in JSON, booleans `true`, `True` or `TRUE` and likewise false,
- * timestamps by RFC 3339; the text of a json column must be a JSON value.
- * @throws {RequestError} REQUEST_INVALID if the schema is unusable.
+ * timestamps by RFC 3339; the text of a json column must be a JSON value. A record with more or fewer fields than the
+ * header (without one: the schema) is a dead letter `field-count`.
+ * @throws {RequestError} REQUEST_INVALID if the schema or the header is unusable.
  */
 export function createCsvDecoder(schema: Schema, options: CsvDecodeOptions = {}): Decoder {
   checkSchema(schema, 'csv');
-  return new CsvDecoder(schema, options.nullValues ?? ['']);
+  const { nullValues = [''], delimiter = ',', header } = options;
+  return new CsvDecoder(schema, new CsvFields(schema, header), new CsvText(delimiter), nullValues);
 }
 
 class CsvDecoder implements Decoder {
   readonly #rows: RowWriter;
   readonly #kinds: Uint8Array;
   readonly #nullWords: CsvWords;
-  readonly #text = new CsvText();
+  readonly #fields: CsvFields;
+  readonly #text: CsvText;
   readonly #number = new NumberText();
   readonly #json = new JsonReader();
   #given: Uint8Array | null = null;
   #bytes: Uint8Array = new Uint8Array(0);
 
-  constructor(schema: Schema, nullValues: readonly string[]) {
+  constructor(schema: Schema, fields: CsvFields, text: CsvText, nullValues: readonly string[]) {
     this.#rows = new RowWriter(schema);
+    this.#fields = fields;
+    this.#text = text;
     this.#kinds = Uint8Array.from(schema.columns, ({ type }: { type: ColumnType }) => FIELD_KINDS[type]);
     this.#nullWords = new CsvWords(nullValues);
   }
@@ -78,7 +91,7 @@ class CsvDecoder implements Decoder {
     this.#bytes = new Uint8Array(0);
     this.#text.close();
     this.#json.close();
-    return this.#rows.take(NO_FIELDS);
+    return this.#rows.take(this.#fields.countExtra(this.#rows.rows));
   }
 
   /** A plain view of the same bytes: the machine code for element access depends on the class, and Buffer is another. */
@@ -89,28 +102,38 @@ class CsvDecoder implements Decoder {
 
   #readRecord(start: number, end: number): number {
     const bytes = this.#bytes;
-    const columns = this.#kinds.length;
+    const { count, targets } = this.#fields;
+    const { delimiter } = this.#text;
     if (hasByteOrderMark(bytes, start, end)) return BYTE_ORDER_MARK;
     this.#text.open(bytes, end);
     let p = start;
     // A row with too many or too few fields is that, even if one that slid into another column has the wrong type.
     let refused = 0;
     for (let index = 0; ; index++) {
-      if (index === columns) return FIELD_COUNT;
+      if (index === count) return FIELD_COUNT;
       p = this.#text.scanField(p);
       if (p < 0) return -p;
-      if (refused === 0) refused = this.#writeField(index);
-      if (p < end && bytes[p] === COMMA) {
+      const target = targets[index]!;
+      if (refused === 0 && target !== NO_COLUMN) refused = this.#writeField(target);
+      if (p < end && bytes[p] === delimiter) {
         p++;
         continue;
       }
       const fault = p === end ? 0 : endOfRecord(bytes, p, end);
       if (fault !== 0) return fault;
-      return index + 1 === columns ? refused : FIELD_COUNT;
+      if (index + 1 !== count) return FIELD_COUNT;
+      if (refused === 0) this.#writeAbsent();
+      return refused;
     }
   }
 
-  /** Writes the field that was scanned last. @returns 0, or a dead-letter code. */
+  /** Writes the columns that the file lacks. */
+  #writeAbsent(): void {
+    const { absent } = this.#fields;
+    for (let i = 0; i < absent.length; i++) this.#rows.writeAbsent(absent[i]!);
+  }
+
+  /** Writes the field that was scanned last into column `index`. @returns 0, or a dead-letter code. */
   #writeField(index: number): number {
     const text = this.#text;
     if (!text.quoted && this.#nullWords.include(text)) {
@@ -165,7 +188,7 @@ class CsvDecoder implements Decoder {
   }
 }
 
-/** What stands at `at`, neither comma nor end: one line break that ends the record, or a fault. */
+/** What stands at `at`, neither delimiter nor end: one line break that ends the record, or a fault. */
 function endOfRecord(bytes: Uint8Array, at: number, end: number): number {
   const isPair = bytes[at] === CR && at + 1 < end && bytes[at + 1] === LF;
   if (bytes[at] !== LF && !isPair) return SYNTAX;

@@ -1,3 +1,4 @@
+import { CSV_DELIMITERS, type CsvDelimiter } from '../../record/csv.ts';
 import { DEAD_LETTER } from '../../record/dead-letter.ts';
 import { STRING_BYTES_MAX } from '../../record/schema.ts';
 import { HASH_FACTOR as FACTOR, HASH_SEED as SEED, hashBytes } from './byte-hash.ts';
@@ -10,7 +11,6 @@ const LENGTH_MAX = STRING_BYTES_MAX;
 const LF = 0x0a;
 const CR = 0x0d;
 const QUOTE = 0x22;
-const COMMA = 0x2c;
 const NUL = 0x00;
 const SYNTAX = -DEAD_LETTER.syntax;
 const INVALID_UTF8 = -DEAD_LETTER['invalid-utf8'];
@@ -19,15 +19,18 @@ const STRING_TOO_LONG = -DEAD_LETTER['string-too-long'];
 const SCRATCH_FIRST = 256;
 const SCRATCH_KEPT_MAX = 65_536;
 
-/** 0 for bytes that are text wherever they stand: ASCII but the comma, the quote, line breaks and NUL. */
-const SPECIAL = Uint8Array.from({ length: 256 }, (_, byte) =>
-  byte === COMMA || byte === QUOTE || byte === CR || byte === LF || byte === NUL || byte >= 0x80 ? 1 : 0,
+/** For each delimiter, 0 for bytes that are text wherever they stand: ASCII but it, the quote, line breaks and NUL. */
+const SPECIAL = new Map(
+  CSV_DELIMITERS.map((delimiter) => {
+    const special = new Set([delimiter.charCodeAt(0), QUOTE, CR, LF, NUL]);
+    return [delimiter, Uint8Array.from({ length: 256 }, (_, byte) => (special.has(byte) || byte >= 0x80 ? 1 : 0))];
+  }),
 );
 
 /**
  * Scans the fields of one CSV record. Positions go in and come out as numbers; a negative position is minus a
  * dead-letter code. What a field gave lies in fields until the next one, so that nothing is allocated.
- * Source: RFC 4180 §2, with UTF-8 (RFC 3629) for its TEXTDATA.
+ * Source: RFC 4180 §2, with UTF-8 (RFC 3629) for its TEXTDATA and a choice of delimiters for its comma.
  */
 export class CsvText {
   /** The last field's text is `source[textStart, textEnd)`, without its quotes and with its doubled quotes made single. */
@@ -39,9 +42,17 @@ export class CsvText {
   quoted = false;
   /** The last field has a suspicious character (see `isSuspicious`). */
   suspicious = false;
+  /** The byte between fields. */
+  readonly delimiter: number;
+  readonly #special: Uint8Array;
   #bytes: Uint8Array = new Uint8Array(0);
   #end = 0;
   #scratch: Uint8Array = new Uint8Array(SCRATCH_FIRST);
+
+  constructor(delimiter: CsvDelimiter) {
+    this.delimiter = delimiter.charCodeAt(0);
+    this.#special = SPECIAL.get(delimiter)!;
+  }
 
   /** Starts a record. */
   open(bytes: Uint8Array, end: number): void {
@@ -58,7 +69,7 @@ export class CsvText {
 
   /**
    * Scans the field that begins at `start`, which may be the record's end: then the field is empty.
-   * @returns Position of the comma or line break after the field, or the end; or minus a dead-letter code.
+   * @returns Position of the delimiter or line break after the field, or the end; or minus a dead-letter code.
    */
   scanField(start: number): number {
     this.source = this.#bytes;
@@ -74,12 +85,13 @@ export class CsvText {
   #scanPlain(start: number): number {
     const bytes = this.#bytes;
     const end = this.#end;
+    const special = this.#special;
     let p = start;
     let hash = HASH_SEED;
     while (p < end) {
       const c = bytes[p]!;
-      if (SPECIAL[c] !== 0) {
-        if (c === COMMA || c === CR || c === LF) break;
+      if (special[c] !== 0) {
+        if (c === this.delimiter || c === CR || c === LF) break;
         if (c === QUOTE) return SYNTAX;
         const length = this.#scanSequence(p);
         if (length < 0) return length;
@@ -99,13 +111,14 @@ export class CsvText {
   #scanQuoted(start: number): number {
     const bytes = this.#bytes;
     const end = this.#end;
+    const special = this.#special;
     let p = start;
     let doubled = 0;
     for (;;) {
       if (p >= end) return SYNTAX;
       if (p - start > LENGTH_MAX) return STRING_TOO_LONG;
       const c = bytes[p]!;
-      if (SPECIAL[c] === 0 || c === COMMA || c === CR || c === LF) {
+      if (special[c] === 0 || c === this.delimiter || c === CR || c === LF) {
         p++;
       } else if (c === QUOTE) {
         if (p + 1 >= end || bytes[p + 1] !== QUOTE) break;
@@ -124,7 +137,7 @@ export class CsvText {
     const after = p + 1;
     if (after >= end) return after;
     const next = bytes[after]!;
-    return next === COMMA || next === CR || next === LF ? after : SYNTAX;
+    return next === this.delimiter || next === CR || next === LF ? after : SYNTAX;
   }
 
   /** Copies the text to the scratch buffer with one quote for two. */

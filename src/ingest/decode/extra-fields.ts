@@ -2,11 +2,11 @@ import type { JsonPlan } from './json-plan.ts';
 import type { JsonReader } from './json-reader.ts';
 
 /** Unknown fields that are counted by name. */
-const NAMES_MAX = 100;
+export const EXTRA_NAMES_MAX = 100;
 /** Power of two, sparse enough that a lookup ends at once. */
 const SLOTS = 512;
 /** Where all other unknown fields are counted. */
-const REST = '…';
+export const EXTRA_REST = '…';
 
 interface KnownName {
   readonly node: number;
@@ -51,7 +51,7 @@ export class ExtraFields {
   /** The counts so far, in order of first appearance; starts from nothing. */
   take(): ReadonlyMap<string, number> {
     const counts = new Map(this.#names.map(({ path, rows }) => [path, rows]));
-    if (this.#restRows > 0) counts.set(REST, this.#restRows);
+    if (this.#restRows > 0) counts.set(EXTRA_REST, this.#restRows);
     this.#names = [];
     this.#slots.fill(0);
     this.#restRows = 0;
@@ -65,10 +65,10 @@ export class ExtraFields {
       const name = this.#names[this.#slots[slot]! - 1]!;
       if (name.node === node && isSame(name.key, source, start, length)) return name;
     }
-    if (this.#names.length === NAMES_MAX) return undefined;
+    if (this.#names.length === EXTRA_NAMES_MAX) return undefined;
     const key = source.slice(start, start + length);
     const path = this.#plan.describe(node, Buffer.from(key).toString('utf8'));
-    if (path === REST) return undefined;
+    if (path === EXTRA_REST) return undefined;
     const added = { node, key, path, rows: 0 };
     this.#names.push(added);
     this.#slots[slot] = this.#names.length;

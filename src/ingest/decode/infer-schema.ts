@@ -1,4 +1,5 @@
 import { RequestError } from '../../errors.ts';
+import type { CsvDelimiter } from '../../record/csv.ts';
 import { type Column, columnName, COLUMNS_MAX, escapePath, type Schema, SYSTEM_COLUMNS } from '../../record/schema.ts';
 import { CsvShapes } from './csv-shapes.ts';
 import { type FieldDecision, tooManyFields } from './field-decision.ts';
@@ -12,13 +13,14 @@ export const SAMPLE_RECORDS_MAX = 10_000;
 export interface SchemaSample {
   readonly bytes: Uint8Array;
   readonly count: number;
-  /** Start and length of each record in `bytes`; a length of −1 is no record. */
+  /** Start and length of each record in `bytes`; a length of −1 (a null value) counts as refused. */
   readonly starts: Int32Array;
   readonly lengths: Int32Array;
   /** Column names of CSV (see `parseCsvHeader`); not used for JSON. */
   readonly header?: readonly string[];
-  /** As in CsvDecodeOptions; not used for JSON. */
+  /** As in CsvDecodeOptions, as is the delimiter; not used for JSON. */
   readonly nullValues?: readonly string[];
+  readonly delimiter?: CsvDelimiter;
 }
 
 /** A schema for the operator to look at and pin. */
@@ -39,7 +41,8 @@ export interface InferredSchema {
  */
 export function inferSchema(format: Schema['format'], sample: SchemaSample): InferredSchema {
   const count = Math.min(sample.count, SAMPLE_RECORDS_MAX);
-  const shapes = format === 'json' ? new JsonShapes() : new CsvShapes(sample.header ?? [], sample.nullValues ?? ['']);
+  const { header = [], nullValues = [''], delimiter = ',' } = sample;
+  const shapes = format === 'json' ? new JsonShapes() : new CsvShapes(header, nullValues, delimiter);
   let recordsRefused = 0;
   for (let i = 0; i < count; i++) {
     if (!shapes.add(sample.bytes, sample.starts[i]!, sample.lengths[i]!)) recordsRefused++;

@@ -1,9 +1,9 @@
+import type { CsvDelimiter } from '../../../record/csv.ts';
 import { type RecordSpans, type RecordSplitter, SpanList } from './record-spans.ts';
 
 const LF = 0x0a;
 const CR = 0x0d;
 const QUOTE = 0x22;
-const COMMA = 0x2c;
 
 /** At the first byte of a field: only here does a quote open a quoted field. */
 const FIELD_START = 0;
@@ -20,16 +20,19 @@ const QUOTE_SEEN = 3;
  */
 export class CsvSplitter implements RecordSplitter {
   readonly #spans: SpanList;
+  readonly #delimiter: number;
   #state = FIELD_START;
   /** Leading bytes of the next buffer that `#state` already accounts for. */
   #scanned = 0;
 
   /**
    * @param recordBytesMax Largest record that is handed out whole, in bytes.
-   * @throws {RangeError} if it is not a positive integer.
+   * @param delimiter What stands between fields.
+   * @throws {RangeError} if recordBytesMax is not a positive integer.
    */
-  constructor(recordBytesMax: number) {
+  constructor(recordBytesMax: number, delimiter: CsvDelimiter) {
     this.#spans = new SpanList(recordBytesMax);
+    this.#delimiter = delimiter.charCodeAt(0);
   }
 
   split(bytes: Uint8Array, length: number, ended: boolean): RecordSpans {
@@ -57,6 +60,7 @@ export class CsvSplitter implements RecordSplitter {
 
   /** Position of the next line break outside of quotes, or −1; `#state` is then that of the window's end. */
   #nextLineBreak(window: Uint8Array, from: number): number {
+    const delimiter = this.#delimiter;
     let state = this.#state;
     for (let p = from; p < window.length; p++) {
       if (state === QUOTED) {
@@ -70,7 +74,7 @@ export class CsvSplitter implements RecordSplitter {
         this.#state = FIELD_START;
         return p;
       }
-      if (c === COMMA) state = FIELD_START;
+      if (c === delimiter) state = FIELD_START;
       else if (c === QUOTE && state !== PLAIN) state = QUOTED;
       else state = PLAIN;
     }

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { RequestError } from '../../../../src/errors.ts';
-import { parseCsvHeader } from '../../../../src/ingest/split/csv-header.ts';
+import { parseCsvHeader } from '../../../../src/ingest/decode/csv-header.ts';
 
 const parse = (text: string | Uint8Array): string[] => {
   const body = Buffer.from(text);
-  return parseCsvHeader(Buffer.concat([Buffer.from('..'), body, Buffer.from(',x')]), 2, body.length);
+  return parseCsvHeader(Buffer.concat([Buffer.from('..'), body, Buffer.from(',x')]), 2, body.length, ',');
 };
 
 describe('the CSV header row', () => {

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CsvSplitter } from '../../../../src/ingest/split/csv-splitter.ts';
-import { NdjsonSplitter } from '../../../../src/ingest/split/ndjson-splitter.ts';
+import { CsvSplitter } from '../../../../../src/adapters/file/split/csv-splitter.ts';
+import { NdjsonSplitter } from '../../../../../src/adapters/file/split/ndjson-splitter.ts';
 import {
   type RecordSplitter,
   SPAN_PART,
   SPAN_PART_END,
   SPAN_RECORD,
-} from '../../../../src/ingest/split/record-spans.ts';
+} from '../../../../../src/adapters/file/split/record-spans.ts';
 
 const RECORD_BYTES_MAX = 20;
 
@@ -51,7 +51,7 @@ const texts = (found: readonly Found[]): string[] => found.map(({ text }) => tex
 const ndjson = (text: string, ...cuts: number[]): string[] =>
   texts(run(new NdjsonSplitter(RECORD_BYTES_MAX), Buffer.from(text), cuts));
 const csv = (text: string, ...cuts: number[]): string[] =>
-  texts(run(new CsvSplitter(RECORD_BYTES_MAX), Buffer.from(text), cuts));
+  texts(run(new CsvSplitter(RECORD_BYTES_MAX, ','), Buffer.from(text), cuts));
 
 describe('the NDJSON splitter', () => {
   it('ends a record at LF or CRLF, with or without one at the end of the file', () => {
@@ -90,7 +90,7 @@ describe('the CSV splitter', () => {
   });
 
   it('starts the next file afresh', () => {
-    const splitter = new CsvSplitter(RECORD_BYTES_MAX);
+    const splitter = new CsvSplitter(RECORD_BYTES_MAX, ',');
     expect(texts(run(splitter, Buffer.from('"a\n'), []))).toEqual(['"a\n']);
     expect(texts(run(splitter, Buffer.from('b\nc'), []))).toEqual(['b', 'c']);
   });
@@ -98,7 +98,7 @@ describe('the CSV splitter', () => {
 
 describe.each([
   ['NDJSON', () => new NdjsonSplitter(RECORD_BYTES_MAX), splitNdjson],
-  ['CSV', () => new CsvSplitter(RECORD_BYTES_MAX), splitCsv],
+  ['CSV', () => new CsvSplitter(RECORD_BYTES_MAX, ','), splitCsv],
 ] as const)('the %s splitter, fed in pieces', (_, create, model) => {
   const alphabet = fc.constantFrom('a', 'bcd', ',', '"', '""', '\n', '\r', '\r\n', '\u0000', 'long long long text');
   const file = fc.array(alphabet, { maxLength: 40 }).map((list) => list.join(''));
@@ -158,7 +158,7 @@ describe.each([
 
   it('refuses a cap that is no positive integer', () => {
     for (const cap of [0, -1, 1.5, Number.NaN]) {
-      expect(() => (_ === 'CSV' ? new CsvSplitter(cap) : new NdjsonSplitter(cap))).toThrow(RangeError);
+      expect(() => (_ === 'CSV' ? new CsvSplitter(cap, ',') : new NdjsonSplitter(cap))).toThrow(RangeError);
     }
   });
 });

@@ -1,10 +1,10 @@
 import { RequestError } from '../../errors.ts';
+import type { CsvDelimiter } from '../../record/csv.ts';
 import { DEAD_LETTER_REASONS } from '../../record/dead-letter.ts';
 import { COLUMN_NAME_BYTES_MAX, COLUMNS_MAX } from '../../record/schema.ts';
-import { CsvText } from '../decode/csv-text.ts';
-import { quoteName } from '../decode/schema-check.ts';
+import { CsvText } from './csv-text.ts';
+import { quoteName } from './schema-check.ts';
 
-const COMMA = 0x2c;
 const MARK_BYTES = 3;
 
 /**
@@ -14,9 +14,9 @@ const MARK_BYTES = 3;
  * longer than COLUMN_NAME_BYTES_MAX bytes, or given twice.
  * Trust: the header is hostile.
  */
-export function parseCsvHeader(bytes: Uint8Array, start: number, length: number): string[] {
+export function parseCsvHeader(bytes: Uint8Array, start: number, length: number, delimiter: CsvDelimiter): string[] {
   const end = start + length;
-  const text = new CsvText();
+  const text = new CsvText(delimiter);
   text.open(bytes, end);
   const names: string[] = [];
   let p = hasMark(bytes, start, end) ? start + MARK_BYTES : start;
@@ -26,7 +26,7 @@ export function parseCsvHeader(bytes: Uint8Array, start: number, length: number)
     const { source, textStart, textEnd } = text;
     addName(names, source, textStart, textEnd);
     if (p === end) break;
-    if (bytes[p] !== COMMA) throw refused('it holds a line break outside of quotes');
+    if (bytes[p] !== text.delimiter) throw refused('it holds a line break outside of quotes');
     p++;
   }
   const twice = findRepeated(names);
