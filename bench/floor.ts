@@ -17,7 +17,11 @@ function floor(path: string): number {
   let kept = 0;
   let records = 0;
   let sink = 0;
-  for (let read = readSync(file, buffer, kept, CHUNK_BYTES, null); read > 0; read = readSync(file, buffer, kept, CHUNK_BYTES, null)) {
+  for (
+    let read = readSync(file, buffer, kept, CHUNK_BYTES, null);
+    read > 0;
+    read = readSync(file, buffer, kept, CHUNK_BYTES, null)
+  ) {
     const filled = kept + read;
     const end = buffer.subarray(0, filled).lastIndexOf(10) + 1;
     for (const line of buffer.toString('utf8', 0, end - 1).split('\n')) {

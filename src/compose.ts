@@ -15,7 +15,7 @@ import { systemClock } from './adapters/system/clock.ts';
 import { systemRng } from './adapters/system/rng.ts';
 import { ThreadEncoder } from './adapters/thread/encoder.ts';
 import { topicConfig, type LoadedConfig } from './config/load.ts';
-import type { KafkaConfig, TopicConfig } from './config/schema.ts';
+import type { FilesConfig, KafkaConfig, TopicConfig } from './config/schema.ts';
 import { JUDGE_DEFAULTS, type JudgeSettings } from './detect/verdict.ts';
 import { ConfigError, NotFoundError } from './errors.ts';
 import { BatchJudge } from './ingest/judge-batch.ts';
@@ -59,11 +59,20 @@ export async function openStore({ config, folder }: LoadedConfig): Promise<Objec
 export async function readTrust({ config, folder }: LoadedConfig): Promise<TrustRoot> {
   const path = resolve(folder, config.trust);
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new ConfigError('TRUST_INVALID', `Cannot read trust file "${path}" (mend: headgate init, or copy the pipeline’s trust.json here)`, [], { cause });
+    throw new ConfigError(
+      'TRUST_INVALID',
+      `Cannot read trust file "${path}" (mend: headgate init, or copy the pipeline’s trust.json here)`,
+      [],
+      { cause },
+    );
   });
   const trust = TrustRoot.parse(text, path);
   const { pipeline } = trust.document;
-  if (pipeline !== config.pipeline) throw new ConfigError('TRUST_INVALID', `Cannot use trust file "${path}": it is for pipeline "${pipeline}", the configuration is for "${config.pipeline}"`);
+  if (pipeline !== config.pipeline)
+    throw new ConfigError(
+      'TRUST_INVALID',
+      `Cannot use trust file "${path}": it is for pipeline "${pipeline}", the configuration is for "${config.pipeline}"`,
+    );
   return trust;
 }
 
@@ -72,7 +81,10 @@ export async function openKey({ config, folder }: LoadedConfig, trust: TrustRoot
   const path = resolve(folder, config.keys[name]);
   const signer = await openPemSigner(path, config.keys.passphrase ?? undefined);
   if (trust.key(signer.keyId) === undefined) {
-    throw new ConfigError('TRUST_INVALID', `Cannot use key file "${path}": trust file "${config.trust}" does not name its key ${signer.keyId}`);
+    throw new ConfigError(
+      'TRUST_INVALID',
+      `Cannot use key file "${path}": trust file "${config.trust}" does not name its key ${signer.keyId}`,
+    );
   }
   return signer;
 }
@@ -119,11 +131,13 @@ export function sketchSeed({ config }: LoadedConfig): number {
 }
 
 /** Opens the configured source. @throws ConfigError, UnavailableError */
-export async function openSource({ config, folder }: LoadedConfig, once: boolean, log: (level: string, message: string) => void): Promise<RecordSource> {
+export async function openSource(
+  { config, folder }: LoadedConfig,
+  once: boolean,
+  log: (level: string, message: string) => void,
+): Promise<RecordSource> {
   const { files, kafka } = config.source;
-  if (files !== null) {
-    return new FileSource({ topic: files.topic, paths: files.paths, base: folder, format: files.format, once, clock: systemClock, stdinId: `stdin-${randomUUID()}` });
-  }
+  if (files !== null) return openFileSource(files, files.topic, files.paths, folder, once);
   return openKafka(kafka!, log);
 }
 
@@ -135,7 +149,15 @@ async function openKafka(kafka: KafkaConfig, log: (level: string, message: strin
     clientId: kafka.clientId,
     groupId: kafka.group,
     topics: kafka.topics,
-    tls: tls === null ? null : { ca: tls.ca ?? undefined, cert: tls.cert ?? undefined, key: tls.key ?? undefined, serverName: tls.serverName ?? undefined },
+    tls:
+      tls === null
+        ? null
+        : {
+            ca: tls.ca ?? undefined,
+            cert: tls.cert ?? undefined,
+            key: tls.key ?? undefined,
+            serverName: tls.serverName ?? undefined,
+          },
     sasl:
       sasl === null
         ? null
@@ -151,9 +173,33 @@ async function openKafka(kafka: KafkaConfig, log: (level: string, message: strin
 }
 
 /** Other files in the format of the configured source, as a one-pass source of one topic. */
-export function openFilesFor({ config }: LoadedConfig, topic: string, paths: readonly string[], base: string): FileSource {
-  const format = config.source.files?.format ?? 'ndjson';
-  return new FileSource({ topic, paths, base, format, once: true, clock: systemClock, stdinId: `stdin-${randomUUID()}` });
+export function openFilesFor(
+  { config }: LoadedConfig,
+  topic: string,
+  paths: readonly string[],
+  base: string,
+): FileSource {
+  return openFileSource(config.source.files, topic, paths, base, true);
+}
+
+function openFileSource(
+  files: FilesConfig | null,
+  topic: string,
+  paths: readonly string[],
+  base: string,
+  once: boolean,
+): FileSource {
+  return new FileSource({
+    topic,
+    paths,
+    base,
+    format: files?.format ?? 'ndjson',
+    delimiter: files?.csv.delimiter ?? ',',
+    once,
+    clock: systemClock,
+    stdinId: `stdin-${randomUUID()}`,
+    openStdin: () => process.stdin,
+  });
 }
 
 /** Reads one object by its s3:// address, with the store's endpoint and credentials. @throws RequestError, UnavailableError */
@@ -161,16 +207,37 @@ export async function openS3Object({ config }: LoadedConfig, url: string): Promi
   const { S3Store } = await import('./adapters/s3/store.ts');
   const [bucket = '', ...rest] = url.slice('s3://'.length).split('/');
   const { endpoint, region, forcePathStyle, requestTimeoutMs } = config.store;
-  await using store = new S3Store({ bucket, prefix: '', endpoint, region, forcePathStyle, kmsKeyId: null, requestTimeoutMs });
+  await using store = new S3Store({
+    bucket,
+    prefix: '',
+    endpoint,
+    region,
+    forcePathStyle,
+    kmsKeyId: null,
+    requestTimeoutMs,
+  });
   const bytes = await store.get(rest.join('/'), BYTES_MAX.data);
   if (bytes === null) throw new NotFoundError('NOT_FOUND', `Cannot read "${url}": it is not there`);
   return bytes;
 }
 
 /** What topics are decoded with, pinned by the given key. @throws ConfigError */
-export async function openTopics(loaded: LoadedConfig, { store, layout, control, clock, trust }: LedgerContext, key: KeyName): Promise<Topics> {
+export async function openTopics(
+  loaded: LoadedConfig,
+  { store, layout, control, clock, trust }: LedgerContext,
+  key: KeyName,
+): Promise<Topics> {
   const signer = await openKey(loaded, trust, key);
-  return new Topics({ store, layout, control, clock, signer, by: actorName(), ref: loaded.config.publish.ref, settings: (topic) => topicSettings(loaded, topic) });
+  return new Topics({
+    store,
+    layout,
+    control,
+    clock,
+    signer,
+    by: actorName(),
+    ref: loaded.config.publish.ref,
+    settings: (topic) => topicSettings(loaded, topic),
+  });
 }
 
 /** A consume loop with everything it holds open. */
@@ -179,7 +246,13 @@ export interface OpenedIngest extends AsyncDisposable {
 }
 
 /** Opens source, encoder and consume loop. @throws ConfigError, UnavailableError */
-export async function openIngest(loaded: LoadedConfig, ledger: LedgerContext, once: boolean, events: IngestEvents, log: (level: string, message: string) => void): Promise<OpenedIngest> {
+export async function openIngest(
+  loaded: LoadedConfig,
+  ledger: LedgerContext,
+  once: boolean,
+  events: IngestEvents,
+  log: (level: string, message: string) => void,
+): Promise<OpenedIngest> {
   const { config } = loaded;
   const { store, layout, logs, clock } = ledger;
   const signer = await openKey(loaded, ledger.trust, 'ingest');
@@ -191,7 +264,16 @@ export async function openIngest(loaded: LoadedConfig, ledger: LedgerContext, on
     source,
     topics,
     judge: new BatchJudge(judgeSettings(loaded), sketchSeed(loaded), clock),
-    writers: { store, layout, logs, signer, clock, pipeline: config.pipeline, deployment: config.deployment, writer: randomBytes(12).toString('hex') },
+    writers: {
+      store,
+      layout,
+      logs,
+      signer,
+      clock,
+      pipeline: config.pipeline,
+      deployment: config.deployment,
+      writer: randomBytes(12).toString('hex'),
+    },
     commit: { store, layout, encoder, clock, mode: config.mode, configSha256: loaded.digest },
     clock,
     rng: systemRng,
@@ -220,30 +302,78 @@ export async function openPublisher(loaded: LoadedConfig, ledger: LedgerContext)
   const signer = await openKey(loaded, ledger.trust, 'publisher');
   const news = new NewsFinder({ store, layout, logs, clock, fullWalkIntervalMs });
   const by = actorName();
-  return new Publisher({ store, layout, logs, control, snapshots, news, signer, clock, pipeline: loaded.config.pipeline, ref, by, rejudge: openRejudge(loaded, ledger) });
+  return new Publisher({
+    store,
+    layout,
+    logs,
+    control,
+    snapshots,
+    news,
+    signer,
+    clock,
+    pipeline: loaded.config.pipeline,
+    ref,
+    by,
+    rejudge: openRejudge(loaded, ledger),
+  });
 }
 
 /** Opens the queue and the channels of the alerts. @throws ConfigError, UnavailableError */
-export async function openAlerts(loaded: LoadedConfig, ledger: LedgerContext, stream: NodeJS.WritableStream, isTty: boolean, onFailure: (message: string) => void): Promise<{ readonly desk: AlertDesk; readonly queue: JobQueue }> {
+export async function openAlerts(
+  loaded: LoadedConfig,
+  ledger: LedgerContext,
+  stream: NodeJS.WritableStream,
+  isTty: boolean,
+  onFailure: (message: string) => void,
+): Promise<{ readonly desk: AlertDesk; readonly queue: JobQueue }> {
   const queue = await openQueue(loaded, onFailure);
-  const channels = await Promise.all(loaded.config.alerts.map((channel, i) => openChannel(loaded, channel, i, stream, isTty)));
-  const desk = new AlertDesk({ ledger, queue, channels, alertColumns: (topic) => topicConfig(loaded.config, topic).alertColumns });
+  const channels = await Promise.all(
+    loaded.config.alerts.map((channel, i) => openChannel(loaded, channel, i, stream, isTty)),
+  );
+  const desk = new AlertDesk({
+    ledger,
+    queue,
+    channels,
+    alertColumns: (topic) => topicConfig(loaded.config, topic).alertColumns,
+  });
   return { desk, queue };
 }
 
 async function openQueue({ config }: LoadedConfig, onFailure: (message: string) => void): Promise<JobQueue> {
   const { url, attemptsMax } = config.queue;
   const { DEFAULT_JOB_RETRY_RULES } = await import('./ports/job-rules.ts');
-  const common = { clock: systemClock, rng: systemRng, retryRules: { ...DEFAULT_JOB_RETRY_RULES, attemptsMax }, onFailure: ({ error }: { readonly error: unknown }) => onFailure(error instanceof Error ? error.message : String(error)) };
+  const common = {
+    clock: systemClock,
+    rng: systemRng,
+    retryRules: { ...DEFAULT_JOB_RETRY_RULES, attemptsMax },
+    onFailure: ({ error }: { readonly error: unknown }) =>
+      onFailure(error instanceof Error ? error.message : String(error)),
+  };
   if (url === null) return MemoryJobQueue.open(common);
   const { BullmqJobQueue } = await import('./adapters/bullmq/bullmq-job-queue.ts');
-  return BullmqJobQueue.open({ ...common, url, kinds: [ALERT_JOB], prefix: `headgate-${sha256Hex(Buffer.from(config.pipeline, 'utf8')).slice(0, 16)}`, onError: (error: Error) => onFailure(error.message) });
+  return BullmqJobQueue.open({
+    ...common,
+    url,
+    kinds: [ALERT_JOB],
+    prefix: `headgate-${sha256Hex(Buffer.from(config.pipeline, 'utf8')).slice(0, 16)}`,
+    onError: (error: Error) => onFailure(error.message),
+  });
 }
 
-async function openChannel({ config }: LoadedConfig, channel: LoadedConfig['config']['alerts'][number], index: number, stream: NodeJS.WritableStream, isTty: boolean): Promise<AlertChannel> {
+async function openChannel(
+  { config }: LoadedConfig,
+  channel: LoadedConfig['config']['alerts'][number],
+  index: number,
+  stream: NodeJS.WritableStream,
+  isTty: boolean,
+): Promise<AlertChannel> {
   if (channel.type === 'console') {
     const { ConsoleAlertChannel } = await import('./adapters/console-alert/console-alert-channel.ts');
-    return new ConsoleAlertChannel({ name: channel.name, stream: stream as NodeJS.WriteStream, format: isTty ? 'human' : 'json' });
+    return new ConsoleAlertChannel({
+      name: channel.name,
+      stream: stream as NodeJS.WriteStream,
+      format: isTty ? 'human' : 'json',
+    });
   }
   const { WebhookChannel } = await import('./adapters/webhook/webhook-channel.ts');
   return new WebhookChannel({
@@ -271,5 +401,12 @@ function columnsOf(columns: NonNullable<TopicConfig['schema']>): Schema['columns
 
 /** The configuration's flat rules as the detect wing's tagged ones. */
 function rulesOf({ rules }: TopicConfig): TopicSettings['rules'] {
-  return rules.map(({ rule, name, ...rest }, i) => ({ kind: rule, name: name ?? `${rule}${rest.column === undefined ? '' : ` ${rest.column}`} (${i + 1})`, ...rest }) as TopicSettings['rules'][number]);
+  return rules.map(
+    ({ rule, name, ...rest }, i) =>
+      ({
+        kind: rule,
+        name: name ?? `${rule}${rest.column === undefined ? '' : ` ${rest.column}`} (${i + 1})`,
+        ...rest,
+      }) as TopicSettings['rules'][number],
+  );
 }

@@ -5,6 +5,7 @@ import type { EncodeReply, EncodeRequest } from '../src/adapters/thread/encoder.
 import { parquetFormat } from '../src/adapters/parquet/format.ts';
 import { HeadgateError } from '../src/errors.ts';
 import { encodeAndCheck } from '../src/ledger/data/encode.ts';
+import type { EncodedFile } from '../src/ports/batch-encoder.ts';
 
 const port = parentPort!;
 
@@ -12,10 +13,7 @@ port.on('message', ({ id, content, root }: EncodeRequest) => {
   try {
     const { data, deadLetters } = encodeAndCheck(parquetFormat, content, root);
     const reply: EncodeReply = { id, ok: true, data, deadLetters };
-    port.postMessage(
-      reply,
-      [data, deadLetters].filter((file) => file !== null).map((file) => file.bytes.buffer as ArrayBuffer),
-    );
+    port.postMessage(reply, movableBuffers([data, deadLetters]));
   } catch (error) {
     const { message } = error as Error;
     const reply: EncodeReply = {
@@ -27,3 +25,10 @@ port.on('message', ({ id, content, root }: EncodeRequest) => {
     port.postMessage(reply);
   }
 });
+
+/** Buffers that a file has for itself; a short one lies in Node's shared pool, which must not move. */
+function movableBuffers(files: readonly (EncodedFile | null)[]): ArrayBuffer[] {
+  return files.flatMap((file) =>
+    file !== null && file.bytes.byteLength === file.bytes.buffer.byteLength ? [file.bytes.buffer as ArrayBuffer] : [],
+  );
+}

@@ -33,7 +33,10 @@ export function load({ configPath, folder, environment }: CommandContext): Promi
 }
 
 /** Runs `work` with the configuration and the ledger it names, and checks the store against what this machine last saw. */
-export async function withLedger(context: CommandContext, work: (loaded: LoadedConfig, ledger: OpenedLedger) => Promise<CommandResult>): Promise<CommandResult> {
+export async function withLedger(
+  context: CommandContext,
+  work: (loaded: LoadedConfig, ledger: OpenedLedger) => Promise<CommandResult>,
+): Promise<CommandResult> {
   const loaded = await load(context);
   await using ledger = await openLedgerOf(loaded);
   await ledger.marks.check(ledger.control, await ledger.control.head());

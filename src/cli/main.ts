@@ -14,7 +14,9 @@ process.exitCode = await main(process.argv.slice(2));
 /** Runs one command line; returns the exit code. */
 async function main(argv: readonly string[]): Promise<number> {
   // A reader that goes away (`headgate log | head`) is no error (matrix C6).
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.unavailable));
+  process.stdout.on('error', (error: NodeJS.ErrnoException) =>
+    process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.unavailable),
+  );
   const stop = new AbortController();
   const kill = new AbortController();
   let interrupted = false;
@@ -27,11 +29,23 @@ async function main(argv: readonly string[]): Promise<number> {
   const json = argv.includes('--json');
   const output = new Output(process.stdout, process.stderr, json);
   let result: CommandResult;
-  const run = (configPath: string | null) => async (work: (context: CommandContext) => Promise<CommandResult>): Promise<void> => {
-    const limitDrain = (timeoutMs: number): void => stop.signal.addEventListener('abort', () => setTimeout(() => kill.abort(), timeoutMs).unref());
-    const context = { output, environment: process.env, folder: process.cwd(), configPath, stop: stop.signal, kill: kill.signal, interrupted: () => interrupted, limitDrain };
-    result = await work(context);
-  };
+  const run =
+    (configPath: string | null) =>
+    async (work: (context: CommandContext) => Promise<CommandResult>): Promise<void> => {
+      const limitDrain = (timeoutMs: number): void =>
+        stop.signal.addEventListener('abort', () => setTimeout(() => kill.abort(), timeoutMs).unref());
+      const context = {
+        output,
+        environment: process.env,
+        folder: process.cwd(),
+        configPath,
+        stop: stop.signal,
+        kill: kill.signal,
+        interrupted: () => interrupted,
+        limitDrain,
+      };
+      result = await work(context);
+    };
   try {
     await buildProgram(run).parseAsync(argv, { from: 'user' });
     return result ?? EXIT.ok;

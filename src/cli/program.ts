@@ -9,6 +9,7 @@ import { registerDoctor } from './commands/doctor.ts';
 import { registerGate } from './commands/gate.ts';
 import { registerInit } from './commands/init.ts';
 import { registerInspect } from './commands/inspect.ts';
+import { registerMode } from './commands/mode.ts';
 import { registerQuarantine } from './commands/quarantine.ts';
 import { registerRefs } from './commands/refs.ts';
 import { registerRun } from './commands/run.ts';
@@ -20,12 +21,26 @@ export type Runner = (work: (context: CommandContext) => Promise<CommandResult>)
 /** Adds one group of commands. `runner` is asked for at the time of the call, when the options are parsed. */
 export type Register = (program: Command, runner: () => Runner) => void;
 
-const GROUPS: readonly Register[] = [registerInit, registerDemo, registerDoctor, registerRun, registerInspect, registerBaseline, registerQuarantine, registerRefs, registerVerify, registerGate];
+const GROUPS: readonly Register[] = [
+  registerInit,
+  registerDemo,
+  registerDoctor,
+  registerRun,
+  registerInspect,
+  registerMode,
+  registerBaseline,
+  registerQuarantine,
+  registerRefs,
+  registerVerify,
+  registerGate,
+];
 
 /** The whole command line. @param run makes a runner for a configuration path. */
 export function buildProgram(run: (configPath: string | null) => Runner): Command {
   const program = new Command('headgate')
-    .description('Stands between a stream and a training set: hashes, judges, quarantines and signs every batch before it is published.')
+    .description(
+      'Stands between a stream and a training set: hashes, judges, quarantines and signs every batch before it is published.',
+    )
     .version(version(), '-V, --version', 'print the version')
     .option('-c, --config <file>', 'configuration file (default: headgate.yaml, or $HEADGATE_CONFIG)')
     .option('--json', 'print results as JSON, also errors')
@@ -35,7 +50,10 @@ export function buildProgram(run: (configPath: string | null) => Runner): Comman
   const runner = (): Runner => run((program.opts()['config'] as string | undefined) ?? null);
   for (const register of GROUPS) register(program, runner);
   for (const command of everyCommand(program)) {
-    command.exitOverride().option('--json', 'print results as JSON, also errors').option('-c, --config <file>', 'configuration file');
+    command
+      .exitOverride()
+      .option('--json', 'print results as JSON, also errors')
+      .option('-c, --config <file>', 'configuration file');
     command.hook('preAction', (_, action) => {
       const { config } = action.opts();
       if (config !== undefined) program.setOptionValue('config', config);

@@ -16,7 +16,11 @@ const NO_DEFAULT: Readonly<Record<string, unknown>> = { pipeline: 'my-pipeline',
 
 /** The JSON Schema of the configuration file, for editors. */
 export function printJsonSchema(): string {
-  const schema = { $schema: 'https://json-schema.org/draft/2020-12/schema', title: 'Headgate configuration', ...(structuredClone(ConfigSchema) as object) };
+  const schema = {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'Headgate configuration',
+    ...(structuredClone(ConfigSchema) as object),
+  };
   return `${JSON.stringify(withoutRequiredDefaults(schema), null, 2)}\n`;
 }
 
@@ -36,10 +40,13 @@ function printGroup(group: Node, indent: string): string[] {
 
 function printKey(name: string, node: Node, indent: string): string[] {
   const comment = `${indent}# ${describe(node)}`;
-  if (node.type === 'object' && node.properties !== undefined && node.default !== undefined) return [comment, `${indent}${name}:`, ...printGroup(node, `${indent}  `)];
+  if (node.type === 'object' && node.properties !== undefined && node.default !== undefined)
+    return [comment, `${indent}${name}:`, ...printGroup(node, `${indent}  `)];
   const value = node.default === undefined ? (NO_DEFAULT[name] ?? null) : node.default;
   const lines = [comment, `${indent}${name}: ${JSON.stringify(value)}`];
-  const inner = node.anyOf?.find(({ type }) => type === 'object') ?? (node.items?.type === 'object' ? node.items : Object.values(node.patternProperties ?? {})[0]);
+  const inner =
+    node.anyOf?.find(({ type }) => type === 'object') ??
+    (node.items?.type === 'object' ? node.items : Object.values(node.patternProperties ?? {})[0]);
   return inner?.properties === undefined ? lines : [...lines, ...printExample(inner, indent, node.items !== undefined)];
 }
 
@@ -49,9 +56,17 @@ function printExample(inner: Node, indent: string, isItem: boolean): string[] {
     const required = (inner.required ?? []).includes(name) && node.default === undefined;
     const nested = node.anyOf?.find(({ type }) => type === 'object') ?? (node.type === 'object' ? node : undefined);
     const fallback = node.default === undefined ? '…' : JSON.stringify(node.default);
-    const text = node.enum === undefined ? (node.description ?? '') : `${node.description ?? ''} One of ${node.enum.join(', ')}.`.trim();
+    const text =
+      node.enum === undefined
+        ? (node.description ?? '')
+        : `${node.description ?? ''} One of ${node.enum.join(', ')}.`.trim();
     const own = `${name}: ${fallback}${text === '' ? '' : `  # ${text}`}${required ? ' Required.' : ''}`;
-    return [own, ...(nested?.properties === undefined ? [] : printExample(nested, '', false).map((line) => line.replace(/^# {3}/, '  ')))];
+    return [
+      own,
+      ...(nested?.properties === undefined
+        ? []
+        : printExample(nested, '', false).map((line) => line.replace(/^# {3}/, '  '))),
+    ];
   });
   return lines.map((line, i) => `${indent}#   ${isItem ? (i === 0 ? '- ' : '  ') : ''}${line}`);
 }
@@ -65,8 +80,11 @@ function describe(node: Node): string {
 function withoutRequiredDefaults(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutRequiredDefaults);
   if (typeof value !== 'object' || value === null) return value;
-  const copy = Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutRequiredDefaults(inner)])) as Record<string, unknown>;
+  const copy = Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [key, withoutRequiredDefaults(inner)]),
+  ) as Record<string, unknown>;
   const properties = copy['properties'] as Record<string, Node> | undefined;
-  if (properties !== undefined && Array.isArray(copy['required'])) copy['required'] = (copy['required'] as string[]).filter((name) => properties[name]?.default === undefined);
+  if (properties !== undefined && Array.isArray(copy['required']))
+    copy['required'] = (copy['required'] as string[]).filter((name) => properties[name]?.default === undefined);
   return copy;
 }

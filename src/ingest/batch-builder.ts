@@ -61,6 +61,8 @@ export class BatchBuilder {
   readonly #dead = new RawRecordsBuilder();
   #reasons: number[] = [];
   #leaves = Buffer.alloc(LEAVES_FIRST * SHA256_BYTES);
+  /** The same memory as no Buffer; see withPlainBytes. */
+  #leafBytes = plain(this.#leaves);
   #records = 0;
   #end: number;
   #full = false;
@@ -112,7 +114,8 @@ export class BatchBuilder {
    * Takes records of `chunk` from index `from` on, up to the cut.
    * @returns index of the first record not taken; `chunk.count` when the whole chunk is accounted for.
    */
-  add(chunk: RecordChunk, from: number): number {
+  add(given: RecordChunk, from: number): number {
+    const chunk = withPlainBytes(given);
     const to = this.#cut(chunk, from);
     if (to === from && to < chunk.count) {
       this.#full = true;
@@ -124,7 +127,7 @@ export class BatchBuilder {
     const end = to === chunk.count ? chunk.nextOffset : chunk.offsets[to - 1]! + 1;
     this.#account(chunk.spans, this.#end, end);
     this.#end = end;
-    if (to === chunk.count) this.#position = chunk.position;
+    if (chunk.position !== null) this.#position = chunk.position(to);
     this.#full ||= to < chunk.count || this.#records >= this.#limits.recordsMax || this.bytes >= this.#limits.bytesMax;
     return to;
   }
@@ -157,7 +160,7 @@ export class BatchBuilder {
     const start = chunk.valueStarts[index]!;
     const length = chunk.valueLengths[index]!;
     const reason = this.#decode(chunk.bytes, start, length);
-    (reason === 0 ? this.#decoded : this.#dead).append(chunk, index, this.#leaves, this.#records * SHA256_BYTES);
+    (reason === 0 ? this.#decoded : this.#dead).append(chunk, index, this.#leafBytes, this.#records * SHA256_BYTES);
     if (reason !== 0) this.#reasons.push(reason);
     if (length > 0) this.#observer.add(chunk.bytes, start, length);
     if (chunk.timestampTypes[index] !== TIMESTAMP_NONE) this.#seeTimestamp(chunk.timestamps[index]!);
@@ -218,5 +221,17 @@ export class BatchBuilder {
     const grown = Buffer.alloc(Math.max(needed, 2 * this.#leaves.length));
     this.#leaves.copy(grown);
     this.#leaves = grown;
+    this.#leafBytes = plain(grown);
   }
+}
+
+/** A chunk whose bytes are no Buffer: views of a Buffer cost three times as much to make, and there are several a record. */
+function withPlainBytes(chunk: RecordChunk): RecordChunk {
+  const { bytes, headers } = chunk;
+  if (!Buffer.isBuffer(bytes)) return chunk;
+  return { ...chunk, bytes: plain(bytes), headers: headers === null ? null : { ...headers, bytes: plain(headers.bytes) } };
+}
+
+function plain(view: Uint8Array): Uint8Array {
+  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 }

@@ -2,7 +2,6 @@ import { HaltError } from '../errors.ts';
 import { merkleRoot } from '../ledger/merkle/tree.ts';
 import { putContent } from '../ledger/objects.ts';
 import type { Mode, StoredObject } from '../ledger/partition-entry.ts';
-import type { LogHead } from '../ledger/partition-log.ts';
 import type { BatchFields, PartitionWriter } from '../ledger/partition-writer.ts';
 import type { BatchName, Layout } from '../ledger/layout.ts';
 import type { BatchEncoder, EncodedFile } from '../ports/batch-encoder.ts';
@@ -25,20 +24,21 @@ export interface CommitContext {
 }
 
 /**
- * Makes a judged batch durable and undeniable: encode and decode back, store what the entry names, then create the slot.
+ * Makes a judged batch durable: encodes and decodes back, and stores what its entry names.
  *
- * Everything before the slot is content-addressed and can be left behind by a crash without harm; the slot is the point
- * of no return. The caller holds the claim.
- * @throws ConflictError FENCED; IntegrityError; HaltError; UnavailableError when stopped
+ * All of it is content-addressed and can be left behind by a crash without harm; the slot that the caller creates next is
+ * the point of no return. The caller holds the claim.
+ * @returns the fields of the batch's entry.
+ * @throws IntegrityError; UnavailableError when stopped
  */
-export async function commitBatch(
+export async function prepareBatch(
   context: CommitContext,
   writer: PartitionWriter,
   built: BuiltBatch,
   judged: JudgedBatch,
   topic: TopicContext,
   signal: AbortSignal,
-): Promise<LogHead> {
+): Promise<BatchFields> {
   const { store, layout, clock } = context;
   const { log, start, end } = built.content;
   const root = merkleRoot(built.leaves);
@@ -55,10 +55,7 @@ export async function commitBatch(
     encoded.deadLetters && putContent(store, deadLetters!.key, encoded.deadLetters.bytes, clock, signal),
     putContent(store, evidence.key, judged.evidence, clock, signal),
   ]);
-  return writer.commit(
-    fieldsOf(context, built, judged, topic, { root: root.toString('hex'), data, deadLetters, evidence }),
-    signal,
-  );
+  return fieldsOf(context, built, judged, topic, { root: root.toString('hex'), data, deadLetters, evidence });
 }
 
 interface NamedObjects {

@@ -6,7 +6,8 @@ import {
   UnavailableError,
   UncertainError,
 } from '../errors.ts';
-import type { WriterContext } from '../ledger/partition-writer.ts';
+import type { BatchFields, WriterContext } from '../ledger/partition-writer.ts';
+import type { LogHead } from '../ledger/log-head.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Assignment, ReadRequest, ReadResult, RecordSource, StartPosition } from '../ports/record-source.ts';
 import type { Rng } from '../ports/rng.ts';
@@ -14,10 +15,10 @@ import { BATCH_KEY_BYTES } from '../record/leaf.ts';
 import type { RecordChunk } from '../record/chunk.ts';
 import { formatLogId, type LogId } from '../record/log-id.ts';
 import { BatchBuilder, type BatchLimits } from './batch-builder.ts';
-import { commitBatch, ruleHalt, type CommitContext } from './commit-batch.ts';
+import { prepareBatch, ruleHalt, type CommitContext } from './commit-batch.ts';
 import type { BatchJudge, JudgedBatch } from './judge-batch.ts';
 import { openPartition, type GapPolicy } from './partition.ts';
-import { PartitionSession, type SealedBatch } from './partition-session.ts';
+import { PartitionSession } from './partition-session.ts';
 import type { Topics } from './topics.ts';
 
 /** What happened, for whoever watches: metrics, progress, alerts. All calls are synchronous and cheap. */
@@ -252,48 +253,55 @@ export class Ingestor {
     const crowded = sessions.reduce((sum, session) => sum + session.bytes, 0) >= limits.memoryBytesMax;
     for (const session of sessions) {
       if (!session.isDue(now, limits.ageMaxMs, force || crowded)) continue;
-      session.committing = true;
+      session.inFlight++;
       this.#start(this.#commit(session, killSignal));
     }
   }
 
+  /** Sends one batch on its way: judged and encoded at once, committed when it is its turn. */
   async #commit(session: PartitionSession, signal: AbortSignal): Promise<void> {
-    const { events, judge, commit, source, clock } = this.#o;
     const slot = this.#slots.get(session.name);
+    const turn = session.takeTurn();
+    let committed = false;
     try {
-      const sealed: SealedBatch = await session.seal(clock.monotonic());
-      const { writer } = session;
-      const { built } = sealed;
-      const claimed = await writer.claim({ next: built.content.start, label: null }, signal);
-      // Someone committed meanwhile: the position has moved, so what was buffered is not ours to commit.
-      if (claimed.next !== built.content.start) return this.#reopen(session, slot);
-      const judged = judge.judge(sealed);
-      const deadLetters = built.content.dead.raw.count;
-      const head = await commitBatch(commit, writer, built, judged, sealed.topic, signal);
-      session.committing = false;
-      const { start, end } = built.content;
-      events.committed({
-        log: session.log,
-        slot: head.slot,
-        digest: head.digest,
-        start,
-        end,
-        records: built.records,
-        deadLetters,
-        judged,
-      });
-      this.#start(this.#hint(session.log, head.slot, head.digest, end));
+      const sealed = await session.seal(this.#o.clock.monotonic());
+      await session.claim(sealed.built.content.start, signal);
+      const judged = this.#o.judge.judge(sealed);
+      const prepared = await prepareBatch(this.#o.commit, session.writer, sealed.built, judged, sealed.topic, signal);
+      // Someone else committed meanwhile, or the partition was taken away or halted: what was buffered is not ours to commit.
+      const isOurs = (await turn.before) && this.#slots.get(session.name) === slot;
+      if (!isOurs || session.writer.head!.next !== prepared.start) return this.#reopen(session, slot);
+      const head = await session.writer.commit(prepared, signal);
+      committed = true;
       if (judged.brokenHaltRule !== null)
         this.#halt(session.log, session.name, slot, ruleHalt(judged.brokenHaltRule, session.name));
-      await source
-        .commit(session.log, end, `${head.slot}:${head.digest}`)
-        .catch((error: Error) => events.retrying(session.name, error));
+      this.#start(this.#afterCommit(session, head, prepared, judged));
     } catch (error) {
       if (error instanceof ConflictError) return this.#fenced(session, slot, signal);
       if (!this.#isPassing(error)) return this.#halt(session.log, session.name, slot, error);
-      if (!signal.aborted) events.retrying(session.name, error as Error);
+      if (!signal.aborted) this.#o.events.retrying(session.name, error as Error);
       this.#reopen(session, slot);
+    } finally {
+      session.inFlight--;
+      turn.pass(committed);
     }
+  }
+
+  /** What follows the point of no return; all of it can be made again from the slot. */
+  async #afterCommit(
+    session: PartitionSession,
+    { slot, digest }: LogHead,
+    fields: BatchFields,
+    judged: JudgedBatch,
+  ): Promise<void> {
+    const { log } = session;
+    const { start, end, records, deadLetterRecords: deadLetters } = fields;
+    this.#o.events.committed({ log, slot, digest, start, end, records, deadLetters, judged });
+    const retrying = (error: Error): void => this.#o.events.retrying(session.name, error);
+    await Promise.all([
+      this.#hint(log, slot, digest, end),
+      this.#o.source.commit(log, end, `${slot}:${digest}`).catch(retrying),
+    ]);
   }
 
   /** Tells publishers where to look; losing it costs them a full walk. */
@@ -336,7 +344,7 @@ export class Ingestor {
   async #drain(killSignal: AbortSignal): Promise<void> {
     while (!killSignal.aborted) {
       this.#sealDue(true, killSignal);
-      const busy = this.#sessions().some((session) => session.committing || session.records > 0);
+      const busy = this.#sessions().some((session) => session.inFlight > 0 || session.records > 0);
       if (!busy && this.#tasks.size === 0) return;
       await Promise.race([...this.#tasks, this.#o.clock.sleep(POLL_WAIT_MS, killSignal)]);
     }

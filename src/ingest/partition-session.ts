@@ -1,5 +1,6 @@
 import { formatLogId, type LogId } from '../record/log-id.ts';
 import type { RecordChunk } from '../record/chunk.ts';
+import type { LogHead } from '../ledger/log-head.ts';
 import type { PartitionWriter } from '../ledger/partition-writer.ts';
 import type { BatchBuilder, BuiltBatch } from './batch-builder.ts';
 import type { BatchObserver } from './judge-batch.ts';
@@ -22,9 +23,12 @@ export interface SealedBatch {
   readonly topic: TopicContext;
 }
 
+const IN_FLIGHT_MAX = 2;
+
 /**
  * One partition while it is ours: the position, the batch being built, and what was read beyond its cut.
- * At most one batch is on its way to the ledger; another may fill meanwhile, then reading pauses.
+ * Batches reach the ledger in order and one at a time; the next one is encoded meanwhile and a third may fill, then reading
+ * pauses.
  */
 export class PartitionSession {
   readonly log: LogId;
@@ -36,8 +40,11 @@ export class PartitionSession {
   #rest: { readonly chunk: RecordChunk; readonly from: number } | null = null;
   #next: number;
   #ended = false;
-  /** True while a batch is on its way to the ledger. */
-  committing = false;
+  /** Batches on their way to the ledger: one is encoded while the one before it is committed. */
+  inFlight = 0;
+  /** Resolves to true once the newest sealed batch is committed, to false if it never will be. */
+  #tail: Promise<boolean> = Promise.resolve(true);
+  #claim: Promise<LogHead> | null = null;
   /** Records that were delivered again and dropped. */
   redelivered = 0;
 
@@ -79,7 +86,7 @@ export class PartitionSession {
 
   /** True when the source said that nothing will follow, and everything read is on its way. */
   get finished(): boolean {
-    return this.#ended && this.#rest === null && this.records === 0 && !this.committing;
+    return this.#ended && this.#rest === null && this.records === 0 && this.inFlight === 0;
   }
 
   /** The source said that nothing will follow. */
@@ -97,8 +104,26 @@ export class PartitionSession {
 
   /** True when the open batch should be sealed now. */
   isDue(monotonicMs: number, ageMaxMs: number, force: boolean): boolean {
-    if (this.#open === null || this.records === 0 || this.committing) return false;
+    if (this.#open === null || this.records === 0 || this.inFlight >= IN_FLIGHT_MAX) return false;
     return force || this.#ended || this.#open.builder.full || monotonicMs - this.#open.openedAtMs >= ageMaxMs;
+  }
+
+  /** Claims the log at the first batch; later ones find it claimed. @throws as PartitionWriter.claim */
+  claim(next: number, signal: AbortSignal): Promise<LogHead> {
+    return (this.#claim ??= this.writer.claim({ next, label: null }, signal));
+  }
+
+  /**
+   * Takes a place in the order of commits.
+   * @returns a promise for whether everything sealed before is committed, and a function to tell the next in line.
+   */
+  takeTurn(): { readonly before: Promise<boolean>; readonly pass: (committed: boolean) => void } {
+    const before = this.#tail;
+    let pass: (committed: boolean) => void = () => undefined;
+    this.#tail = new Promise((resolve) => {
+      pass = resolve;
+    });
+    return { before, pass };
   }
 
   /** Takes the open batch out, to be committed; what waited behind its cut begins the next one. */

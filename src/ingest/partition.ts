@@ -1,6 +1,6 @@
 import { HaltError, IntegrityError } from '../errors.ts';
 import { PartitionWriter, type WriterContext } from '../ledger/partition-writer.ts';
-import type { LogHead } from '../ledger/partition-log.ts';
+import type { LogHead } from '../ledger/log-head.ts';
 import type { RecordSource, StartPosition } from '../ports/record-source.ts';
 import type { RecordChunk } from '../record/chunk.ts';
 import { formatLogId, type LogId } from '../record/log-id.ts';
@@ -96,7 +96,7 @@ async function findHead(source: RecordSource, { logs }: WriterContext, log: LogI
     throw new IntegrityError(
       'STORE_ROLLED_BACK',
       name,
-      `Cannot go on with "${name}": entry ${slot} was committed as ${digest}, the store shows ${found?.digest ?? 'none'}`,
+      `Cannot go on with "${name}": entry ${slot} was committed as ${digest}, the store shows ${found?.digest ?? 'none'} (was the store restored from an older copy? if it is new on purpose, give the consumer group a new name)`,
     );
   }
   return logs.head(log, await logs.headAt(log, Number(slot)));

@@ -1,15 +1,14 @@
 import Type, { type Static, type TProperties } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { Value } from 'typebox/value';
 
-import { IntegrityError } from '../errors.ts';
-import type { Role } from './trust.ts';
+import { IntegrityError, RequestError } from '../errors.ts';
 import { CONTROL_PREDICATE, makeStatement, type Statement } from './statements/statement.ts';
+import { Count, Sha256, Time } from './stored-types.ts';
+import type { Role } from './trust.ts';
 
-const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
-const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const Text = Type.String({ minLength: 1, maxLength: 4_096 });
 const Topic = Type.String({ maxLength: 4_096 });
-const Time = Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$' });
 /** Name of a ref: `main` or a tag. */
 const RefName = Type.String({ pattern: '^[a-z0-9][a-z0-9._-]{0,99}$' });
 
@@ -111,4 +110,14 @@ export function parseControlEntry({ predicateType, predicate }: Statement, objec
     );
   }
   return predicate as ControlEntry;
+}
+
+/** Refuses an act that no reader would accept, such as one on a ref of a forbidden name (matrix R6). @throws RequestError */
+export function assertControlEntry(entry: ControlEntry): void {
+  if (compiled.Check(entry)) return;
+  const [fault] = Value.Errors(kinds[entry.kind], entry);
+  throw new RequestError(
+    'REQUEST_INVALID',
+    `Cannot sign a ${entry.kind}: its field "${fault?.instancePath.slice(1) ?? '?'}" ${fault?.message ?? 'is malformed'}`,
+  );
 }

@@ -1,18 +1,21 @@
-import { IntegrityError, NotFoundError } from '../errors.ts';
+import { ConflictError, IntegrityError } from '../errors.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import type { Signer } from '../ports/signer.ts';
 import { parsePublicKey } from '../record/public-key.ts';
+import { sha256Hex } from '../record/sha256.ts';
 import {
   ROLES_OF_KIND,
+  assertControlEntry,
   controlStatement,
   parseControlEntry,
   type ControlAct,
   type ControlEntry,
 } from './control-entry.ts';
+import { actFault } from './control-rules.ts';
 import { EMPTY_STATE, applyAct, encodeState, parseState, stateDigest, type ControlState } from './control-state.ts';
 import { BYTES_MAX, type Layout } from './layout.ts';
-import { getVerified, putContent } from './objects.ts';
+import { assertFits, getVerified, putContent } from './objects.ts';
 import { createSlot } from './slot.ts';
 import { signStatement, verifyBundle } from './statements/bundle.ts';
 import type { TrustRoot } from './trust.ts';
@@ -41,8 +44,10 @@ export function nextSeq(head: ControlHead): number {
  *
  * Whoever acts builds on the newest entry n and creates n + 1; the loser of a race re-reads and rebuilds, so a hold and a
  * publish can never pass each other unseen. Each entry names the state that results, which is stored under its digest:
- * reading the newest entry is enough to know everything in force.
- * Trust: the store may hide the newest entries (see the marks in respond/marks.ts) but cannot invent one.
+ * a cold reader needs only the newest entry to know everything in force; from then on it checks each step.
+ * Trust: the store may hide the newest entries (see the marks in respond/marks.ts) but cannot invent one. A cold reader
+ * trusts the signer of the newest entry for the whole state; that every state follows from the one before is what
+ * `verify` replays.
  */
 export class ControlLog {
   readonly #store: ObjectStore;
@@ -66,29 +71,24 @@ export class ControlLog {
     return bytes === null ? null : this.#verify(seq, bytes);
   }
 
-  /** The newest entry and state in force. Cost: one GET when nothing is new, O(log n) from cold. @throws IntegrityError, UnavailableError */
+  /**
+   * The newest entry and state in force. Cost: one GET when nothing is new, one more an entry that is; O(log n) from cold.
+   * @throws IntegrityError when an entry is missing, does not verify, or does not follow; UnavailableError
+   */
   async head(): Promise<ControlHead> {
-    const known = nextSeq(this.#known);
-    const end = await this.#firstFree(known);
-    if (end === known) return this.#known;
-    const newest = await this.read(end - 1);
-    if (newest === null)
-      throw new NotFoundError('NOT_FOUND', `Cannot read control entry ${end - 1}: it has just disappeared`);
-    this.#known = { newest, state: await this.stateOf(newest) };
-    return this.#known;
-  }
-
-  /** The state that `verified` results in. */
-  async stateOf({ entry }: VerifiedControlEntry): Promise<ControlState> {
-    const key = this.#layout.state(entry.state);
-    return parseState(await getVerified(this.#store, key, entry.state, BYTES_MAX.state), key);
+    // Two calls at once must not overtake each other: what is known only ever moves forward.
+    const found = this.#known.newest === null ? await this.#coldHead() : await this.#follow(this.#known);
+    if (nextSeq(found) > nextSeq(this.#known)) this.#known = found;
+    return found;
   }
 
   /**
    * Appends what `decide` makes of the newest state, again and again until it is first.
    * @param decide pure; returns null to do nothing; throws to refuse.
    * @returns the new entry, or null if `decide` returned null.
-   * @throws IntegrityError SLOT_INVALID when the next slot holds bytes that are no valid entry
+   * @throws ConflictError when the act does not fit the newest state; RequestError when it cannot be written as an entry;
+   *   IntegrityError SLOT_INVALID when the next slot holds bytes that are no valid entry, SLOT_MISSING when entries lie
+   *   behind it; UncertainError when stopped
    */
   async append(
     signer: Signer,
@@ -100,9 +100,13 @@ export class ControlLog {
       const act = await decide(head);
       if (act === null) return null;
       const seq = nextSeq(head);
+      const fault = actFault(head.state, act);
+      if (fault !== null)
+        throw new ConflictError('CONFLICT', `Cannot append a ${act.kind} as control entry ${seq}: ${fault}`);
       const state = applyAct(head.state, act, seq);
-      await putContent(this.#store, this.#layout.state(stateDigest(state)), encodeState(state), this.#clock, signal);
       const bytes = await this.#sign(act, head, state, signer);
+      await this.#assertNoHole(seq);
+      await this.#storeState(state, signal);
       const outcome = await createSlot(this.#store, this.#layout.controlEntry(seq), bytes, this.#clock, signal);
       if (outcome.owner === 'us') {
         const newest = this.#verify(seq, bytes);
@@ -110,23 +114,17 @@ export class ControlLog {
         await this.#store.put(this.#layout.controlHint(), Buffer.from(String(seq))).catch(() => undefined);
         return newest;
       }
-      this.#assertValid(seq, outcome.bytes);
+      this.#assertFollows(head, seq, outcome.bytes);
     }
   }
 
-  /** All entries from `seq` on, in order, each checked to name the one before. */
+  /** All entries from `seq` on, in order, each checked to name the one before. @throws IntegrityError, UnavailableError */
   async *walk(seq = 0): AsyncGenerator<VerifiedControlEntry> {
     let previous = seq === 0 ? null : ((await this.read(seq - 1))?.digest ?? null);
     for (let at = seq; ; at++) {
       const verified = await this.read(at);
       if (verified === null) return;
-      if (verified.entry.previous !== previous) {
-        throw new IntegrityError(
-          'CHAIN_BROKEN',
-          verified.key,
-          `Cannot accept "${verified.key}": previous digest is ${verified.entry.previous}, wanted ${previous}`,
-        );
-      }
+      this.#assertPrevious(verified, previous);
       yield verified;
       previous = verified.digest;
     }
@@ -134,22 +132,28 @@ export class ControlLog {
 
   async #sign(act: ControlAct, head: ControlHead, state: ControlState, signer: Signer): Promise<Buffer> {
     const { kind, by, ...rest } = act;
-    const common = {
-      pipeline: this.#trust.document.pipeline,
-      seq: nextSeq(head),
-      previous: head.newest?.digest ?? null,
-    };
+    const seq = nextSeq(head);
     const entry = {
       kind,
-      ...common,
+      pipeline: this.#trust.document.pipeline,
+      seq,
+      previous: head.newest?.digest ?? null,
       state: stateDigest(state),
       time: new Date(this.#clock.now()).toISOString(),
       by,
       ...rest,
     } as ControlEntry;
+    assertControlEntry(entry);
     const bytes = await signStatement(controlStatement(entry), signer, parsePublicKey(signer.publicKeyPem));
-    this.#verify(entry.seq, bytes);
+    this.#verify(seq, bytes);
     return bytes;
+  }
+
+  async #storeState(state: ControlState, signal: AbortSignal): Promise<void> {
+    const bytes = encodeState(state);
+    const key = this.#layout.state(sha256Hex(bytes));
+    assertFits(key, bytes, BYTES_MAX.state);
+    await putContent(this.#store, key, bytes, this.#clock, signal);
   }
 
   #verify(seq: number, bytes: Uint8Array): VerifiedControlEntry {
@@ -167,9 +171,25 @@ export class ControlLog {
     return { entry, digest, keyId, key };
   }
 
-  #assertValid(seq: number, bytes: Buffer): void {
+  #assertPrevious({ entry, key }: VerifiedControlEntry, previous: string | null): void {
+    if (entry.previous === previous) return;
+    throw new IntegrityError(
+      'CHAIN_BROKEN',
+      key,
+      `Cannot accept "${key}": previous digest is ${entry.previous}, wanted ${previous}`,
+    );
+  }
+
+  /** The head after an entry that follows on `head`. @throws IntegrityError CHAIN_BROKEN when it does not */
+  #next(head: ControlHead, verified: VerifiedControlEntry): ControlHead {
+    this.#assertPrevious(verified, head.newest?.digest ?? null);
+    return { newest: verified, state: replay(head.state, verified) };
+  }
+
+  /** Bytes of someone else where ours should go must be an entry that follows too. */
+  #assertFollows(head: ControlHead, seq: number, bytes: Buffer): void {
     try {
-      this.#verify(seq, bytes);
+      this.#next(head, this.#verify(seq, bytes));
     } catch (cause) {
       const key = this.#layout.controlEntry(seq);
       throw new IntegrityError(
@@ -181,10 +201,35 @@ export class ControlLog {
     }
   }
 
-  /** First free seq at or after `from`: doubling steps, then halving. Entries are contiguous, or verify would have failed. */
-  async #firstFree(from: number): Promise<number> {
-    if (!(await this.#exists(from))) return from;
-    let low = from === 0 ? await this.#hinted() : from;
+  /** From what this process knows already, each entry checked to follow on the one before. */
+  async #follow(known: ControlHead): Promise<ControlHead> {
+    for (let head = known; ;) {
+      const verified = await this.read(nextSeq(head));
+      if (verified === null) return head;
+      head = this.#next(head, verified);
+    }
+  }
+
+  async #coldHead(): Promise<ControlHead> {
+    const end = await this.#firstFree();
+    await this.#assertNoHole(end);
+    if (end === 0) return { newest: null, state: EMPTY_STATE };
+    const newest = await this.read(end - 1);
+    if (newest === null)
+      throw new IntegrityError(
+        'SLOT_MISSING',
+        this.#layout.controlEntry(end - 1),
+        `Cannot read control entry ${end - 1}: it has just disappeared`,
+      );
+    const key = this.#layout.state(newest.entry.state);
+    const state = parseState(await getVerified(this.#store, key, newest.entry.state, BYTES_MAX.state), key);
+    return { newest, state };
+  }
+
+  /** First free seq: doubling steps from where the hint says, then halving. Whether entries lie behind it is checked after. */
+  async #firstFree(): Promise<number> {
+    if (!(await this.#exists(0))) return 0;
+    let low = await this.#hinted();
     let step = 1;
     while (await this.#exists(low + step)) {
       low += step;
@@ -209,4 +254,34 @@ export class ControlLog {
   async #exists(seq: number): Promise<boolean> {
     return (await this.#store.stat(this.#layout.controlEntry(seq))) !== null;
   }
+
+  /** A free slot is the end only if nothing lies behind it: building on a hole would fork the log. */
+  async #assertNoHole(seq: number): Promise<void> {
+    const key = this.#layout.controlEntry(seq);
+    const { objects } = await this.#store.list(this.#layout.control(), { startAfter: key, limit: 1 });
+    const later = objects[0]?.key;
+    if (later === undefined || (await this.#exists(seq))) return;
+    throw new IntegrityError(
+      'SLOT_MISSING',
+      key,
+      `Cannot read the control log: entry ${seq} is missing but "${later}" exists`,
+    );
+  }
+}
+
+/**
+ * The state after an entry that follows on `state`.
+ * @throws IntegrityError CHAIN_BROKEN when the act is not allowed there, or results in another state than the entry names
+ */
+export function replay(state: ControlState, { entry, key }: VerifiedControlEntry): ControlState {
+  const fault = actFault(state, entry);
+  if (fault !== null) throw new IntegrityError('CHAIN_BROKEN', key, `Cannot accept "${key}": ${fault}`);
+  const next = applyAct(state, entry, entry.seq);
+  if (stateDigest(next) !== entry.state)
+    throw new IntegrityError(
+      'CHAIN_BROKEN',
+      key,
+      `Cannot accept "${key}": the state it names does not follow from the entries before it`,
+    );
+  return next;
 }

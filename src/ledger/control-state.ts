@@ -4,8 +4,10 @@ import { Compile } from 'typebox/compile';
 import { IntegrityError } from '../errors.ts';
 import { sha256Hex } from '../record/sha256.ts';
 import type { ControlAct, ControlEntry } from './control-entry.ts';
+import { recordOf, withEntry, withoutEntry } from './named-records.ts';
+import { parseJson } from './objects.ts';
+import { Sha256 } from './stored-types.ts';
 
-const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
 const Seq = Type.Integer({ minimum: 0 });
 
 /** Where the batch is, and which entry said so. */
@@ -26,7 +28,7 @@ const StateSchema = Type.Object(
     baselines: Type.Record(Type.String(), Sha256),
     /** Newest learned baseline by topic that nobody has approved yet. */
     candidates: Type.Record(Type.String(), Sha256),
-    /** Newest decision by entry digest of its batch; released ones until a publish has taken them up. */
+    /** Newest decision by entry digest of its batch; released ones until a publish has taken them up or a rollback voids them. */
     decisions: Type.Record(
       Sha256,
       Type.Object(
@@ -34,7 +36,7 @@ const StateSchema = Type.Object(
         { additionalProperties: false },
       ),
     ),
-    /** Newest verdict of the publisher by entry digest, until a publish has taken it up. */
+    /** Newest verdict of the publisher by entry digest, until a publish has taken it up or a rollback voids it. */
     verdicts: Type.Record(
       Sha256,
       Type.Object(
@@ -47,71 +49,64 @@ const StateSchema = Type.Object(
 );
 const compiled = Compile(StateSchema);
 
-/** Everything that is decided and in force: the result of all control entries up to one of them. */
+/** Everything that is decided and in force: the result of all control entries up to one of them. Its records have no prototype. */
 export type ControlState = Static<typeof StateSchema>;
 
 /** The state before the first entry. */
 export const EMPTY_STATE: ControlState = {
   version: 1,
-  refs: {},
-  holds: {},
-  resumed: {},
-  schemas: {},
-  baselines: {},
-  candidates: {},
-  decisions: {},
-  verdicts: {},
+  refs: recordOf([]),
+  holds: recordOf([]),
+  resumed: recordOf([]),
+  schemas: recordOf([]),
+  baselines: recordOf([]),
+  candidates: recordOf([]),
+  decisions: recordOf([]),
+  verdicts: recordOf([]),
 };
 
 /** The state after an act at `seq`: pure, so that a verifier can replay it. */
 export function applyAct(state: ControlState, act: ControlAct | ControlEntry, seq: number): ControlState {
   switch (act.kind) {
     case 'schema':
-      return { ...state, schemas: { ...state.schemas, [act.topic]: act.schema } };
+      return { ...state, schemas: withEntry(state.schemas, act.topic, act.schema) };
     case 'learn':
-      return { ...state, candidates: { ...state.candidates, [act.topic]: act.baseline } };
+      return { ...state, candidates: withEntry(state.candidates, act.topic, act.baseline) };
     case 'approve':
       return {
         ...state,
-        baselines: { ...state.baselines, [act.topic]: act.baseline },
-        candidates: without(state.candidates, act.topic),
+        baselines: withEntry(state.baselines, act.topic, act.baseline),
+        candidates: withoutEntry(state.candidates, act.topic),
       };
     case 'publish':
       // What was released is in the snapshot now; after a rollback it is not, and the release must be decided anew.
-      return {
-        ...state,
-        refs: { ...state.refs, [act.ref]: act.snapshot },
-        verdicts: {},
-        decisions: condemnedOnly(state.decisions),
-      };
-    case 'verdict':
-      return {
-        ...state,
-        verdicts: {
-          ...state.verdicts,
-          ...Object.fromEntries(
-            act.batches.map(({ digest, log, slot }) => [digest, { outcome: act.outcome, seq, log, slot }]),
-          ),
-        },
-      };
-    case 'decision':
-      return {
-        ...state,
-        decisions: {
-          ...state.decisions,
-          [act.batch.digest]: { outcome: act.outcome, seq, log: act.batch.log, slot: act.batch.slot },
-        },
-      };
+      return { ...state, ...openCases(state), refs: withEntry(state.refs, act.ref, act.snapshot) };
+    case 'verdict': {
+      const judged = act.batches.map(
+        ({ digest, log, slot }) => [digest, { outcome: act.outcome, seq, log, slot }] as const,
+      );
+      return { ...state, verdicts: recordOf([...Object.entries(state.verdicts), ...judged]) };
+    }
+    case 'decision': {
+      const { digest, log, slot } = act.batch;
+      return { ...state, decisions: withEntry(state.decisions, digest, { outcome: act.outcome, seq, log, slot }) };
+    }
     case 'hold':
-      return { ...state, holds: { ...state.holds, [act.ref]: seq } };
+      return { ...state, holds: withEntry(state.holds, act.ref, seq) };
     case 'resume':
-      return { ...state, holds: without(state.holds, act.ref), resumed: { ...state.resumed, [act.ref]: seq } };
-    case 'rollback':
       return {
         ...state,
-        refs: { ...state.refs, [act.ref]: act.to },
-        holds: { ...state.holds, [act.ref]: seq },
-        baselines: act.baselines,
+        holds: withoutEntry(state.holds, act.ref),
+        resumed: withEntry(state.resumed, act.ref, seq),
+      };
+    case 'rollback':
+      // Releases and verdicts that no publish has taken up were made in view of what is now left behind: they are void.
+      return {
+        ...state,
+        ...openCases(state),
+        refs: withEntry(state.refs, act.ref, act.to),
+        holds: withEntry(state.holds, act.ref, seq),
+        baselines: recordOf(Object.entries(act.baselines)),
       };
   }
 }
@@ -131,18 +126,27 @@ export function stateDigest(state: ControlState): string {
 
 /** @throws IntegrityError PAYLOAD_INVALID; the caller has checked the digest. */
 export function parseState(bytes: Uint8Array, object: string): ControlState {
-  const value: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
+  const value = parseJson(bytes, object);
   if (!compiled.Check(value))
     throw new IntegrityError('PAYLOAD_INVALID', object, `Cannot read "${object}": it is not a control state`);
-  return value;
+  const record = <Value>(entries: Record<string, Value>): Record<string, Value> => recordOf(Object.entries(entries));
+  return {
+    version: value.version,
+    refs: record(value.refs),
+    holds: record(value.holds),
+    resumed: record(value.resumed),
+    schemas: record(value.schemas),
+    baselines: record(value.baselines),
+    candidates: record(value.candidates),
+    decisions: record(value.decisions),
+    verdicts: record(value.verdicts),
+  };
 }
 
-function condemnedOnly(decisions: ControlState['decisions']): ControlState['decisions'] {
-  return Object.fromEntries(Object.entries(decisions).filter(([, { outcome }]) => outcome === 'condemned'));
-}
-
-function without<Value>(record: Readonly<Record<string, Value>>, key: string): Record<string, Value> {
-  return Object.fromEntries(Object.entries(record).filter(([name]) => name !== key));
+/** What stays of the decisions and verdicts once the ref has moved: only that a batch is condemned. */
+function openCases({ decisions }: ControlState): Pick<ControlState, 'decisions' | 'verdicts'> {
+  const condemned = Object.entries(decisions).filter(([, { outcome }]) => outcome === 'condemned');
+  return { decisions: recordOf(condemned), verdicts: recordOf([]) };
 }
 
 function isPlainObject(value: unknown): value is Record<string, unknown> {

@@ -5,9 +5,11 @@ import { sha256Hex } from '../record/sha256.ts';
 /** Largest object of each kind that is ever read, in bytes; checked before parsing. Source: ledger.md, reliability.md M28. */
 export const BYTES_MAX = {
   slot: 256 * 1_024,
-  snapshot: 1_024 * 1_024,
-  page: 2 * 1_024 * 1_024,
-  state: 4 * 1_024 * 1_024,
+  snapshot: 16 * 1_024 * 1_024,
+  /** The longest page has 4,096 lines; names of a log may be long. */
+  page: 8 * 1_024 * 1_024,
+  /** Holds every verdict that no publish has taken up: a resume after a rollback may bring a hundred thousand. */
+  state: 64 * 1_024 * 1_024,
   schema: 4 * 1_024 * 1_024,
   baseline: 64 * 1_024 * 1_024,
   evidence: 64 * 1_024 * 1_024,

@@ -1,4 +1,4 @@
-import { IntegrityError, UncertainError, UnavailableError } from '../errors.ts';
+import { IntegrityError, RequestError, UncertainError, UnavailableError } from '../errors.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import { sha256Hex } from '../record/sha256.ts';
@@ -21,6 +21,27 @@ export async function getVerified(store: ObjectStore, key: string, sha256: strin
       `Cannot accept "${key}": its SHA-256 is ${actual}, wanted ${sha256}`,
     );
   return bytes;
+}
+
+/**
+ * Refuses to write what no reader would accept: an entry above the cap of its kind would end its log for good.
+ * @throws RequestError SIZE_EXCEEDED
+ */
+export function assertFits(key: string, bytes: Uint8Array, bytesMax: number): void {
+  if (bytes.length <= bytesMax) return;
+  throw new RequestError(
+    'SIZE_EXCEEDED',
+    `Cannot store "${key}": it has ${bytes.length} bytes, at most ${bytesMax} are allowed`,
+  );
+}
+
+/** JSON of an object whose digest was checked. @throws IntegrityError PAYLOAD_INVALID if it is none */
+export function parseJson(bytes: Uint8Array, object: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch (cause) {
+    throw new IntegrityError('PAYLOAD_INVALID', object, `Cannot read "${object}": it is not JSON`, { cause });
+  }
 }
 
 /**

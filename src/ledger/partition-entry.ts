@@ -4,12 +4,9 @@ import { Compile } from 'typebox/compile';
 import { IntegrityError } from '../errors.ts';
 import type { LogId } from '../record/log-id.ts';
 import { PARTITION_PREDICATE, makeStatement, type Statement, type Subject } from './statements/statement.ts';
+import { Count, Sha256, Time } from './stored-types.ts';
 
-const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
-/** Offsets, slots, counts and bytes: exact integers. */
-const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const Name = Type.String({ minLength: 1, maxLength: 4_096 });
-const Time = Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$' });
 
 /** An object that an entry names: where it lies and what its bytes hash to. */
 const StoredObject = Type.Object({ key: Name, sha256: Sha256, bytes: Count }, { additionalProperties: false });

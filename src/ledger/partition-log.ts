@@ -1,143 +1,24 @@
 import { IntegrityError } from '../errors.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
-import type { SourcePosition } from '../record/chunk.ts';
-import { formatLogId, type LogId } from '../record/log-id.ts';
+import { formatLogId, parseLogId, type LogId } from '../record/log-id.ts';
+import type { BatchRef } from './control-entry.ts';
 import { BYTES_MAX, type Layout } from './layout.ts';
-import { logOf, parsePartitionEntry, type PartitionEntry } from './partition-entry.ts';
+import { advance, headOfBatch, type LogHead, type VerifiedEntry } from './log-head.ts';
+import { logOf, parsePartitionEntry, type BatchEntry } from './partition-entry.ts';
 import { verifyBundle } from './statements/bundle.ts';
 import type { TrustRoot } from './trust.ts';
 
-/** A partition-log entry whose signature, role, shape and place have been checked; whether it follows is {@link advance}'s. */
-export interface VerifiedEntry {
-  readonly entry: PartitionEntry;
-  /** SHA-256 of the stored bytes, hex: what the next entry and every reference name. */
-  readonly digest: string;
-  readonly key: string;
+/** One entry of a log and the head after it. */
+export interface LogStep {
+  readonly verified: VerifiedEntry;
+  readonly head: LogHead;
 }
 
-/** Where a partition log stands after its newest verified entry. */
-export interface LogHead {
+/** A batch and the digest of its entry, which every reference to it names. */
+export interface LoggedBatch {
   readonly log: LogId;
-  readonly slot: number;
+  readonly entry: BatchEntry;
   readonly digest: string;
-  readonly epoch: number;
-  readonly deployment: string;
-  readonly writer: string;
-  /** Next offset to be read. */
-  readonly next: number;
-  /** Kafka leader epoch at next − 1 if the newest offsets came from a batch; null otherwise. */
-  readonly leaderEpoch: number | null;
-  readonly position: SourcePosition | null;
-  readonly closed: boolean;
-  /** Control seq that a `resume` must exceed before anything may follow; null when the log is not halted. */
-  readonly haltedAt: number | null;
-}
-
-/**
- * The head after `entry`: the one place that says what may follow what.
- *
- * Slots count up by one, each names the digest of the one before; offsets meet without hole or overlap; a claim raises
- * the epoch by one, everything else keeps epoch and writer of the claim; nothing follows a close but a claim.
- * @param head null before slot 0.
- * @throws IntegrityError CHAIN_BROKEN naming the entry's key
- */
-export function advance(head: LogHead | null, { entry, digest, key }: VerifiedEntry): LogHead {
-  const demand = (what: string, found: unknown, wanted: unknown): void => {
-    if (found !== wanted)
-      throw new IntegrityError(
-        'CHAIN_BROKEN',
-        key,
-        `Cannot accept "${key}": ${what} is ${String(found)}, wanted ${String(wanted)}`,
-      );
-  };
-  demand('slot', entry.slot, head === null ? 0 : head.slot + 1);
-  demand('previous digest', entry.previous, head === null ? null : head.digest);
-  const same = {
-    log: logOf(entry),
-    slot: entry.slot,
-    digest,
-    epoch: entry.epoch,
-    deployment: entry.deployment,
-    writer: entry.writer,
-  };
-  if (entry.kind === 'open') {
-    demand('epoch', entry.epoch, head === null ? 0 : head.epoch + 1);
-    if (head !== null) demand('next offset', entry.next, head.next);
-    if (head !== null) demand('label', entry.label, null);
-    return {
-      ...same,
-      next: entry.next,
-      leaderEpoch: head?.leaderEpoch ?? null,
-      position: head?.position ?? null,
-      closed: false,
-      haltedAt: head?.haltedAt ?? null,
-    };
-  }
-  if (head === null)
-    throw new IntegrityError(
-      'CHAIN_BROKEN',
-      key,
-      `Cannot accept "${key}": a log begins with an open entry, not with a ${entry.kind}`,
-    );
-  demand('log state', head.closed ? 'closed' : 'open', 'open');
-  demand('epoch', entry.epoch, head.epoch);
-  demand('writer', entry.writer, head.writer);
-  demand('deployment', entry.deployment, head.deployment);
-  if (entry.kind === 'close') return { ...head, ...same, closed: true };
-  demand('start offset', entry.start, head.next);
-  if (entry.end <= entry.start)
-    throw new IntegrityError(
-      'CHAIN_BROKEN',
-      key,
-      `Cannot accept "${key}": end ${entry.end} is not past start ${entry.start}`,
-    );
-  if (entry.kind === 'gap') return { ...head, ...same, next: entry.end, leaderEpoch: null };
-  assertCounts(entry, key);
-  return {
-    ...head,
-    ...same,
-    next: entry.end,
-    leaderEpoch: entry.leaderEpoch,
-    position: entry.position,
-    haltedAt: entry.halt === null ? null : entry.controlSeq,
-  };
-}
-
-function assertCounts(entry: Extract<PartitionEntry, { kind: 'batch' }>, key: string): void {
-  const { aborted, control, compacted } = entry.skipped;
-  const accounted = entry.records + aborted + control + compacted;
-  if (accounted !== entry.end - entry.start) {
-    throw new IntegrityError(
-      'CHAIN_BROKEN',
-      key,
-      `Cannot accept "${key}": ${accounted} offsets are accounted for, wanted ${entry.end - entry.start}`,
-    );
-  }
-  if (entry.deadLetterRecords > entry.records || (entry.deadLetters === null) !== (entry.deadLetterRecords === 0)) {
-    throw new IntegrityError('CHAIN_BROKEN', key, `Cannot accept "${key}": its dead letters do not add up`);
-  }
-  if ((entry.data === null) !== (entry.deadLetterRecords === entry.records)) {
-    throw new IntegrityError(
-      'CHAIN_BROKEN',
-      key,
-      `Cannot accept "${key}": it names ${entry.data === null ? 'no data object' : 'a data object'} for ${entry.records - entry.deadLetterRecords} decoded records`,
-    );
-  }
-}
-
-/** The head that a batch or gap entry states by itself; its past is not looked at. */
-function standalone({ entry, digest }: VerifiedEntry): LogHead {
-  const { slot, epoch, deployment, writer } = entry;
-  const same = { log: logOf(entry), slot, digest, epoch, deployment, writer, closed: false };
-  if (entry.kind === 'batch')
-    return {
-      ...same,
-      next: entry.end,
-      leaderEpoch: entry.leaderEpoch,
-      position: entry.position,
-      haltedAt: entry.halt === null ? null : entry.controlSeq,
-    };
-  return { ...same, next: entry.kind === 'gap' ? entry.end : 0, leaderEpoch: null, position: null, haltedAt: null };
 }
 
 /** Reads and verifies partition logs. Trust: the store is hostile; keys come from the pinned trust root only. */
@@ -173,13 +54,27 @@ export class PartitionLogs {
   }
 
   /**
+   * The batch that a control entry or a snapshot names.
+   * @throws IntegrityError SLOT_MISSING when its slot is free, CHAIN_BROKEN when another entry lies there; UnavailableError
+   */
+  async readBatch({ log: name, slot, digest }: BatchRef): Promise<LoggedBatch> {
+    const log = parseLogId(name);
+    if (log === undefined)
+      throw new IntegrityError('CHAIN_BROKEN', name, `Cannot read log "${name}": no log has such a name`);
+    const { entry, digest: found, key } = await this.#readWritten(log, slot);
+    if (entry.kind === 'batch' && found === digest) return { log, entry, digest };
+    throw new IntegrityError(
+      'CHAIN_BROKEN',
+      key,
+      `Cannot accept "${key}": its digest is ${found}, wanted that of batch ${digest}`,
+    );
+  }
+
+  /**
    * Entries after `head`, in order, each checked against the one before; ends at the first free slot.
    * @throws IntegrityError SLOT_MISSING when a later slot exists behind a free one
    */
-  async *walk(
-    log: LogId,
-    head: LogHead | null,
-  ): AsyncGenerator<{ readonly verified: VerifiedEntry; readonly head: LogHead }> {
+  async *walk(log: LogId, head: LogHead | null): AsyncGenerator<LogStep> {
     for (let at = head; ;) {
       const slot = at === null ? 0 : at.slot + 1;
       const verified = await this.read(log, slot);
@@ -200,44 +95,63 @@ export class PartitionLogs {
   }
 
   /**
-   * The head as of a known slot, without walking from the beginning: from the newest batch or gap at or before it.
-   * @throws IntegrityError SLOT_MISSING when the slot is free
+   * The head as of a known slot, without walking from the beginning: from the newest batch at or before it.
+   * @param digest of the entry in that slot, where a snapshot or a witness states it.
+   * @throws IntegrityError SLOT_MISSING when the slot is free, CHAIN_BROKEN when another entry lies there
    */
-  async headAt(log: LogId, slot: number): Promise<LogHead> {
+  async headAt(log: LogId, slot: number, digest?: string): Promise<LogHead> {
     const later: VerifiedEntry[] = [];
-    for (let at = slot; ; at--) {
-      const verified = await this.read(log, at);
-      if (verified === null)
+    let head: LogHead | null = null;
+    for (let at = slot; at >= 0 && head === null; at--) {
+      const verified = await this.#readWritten(log, at);
+      if (at === slot && digest !== undefined && verified.digest !== digest)
         throw new IntegrityError(
-          'SLOT_MISSING',
-          this.#layout.slot(log, at),
-          `Cannot read log "${formatLogId(log)}": slot ${at} is missing`,
+          'CHAIN_BROKEN',
+          verified.key,
+          `Cannot accept "${verified.key}": its digest is ${verified.digest}, wanted ${digest}`,
         );
-      later.unshift(verified);
-      if (verified.entry.kind === 'batch' || verified.entry.kind === 'gap' || at === 0) break;
+      if (verified.entry.kind === 'batch') head = headOfBatch(verified.entry, verified.digest);
+      else later.unshift(verified);
     }
-    const [first, ...rest] = later;
-    let head = first!.entry.slot === 0 ? advance(null, first!) : standalone(first!);
-    for (const verified of rest) head = advance(head, verified);
-    return head;
+    for (const verified of later) head = advance(head, verified);
+    return head!;
   }
 
-  /** All logs of the pipeline, found by listing. */
+  /**
+   * Entries that a snapshot does not cover, in order, each checked against the one before.
+   * @param covered how far the snapshot covers the log; undefined if it does not know it.
+   * @throws IntegrityError, UnavailableError
+   */
+  async *walkSince(
+    log: LogId,
+    covered: { readonly slot: number; readonly digest: string } | undefined,
+  ): AsyncGenerator<LogStep> {
+    yield* this.walk(log, covered === undefined ? null : await this.headAt(log, covered.slot, covered.digest));
+  }
+
+  /** All logs of the pipeline, found by listing. @throws IntegrityError at an object that is no entry of the log it lies in */
   async *list(): AsyncGenerator<LogId> {
+    for await (const key of this.firstKeys()) {
+      const bytes = await this.#store.get(key, BYTES_MAX.slot);
+      if (bytes !== null) yield this.logOfSlot(bytes, key);
+    }
+  }
+
+  /** The first key of each log: of each folder that holds slots, and every other key below the logs. */
+  async *firstKeys(): AsyncGenerator<string> {
     const root = this.#layout.logs();
     for (let startAfter = ''; ;) {
       const { objects } = await this.#store.list(root, { limit: 1, ...(startAfter === '' ? {} : { startAfter }) });
       const key = objects[0]?.key;
       if (key === undefined) return;
-      const folder = key.slice(0, key.lastIndexOf('/') + 1);
-      const first = await this.#store.get(key, BYTES_MAX.slot);
-      if (first !== null) yield this.#logOfSlot(first, key);
-      // Slots are digits, which sort before "~": go on behind this log.
-      startAfter = `${folder}~`;
+      yield key;
+      // Slots are digits, which sort before "~": go on behind this log. A stray object must not hide what lies behind it.
+      startAfter = isSlotKey(key, root) ? `${key.slice(0, key.lastIndexOf('/'))}/~` : key;
     }
   }
 
-  #logOfSlot(bytes: Uint8Array, key: string): LogId {
+  /** The log that the entry in a slot belongs to, which must be the one it lies in. @throws IntegrityError */
+  logOfSlot(bytes: Uint8Array, key: string): LogId {
     const { statement } = verifyBundle(bytes, key, (id) => this.#trust.key(id));
     const log = logOf(parsePartitionEntry(statement, key));
     if (!key.startsWith(this.#layout.log(log)))
@@ -247,6 +161,16 @@ export class PartitionLogs {
         `Cannot accept "${key}": the entry in it belongs to "${formatLogId(log)}"`,
       );
     return log;
+  }
+
+  async #readWritten(log: LogId, slot: number): Promise<VerifiedEntry> {
+    const verified = await this.read(log, slot);
+    if (verified !== null) return verified;
+    throw new IntegrityError(
+      'SLOT_MISSING',
+      this.#layout.slot(log, slot),
+      `Cannot read log "${formatLogId(log)}": slot ${slot} is missing`,
+    );
   }
 
   /** A free slot is the end of the log only if nothing lies behind it; read again first, the slot may just have been written. */
@@ -263,4 +187,9 @@ export class PartitionLogs {
       `Cannot read log "${formatLogId(log)}": slot ${slot} is missing but "${later}" exists`,
     );
   }
+}
+
+/** Cluster, topic, partition, slot. */
+function isSlotKey(key: string, root: string): boolean {
+  return key.slice(root.length).split('/').length === 4;
 }

@@ -10,7 +10,8 @@ import { parsePublicKey } from '../record/public-key.ts';
 import { sha256Hex } from '../record/sha256.ts';
 import type { Layout } from './layout.ts';
 import { partitionStatement, type BatchEntry, type GapEntry, type PartitionEntry } from './partition-entry.ts';
-import { advance, type LogHead, type PartitionLogs } from './partition-log.ts';
+import { advance, type LogHead } from './log-head.ts';
+import type { PartitionLogs } from './partition-log.ts';
 import { createSlot } from './slot.ts';
 import { signStatement } from './statements/bundle.ts';
 

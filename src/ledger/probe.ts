@@ -24,7 +24,13 @@ export async function probeStore(store: ObjectStore, layout: Layout, clock: Cloc
 }
 
 /** The same on request, whatever is recorded. @throws ConfigError STORE_NOT_ATOMIC; UnavailableError */
-export async function probeFully(store: ObjectStore, layout: Layout, rng: Rng, races = RACES, contenders = CONTENDERS): Promise<void> {
+export async function probeFully(
+  store: ObjectStore,
+  layout: Layout,
+  rng: Rng,
+  races = RACES,
+  contenders = CONTENDERS,
+): Promise<void> {
   const run = Buffer.from(rng.bytes(8)).toString('hex');
   for (let race = 0; race < races; race++) {
     const key = layout.probe(run, `race-${race}`);
@@ -37,22 +43,35 @@ export async function probeFully(store: ObjectStore, layout: Layout, rng: Rng, r
 }
 
 async function probeKey(store: ObjectStore, key: string, contenders: number): Promise<void> {
-  const refuse = (what: string): ConfigError => new ConfigError('STORE_NOT_ATOMIC', `Cannot keep a ledger in ${store.location}: ${what} (use a store with atomic If-None-Match writes)`);
+  const refuse = (what: string): ConfigError =>
+    new ConfigError(
+      'STORE_NOT_ATOMIC',
+      `Cannot keep a ledger in ${store.location}: ${what} (use a store with atomic If-None-Match writes)`,
+    );
   const contents = Array.from({ length: contenders }, (_, i) => Buffer.from(`contender ${i}`, 'utf8'));
   const outcomes = await Promise.all(contents.map((bytes) => createOrUnknown(store, key, bytes)));
   const winners = outcomes.filter((outcome) => outcome === 'created').length;
   const unknown = outcomes.filter((outcome) => outcome === 'unknown').length;
-  if (winners > 1) throw refuse(`${winners} of ${contenders} racing writers of one key were told that they had created it`);
+  if (winners > 1)
+    throw refuse(`${winners} of ${contenders} racing writers of one key were told that they had created it`);
   if (winners === 0 && unknown === 0) throw refuse(`none of ${contenders} racing writers of a free key created it`);
   const found = await store.get(key, OBJECT_BYTES_MAX);
   if (found === null) throw refuse('an object that was just created cannot be read');
-  if (winners === 1 && !found.equals(contents[outcomes.indexOf('created')]!)) throw refuse('another content than that of the writer who was told that it had won was kept');
-  if ((await store.create(key, Buffer.from('late', 'utf8'))) === 'created') throw refuse('an existing object was created again');
+  if (winners === 1 && !found.equals(contents[outcomes.indexOf('created')]!))
+    throw refuse('another content than that of the writer who was told that it had won was kept');
+  if ((await store.create(key, Buffer.from('late', 'utf8'))) === 'created')
+    throw refuse('an existing object was created again');
+  if ((await store.get(key, OBJECT_BYTES_MAX))?.equals(found) !== true)
+    throw refuse('a write that was refused has changed an existing object');
   const { objects } = await store.list(key.slice(0, key.lastIndexOf('/') + 1), { limit: 1_000 });
   if (!objects.some((object) => object.key === key)) throw refuse('an object that was just created is not listed');
 }
 
-async function createOrUnknown(store: ObjectStore, key: string, bytes: Uint8Array): Promise<'created' | 'exists' | 'unknown'> {
+async function createOrUnknown(
+  store: ObjectStore,
+  key: string,
+  bytes: Uint8Array,
+): Promise<'created' | 'exists' | 'unknown'> {
   try {
     return await store.create(key, bytes);
   } catch (error) {

@@ -80,9 +80,8 @@ export async function updateSequence(
   const open = cutRuns(rest, pages, created);
   for (let i = 0; i < open.length; i += PAGE_ENTRIES_MAX)
     pages.push(makePage(open.slice(i, i + PAGE_ENTRIES_MAX), created));
-  const roots = pages.map(({ root }) => leafHash(Buffer.from(root, 'hex')));
   const count = pages.reduce((sum, page) => sum + page.count, 0);
-  return { sequence: { count, root: merkleRoot(Buffer.concat(roots)).toString('hex'), pages }, pages: created };
+  return { sequence: { count, root: rootOfPages(pages), pages }, pages: created };
 }
 
 /** Order of a sequence. Paths are ASCII, so every language sorts them alike. */
@@ -109,6 +108,11 @@ export function rootOfLines(lines: readonly string[]): string {
       lines.length * SHA256_BYTES,
     ),
   ).toString('hex');
+}
+
+/** RFC 6962 root over the roots of pages, as sequences state it; hex. */
+export function rootOfPages(pages: readonly PageRef[]): string {
+  return merkleRoot(Buffer.concat(pages.map(({ root }) => leafHash(Buffer.from(root, 'hex'))))).toString('hex');
 }
 
 /** Ends of the runs: a run goes on while its page is of the longest size, which one that was cut by content seldom is. */

@@ -1,7 +1,8 @@
-import { UncertainError, UnavailableError } from '../errors.ts';
+import { IntegrityError, UncertainError, UnavailableError } from '../errors.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import { BYTES_MAX } from './layout.ts';
+import { assertFits } from './objects.ts';
 
 const PAUSE_FIRST_MS = 100;
 const PAUSE_MAX_MS = 5_000;
@@ -15,7 +16,9 @@ export type SlotOutcome = { readonly owner: 'us' } | { readonly owner: 'other'; 
  * The answer to a create can be lost, and a late apply can make our own write answer "exists"; so every outcome but a
  * plain success is settled by reading the slot: our bytes are success, other bytes belong to someone else, nothing means
  * writing the *same* bytes again. Retrying for ever is safe for that reason; an outage only pauses the caller.
- * @throws UnavailableError when `signal` aborts first; the slot is then unknown and the caller must re-read the log.
+ * @throws UncertainError when `signal` aborts first: the slot is then unknown and the caller must re-read the log;
+ *   RequestError SIZE_EXCEEDED for bytes that no reader would accept, before anything is written;
+ *   IntegrityError SLOT_INVALID when the slot holds more bytes than an entry can have (matrix M26, M28)
  */
 export async function createSlot(
   store: ObjectStore,
@@ -24,6 +27,7 @@ export async function createSlot(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<SlotOutcome> {
+  assertFits(key, bytes, BYTES_MAX.slot);
   for (let pauseMs = PAUSE_FIRST_MS; ; pauseMs = Math.min(2 * pauseMs, PAUSE_MAX_MS)) {
     if (signal.aborted)
       throw new UncertainError(
@@ -48,6 +52,14 @@ async function readSlot(store: ObjectStore, key: string, signal: AbortSignal): P
     return await store.get(key, BYTES_MAX.slot, { signal });
   } catch (error) {
     if (error instanceof UnavailableError) return undefined;
-    throw error;
+    if (!(error instanceof IntegrityError)) throw error;
+    throw new IntegrityError(
+      'SLOT_INVALID',
+      key,
+      `Cannot append at "${key}": the slot is taken by bytes that are no entry`,
+      {
+        cause: error,
+      },
+    );
   }
 }

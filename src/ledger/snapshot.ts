@@ -6,7 +6,8 @@ import type { Clock } from '../ports/clock.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import { sha256Hex } from '../record/sha256.ts';
 import { BYTES_MAX, type Layout } from './layout.ts';
-import { getVerified, putContent } from './objects.ts';
+import { recordOf } from './named-records.ts';
+import { assertFits, getVerified, parseJson, putContent } from './objects.ts';
 import {
   compareKeys,
   keyOf,
@@ -17,9 +18,8 @@ import {
   type SequenceChange,
   type SequenceKey,
 } from './sequence.ts';
+import { Count, Sha256 } from './stored-types.ts';
 
-const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
-const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const SequenceSchema = Type.Object(
   {
     count: Count,
@@ -152,6 +152,14 @@ export function encodeSnapshot(snapshot: Snapshot): Buffer {
   return Buffer.from(JSON.stringify(snapshot), 'utf8');
 }
 
+/** Inverse of {@link encodeSnapshot}; the caller has checked the digest. @throws IntegrityError PAYLOAD_INVALID */
+export function parseSnapshot(bytes: Uint8Array, object: string): Snapshot {
+  const value = parseJson(bytes, object);
+  if (!compiled.Check(value))
+    throw new IntegrityError('PAYLOAD_INVALID', object, `Cannot read "${object}": it is not a snapshot`);
+  return { ...value, baselines: recordOf(Object.entries(value.baselines)) };
+}
+
 /** Reads and writes snapshots and their pages; everything read is checked against the digest that named it. */
 export class Snapshots {
   readonly #store: ObjectStore;
@@ -167,19 +175,16 @@ export class Snapshots {
   /** @throws IntegrityError, UnavailableError */
   async read(sha256: string): Promise<Snapshot> {
     const key = this.#layout.snapshot(sha256);
-    const value: unknown = JSON.parse(
-      (await getVerified(this.#store, key, sha256, BYTES_MAX.snapshot)).toString('utf8'),
-    );
-    if (!compiled.Check(value))
-      throw new IntegrityError('PAYLOAD_INVALID', key, `Cannot read "${key}": it is not a snapshot`);
-    return value;
+    return parseSnapshot(await getVerified(this.#store, key, sha256, BYTES_MAX.snapshot), key);
   }
 
-  /** Stores a snapshot; returns its digest. The pages must be stored already. */
+  /** Stores a snapshot; returns its digest. The pages must be stored already. @throws RequestError SIZE_EXCEEDED; UnavailableError when stopped */
   async write(snapshot: Snapshot, signal: AbortSignal): Promise<string> {
     const bytes = encodeSnapshot(snapshot);
     const sha256 = sha256Hex(bytes);
-    await putContent(this.#store, this.#layout.snapshot(sha256), bytes, this.#clock, signal);
+    const key = this.#layout.snapshot(sha256);
+    assertFits(key, bytes, BYTES_MAX.snapshot);
+    await putContent(this.#store, key, bytes, this.#clock, signal);
     return sha256;
   }
 
@@ -211,12 +216,14 @@ export class Snapshots {
     return heads;
   }
 
-  /** Applies changes to a sequence and stores the pages that are new. */
+  /** Applies changes to a sequence and stores the pages that are new. @throws RequestError SIZE_EXCEEDED; UnavailableError when stopped */
   async update(sequence: Sequence, changes: readonly SequenceChange[], signal: AbortSignal): Promise<Sequence> {
     if (changes.length === 0) return sequence;
     const updated = await updateSequence(sequence, changes, (page) => this.#page(page));
-    for (const [sha256, bytes] of updated.pages)
+    for (const [sha256, bytes] of updated.pages) {
+      assertFits(this.#layout.page(sha256), bytes, BYTES_MAX.page);
       await putContent(this.#store, this.#layout.page(sha256), bytes, this.#clock, signal);
+    }
     return updated.sequence;
   }
 

@@ -24,6 +24,6 @@ export interface EncodedBatch {
  * `content` belongs to the encoder from the call on; its buffers may be gone afterwards.
  */
 export interface BatchEncoder extends AsyncDisposable {
-  /** @throws IntegrityError ENCODING_UNFAITHFUL */
+  /** @throws IntegrityError ENCODING_UNFAITHFUL; UnavailableError when the encoder broke down: the records must be read again */
   encode(content: BatchContent, root: Uint8Array): Promise<EncodedBatch>;
 }

@@ -1,5 +1,5 @@
 import type { LogId } from '../record/log-id.ts';
-import type { RecordChunk } from '../record/chunk.ts';
+import type { RecordChunk, SourcePosition } from '../record/chunk.ts';
 
 /** Where a partition is read from at genesis. */
 export type StartPosition =
@@ -80,8 +80,12 @@ export interface RecordSource extends AsyncDisposable {
   ): Promise<{ readonly covered: boolean; readonly leaderEpoch: number } | null>;
   /** Reads from all requested partitions; see the contract above. */
   poll(requests: readonly ReadRequest[], waitMs: number, signal: AbortSignal): Promise<readonly ReadResult[]>;
-  /** Continues a partition that keeps a source position (files): checks that what was read before is unchanged. @throws HaltError SOURCE_CHANGED */
-  restore(log: LogId, offset: number, position: RecordChunk['position']): Promise<void>;
+  /**
+   * Continues a partition that keeps a source position (files): checks that what was read before is unchanged.
+   * @param position what {@link RecordChunk.position} gave for the record before `offset`; null when none was committed.
+   * @throws HaltError SOURCE_CHANGED; UnavailableError
+   */
+  restore(log: LogId, offset: number, position: SourcePosition | null): Promise<void>;
   /** What was committed last for this partition, if the source keeps it. @throws UnavailableError */
   witness(log: LogId): Promise<CommitWitness | null>;
   /** Tells the source how far the ledger is. @throws UnavailableError */

@@ -1,17 +1,13 @@
-import type { BatchEntry } from '../ledger/partition-entry.ts';
-import type { LogHead, PartitionLogs, VerifiedEntry } from '../ledger/partition-log.ts';
 import type { Layout } from '../ledger/layout.ts';
+import type { LogHead } from '../ledger/log-head.ts';
+import type { LoggedBatch, PartitionLogs } from '../ledger/partition-log.ts';
 import type { HeadLine } from '../ledger/snapshot.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import { formatLogId, type LogId } from '../record/log-id.ts';
 
 /** A batch that no snapshot has covered yet. */
-export interface NewBatch {
-  readonly log: LogId;
-  readonly entry: BatchEntry;
-  readonly digest: string;
-}
+export type NewBatch = LoggedBatch;
 
 /** What is new in the partition logs beyond the heads of a snapshot. */
 export interface News {
@@ -65,7 +61,10 @@ export class NewsFinder {
     return news;
   }
 
-  /** Looks at every log again next time: called when what was found could not be published. */
+  /**
+   * Looks at every log again next time: called when what was found could not be published, or when the snapshot went back
+   * and what its heads no longer cover is news again.
+   */
   forget(): void {
     this.#seen = new Map();
     this.#lastFullWalkMs = null;
@@ -90,20 +89,14 @@ export class NewsFinder {
     const batches: NewBatch[] = [];
     const moved: LogHead[] = [];
     for (const log of logs) {
-      const covered = heads.get(formatLogId(log));
-      let head = covered === undefined ? null : await this.#logs.headAt(log, covered.slot);
-      const before = head;
-      for await (const step of this.#logs.walk(log, head)) {
-        head = step.head;
-        const batch = asBatch(step.verified);
-        if (batch !== null) batches.push({ log, entry: batch, digest: step.verified.digest });
+      let newest: LogHead | null = null;
+      for await (const { verified, head } of this.#logs.walkSince(log, heads.get(formatLogId(log)))) {
+        const { entry, digest } = verified;
+        newest = head;
+        if (entry.kind === 'batch') batches.push({ log, entry, digest });
       }
-      if (head !== null && head !== before) moved.push(head);
+      if (newest !== null) moved.push(newest);
     }
     return { batches, heads: moved };
   }
-}
-
-function asBatch({ entry }: VerifiedEntry): BatchEntry | null {
-  return entry.kind === 'batch' ? entry : null;
 }

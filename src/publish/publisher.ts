@@ -1,7 +1,8 @@
-import { ConflictError } from '../errors.ts';
+import { ConflictError, IntegrityError } from '../errors.ts';
 import type { ControlAct } from '../ledger/control-entry.ts';
 import { nextSeq, type ControlHead, type ControlLog } from '../ledger/control-log.ts';
 import { BYTES_MAX, type Layout } from '../ledger/layout.ts';
+import { recordOf } from '../ledger/named-records.ts';
 import { getVerified, putContent } from '../ledger/objects.ts';
 import type { PartitionLogs } from '../ledger/partition-log.ts';
 import { EMPTY_SEQUENCE, type SequenceChange } from '../ledger/sequence.ts';
@@ -12,7 +13,7 @@ import type { Signer } from '../ports/signer.ts';
 import { formatLogId } from '../record/log-id.ts';
 import type { NewBatch, News, NewsFinder } from './news.ts';
 import { emptyPlan, placeBatch, standingOf, type Plan } from './plan.ts';
-import { owedVerdict, readBatch, type Rejudge } from './reconsider.ts';
+import { HeldBatches, reconsider, type Rejudge } from './reconsider.ts';
 
 /** What one round did. */
 export interface PublishReport {
@@ -41,6 +42,9 @@ export interface PublisherOptions {
   readonly rejudge: Rejudge;
 }
 
+/** Races that a round may lose in a row before the caller is told: two publishers alone never get there. */
+const LOST_RACES_MAX = 100;
+
 /** The snapshot before the first one. */
 export function emptySnapshot(pipeline: string): Snapshot {
   const empty = EMPTY_SEQUENCE as Snapshot['batches'];
@@ -49,7 +53,7 @@ export function emptySnapshot(pipeline: string): Snapshot {
     pipeline,
     parent: null,
     controlSeq: -1,
-    baselines: {},
+    baselines: recordOf([]),
     records: 0,
     bytes: 0,
     batches: empty,
@@ -67,19 +71,23 @@ export function emptySnapshot(pipeline: string): Snapshot {
  */
 export class Publisher {
   readonly #o: PublisherOptions;
+  readonly #held: HeldBatches;
+  /** Control seq of the snapshot that the last round built on; −1 before the first. */
+  #baseSeq = -1;
 
   constructor(options: PublisherOptions) {
     this.#o = options;
+    this.#held = new HeldBatches(options.logs, options.snapshots);
   }
 
-  /** Publishes what is new. @throws IntegrityError, UnavailableError */
+  /** Publishes what is new. @throws IntegrityError, UnavailableError; ConflictError after losing many races in a row */
   async publish(signal: AbortSignal): Promise<PublishReport> {
-    for (;;) {
+    for (let lost = 0; ; lost++) {
       try {
         return await this.#round(signal);
       } catch (error) {
         this.#o.news.forget();
-        if (!(error instanceof ConflictError) || signal.aborted) throw error;
+        if (!(error instanceof ConflictError) || signal.aborted || lost >= LOST_RACES_MAX) throw error;
       }
     }
   }
@@ -89,50 +97,79 @@ export class Publisher {
     const head = await control.head();
     const parent = head.state.refs[ref] ?? null;
     const base = parent === null ? emptySnapshot(pipeline) : await snapshots.read(parent);
-    if (head.state.holds[ref] !== undefined)
-      return { snapshot: null, published: 0, held: base.held.count, onHold: true };
+    const unchanged = { snapshot: null, published: 0, held: base.held.count };
+    if (head.state.holds[ref] !== undefined) return { ...unchanged, onHold: true };
+    // The ref went back: what lies beyond its heads is news again, although no hint has changed.
+    if (base.controlSeq < this.#baseSeq) news.forget();
+    this.#baseSeq = base.controlSeq;
     const found = await news.since(await snapshots.heads(base.heads));
-    const owed = await owedVerdict(this.#o, head.state, base, found.batches, signal);
-    if (owed !== null) {
-      await this.#append(head, owed, signal);
-      throw new ConflictError('CONFLICT', 'Cannot publish on the state before the verdict: it has just been added');
-    }
-    const plan = await this.#plan(head, base, found);
+    const settled = await this.#settle(head, base, found.batches, signal);
+    const plan = await this.#plan(settled.head, base, found, settled.undecidable);
     // A log that only changed hands is no news for readers: its head is covered with its next batch.
-    if (plan.batches.length + plan.held.length === 0)
-      return { snapshot: null, published: 0, held: base.held.count, onHold: false };
+    if (plan.batches.length + plan.held.length === 0) return { ...unchanged, onHold: false };
     for (const batch of plan.toCopy) await this.#copyToData(batch, signal);
-    const next = await this.#nextSnapshot(head, base, found, plan, signal);
+    const next = await this.#nextSnapshot(settled.head, base, found, plan, signal);
     const snapshot = await snapshots.write({ ...next, parent }, signal);
-    await this.#append(head, { kind: 'publish', by: this.#o.by, ref, parent, snapshot }, signal);
+    await this.#append(settled.head, { kind: 'publish', by: this.#o.by, ref, parent, snapshot }, signal);
     return { snapshot, published: plan.added.length, held: next.held.count, onHold: false };
   }
 
-  /** Decides where each new batch, and each covered one with a newer decision or verdict, belongs. */
-  async #plan({ state }: ControlHead, base: Snapshot, { batches }: News): Promise<Plan> {
+  /** Appends the verdicts that are owed, one after the other, each on the state after the one before. @throws ConflictError */
+  async #settle(
+    head: ControlHead,
+    base: Snapshot,
+    fresh: readonly NewBatch[],
+    signal: AbortSignal,
+  ): Promise<{ readonly head: ControlHead; readonly undecidable: ReadonlySet<string> }> {
+    const waiting = [...fresh, ...(await this.#held.waitingIn(base, head.state))];
+    for (let settled = head; ;) {
+      const { act, undecidable } = await reconsider(this.#o, settled.state, base, waiting, signal);
+      if (act === null) return { head: settled, undecidable };
+      await this.#append(settled, act, signal);
+      const newest = await this.#o.control.head();
+      if (nextSeq(newest) !== nextSeq(settled) + 1) throw overtaken(settled, newest);
+      settled = newest;
+    }
+  }
+
+  /**
+   * Decides where each new batch, and each covered one with a newer decision or verdict, belongs. A publish takes up every
+   * decision and verdict there is, or does not happen.
+   */
+  async #plan(
+    { state }: ControlHead,
+    base: Snapshot,
+    { batches }: News,
+    undecidable: ReadonlySet<string>,
+  ): Promise<Plan> {
     const plan = emptyPlan();
-    for (const batch of batches) placeBatch(plan, batch, standingOf(batch, state), null);
-    const fresh = new Set(batches.map(({ digest }) => digest));
-    for (const [digest, { seq, log, slot }] of [
-      ...Object.entries(state.verdicts),
-      ...Object.entries(state.decisions),
-    ]) {
-      if (seq <= base.controlSeq || fresh.has(digest)) continue;
-      fresh.add(digest);
-      const batch = await readBatch(this.#o.logs, { log, slot, digest });
-      const current = batch === null ? null : await this.#whereIs(base, log, batch);
-      if (batch !== null && current !== null) placeBatch(plan, batch, standingOf(batch, state), current);
+    for (const batch of batches) {
+      const standing = standingOf(batch, state);
+      placeBatch(plan, batch, undecidable.has(batch.digest) && standing === 'clean' ? 'failed' : standing, null);
+    }
+    const placed = new Set(batches.map(({ digest }) => digest));
+    const cases = [...Object.entries(state.verdicts), ...Object.entries(state.decisions)];
+    for (const [digest, { seq, log, slot }] of cases) {
+      if (seq <= base.controlSeq || placed.has(digest)) continue;
+      placed.add(digest);
+      const batch = await this.#o.logs.readBatch({ log, slot, digest });
+      placeBatch(plan, batch, standingOf(batch, state), await this.#whereIs(base, log, batch));
     }
     return plan;
   }
 
-  /** Null for a batch that the base does not cover: its decision waits until the log is read up to it. */
-  async #whereIs(base: Snapshot, log: string, { entry, digest }: NewBatch): Promise<'batches' | 'held' | null> {
+  /** @throws ConflictError for a batch that the logs hold beyond the heads that were looked at: they must be read again. */
+  async #whereIs(base: Snapshot, log: string, { entry, digest }: NewBatch): Promise<'batches' | 'held'> {
+    const { snapshots, layout } = this.#o;
     for (const sequence of ['batches', 'held'] as const) {
-      const line = await this.#o.snapshots.find(base[sequence], [log, entry.start]);
+      const line = await snapshots.find(base[sequence], [log, entry.start]);
       if (line?.digest === digest) return sequence;
     }
-    return null;
+    const what = `Cannot publish: batch ${digest} of "${log}" was decided on`;
+    if (entry.slot > ((await snapshots.heads(base.heads)).get(log)?.slot ?? -1))
+      throw new ConflictError('CONFLICT', `${what}, and its log was not read that far`);
+    const key = layout.slot({ ...entry }, entry.slot);
+    throw new IntegrityError('CHAIN_BROKEN', key, `${what}, and the snapshot covers its slot without listing it`);
   }
 
   async #copyToData({ log, entry }: NewBatch, signal: AbortSignal): Promise<void> {
@@ -178,13 +215,15 @@ export class Publisher {
   async #append(head: ControlHead, act: ControlAct, signal: AbortSignal): Promise<void> {
     const decide = (newest: ControlHead): ControlAct => {
       if (nextSeq(newest) === nextSeq(head)) return act;
-      throw new ConflictError(
-        'CONFLICT',
-        `Cannot act on control entry ${nextSeq(head) - 1}: ${nextSeq(newest) - 1} is the newest`,
-      );
+      throw overtaken(head, newest);
     };
     await this.#o.control.append(this.#o.signer, decide, signal);
   }
+}
+
+function overtaken(head: ControlHead, newest: ControlHead): ConflictError {
+  const message = `Cannot act on control entry ${nextSeq(head) - 1}: ${nextSeq(newest) - 1} is the newest`;
+  return new ConflictError('CONFLICT', message);
 }
 
 function total(lines: readonly BatchLine[], field: (line: BatchLine) => number): number {

@@ -5,7 +5,7 @@ import type { Snapshot, Snapshots } from '../ledger/snapshot.ts';
 import { formatLogId, parseLogId } from '../record/log-id.ts';
 import type { NewBatch } from './news.ts';
 
-/** Outcome of judging stored profiles again. */
+/** Outcome of judging stored profiles again; a batch in neither list stays undecided. */
 export interface Rejudged {
   readonly clean: readonly NewBatch[];
   readonly suspect: readonly NewBatch[];
@@ -15,7 +15,7 @@ export interface Rejudged {
 
 /**
  * Judges batches of one topic from their stored profiles against a baseline: all together, or each by itself.
- * @returns null when there is too little to judge.
+ * @returns null when nothing could be decided.
  * @throws IntegrityError when evidence is missing or changed; UnavailableError
  */
 export type Rejudge = (
@@ -26,49 +26,113 @@ export type Rejudge = (
   signal: AbortSignal,
 ) => Promise<Rejudged | null>;
 
-/** Most batches that one verdict entry names, so that it fits its size cap. */
-const BATCHES_MAX = 1_000;
+/** What has to be settled before batches are placed. */
+export interface Reconsideration {
+  /** The verdict entry that the publisher owes before it may publish; null when there is none. */
+  readonly act: ControlAct | null;
+  /** Digests of batches that were once called clean and cannot be judged by what is in force now: they are held. */
+  readonly undecidable: ReadonlySet<string>;
+}
+
+/** Batches that are judged at once, each by itself. */
+const EACH_MAX = 250;
+/** Batches that are judged together: enough that batches of one record reach the size that can be judged. */
+const UNION_MAX = 1_000;
+/** Bytes of batch names in one verdict entry, as JSON, so that the entry stays below its size cap. */
+const REFS_BYTES_MAX = 131_072;
 
 /**
- * The verdict entry that the publisher owes before it may publish, or null when there is none:
+ * Looks at batches again whose own verdict is not the last word:
  * - small batches of a topic are judged together, so that a slow topic is not held for ever;
  * - batches held for want of a baseline are judged once there is one;
  * - a clean batch that was judged by a baseline no longer in force at the last publish is judged again.
+ * @param waiting batches that no snapshot covers yet, and those that it holds for one of these reasons.
  */
-export async function owedVerdict(
-  context: {
-    readonly logs: PartitionLogs;
-    readonly snapshots: Snapshots;
-    readonly rejudge: Rejudge;
-    readonly by: string;
-  },
+export async function reconsider(
+  { rejudge, by }: { readonly rejudge: Rejudge; readonly by: string },
   state: ControlState,
   base: Snapshot,
-  fresh: readonly NewBatch[],
+  waiting: readonly NewBatch[],
   signal: AbortSignal,
-): Promise<ControlAct | null> {
-  const waiting = [...fresh.filter(({ entry }) => entry.mode === 'enforce'), ...(await heldBatches(context, base))];
+): Promise<Reconsideration> {
   const open = waiting.filter(
-    ({ log, digest }) =>
-      state.baselines[log.topic] !== undefined &&
-      state.verdicts[digest] === undefined &&
-      state.decisions[digest] === undefined,
+    ({ digest, entry }) =>
+      entry.mode === 'enforce' && state.verdicts[digest] === undefined && state.decisions[digest] === undefined,
   );
+  const undecidable = new Set<string>();
   for (const topic of new Set(open.map(({ log }) => log.topic))) {
-    const mine = open.filter(({ log }) => log.topic === topic).slice(0, BATCHES_MAX);
-    const baseline = state.baselines[topic]!;
-    const stale = mine.filter(
-      (batch) => batch.entry.undecided === 'no-baseline' || isStale(batch, [baseline, base.baselines[topic]]),
-    );
-    const small = mine.filter(({ entry }) => entry.undecided === 'small');
-    const act =
-      (stale.length > 0 &&
-        verdictAct(context.by, baseline, await context.rejudge(topic, stale, 'each', baseline, signal))) ||
-      (small.length > 0 &&
-        verdictAct(context.by, baseline, await context.rejudge(topic, small, 'union', baseline, signal)));
-    if (act) return act;
+    const baseline = state.baselines[topic];
+    if (baseline === undefined) continue;
+    const mine = open.filter(({ log }) => log.topic === topic);
+    const judge = async (batches: readonly NewBatch[], as: 'each' | 'union'): Promise<Rejudged | null> =>
+      batches.length === 0 ? null : rejudge(topic, batches, as, baseline, signal);
+    const stale = mine.filter((batch) => isStale(batch, [baseline, base.baselines[topic]]));
+    const unjudged = mine.filter(({ entry }) => entry.undecided === 'no-baseline');
+    for (const group of groupsOf([...stale, ...unjudged])) {
+      const act = verdictAct(by, baseline, await judge(group, 'each'));
+      if (act !== null) return { act, undecidable };
+    }
+    const small = largestOf(mine.filter(({ entry }) => entry.undecided === 'small'));
+    const act = verdictAct(by, baseline, await judge(small, 'union'));
+    if (act !== null) return { act, undecidable };
+    for (const { digest } of stale) undecidable.add(digest);
   }
-  return null;
+  return { act: null, undecidable };
+}
+
+/** Reads the batches that a snapshot holds until they can be judged; each only once while it is held. */
+export class HeldBatches {
+  readonly #logs: PartitionLogs;
+  readonly #snapshots: Snapshots;
+  #known = new Map<string, NewBatch>();
+
+  constructor(logs: PartitionLogs, snapshots: Snapshots) {
+    this.#logs = logs;
+    this.#snapshots = snapshots;
+  }
+
+  /** Those of topics that have a baseline: all others wait on. @throws IntegrityError, UnavailableError */
+  async waitingIn(base: Snapshot, { baselines }: ControlState): Promise<readonly NewBatch[]> {
+    const held = new Map<string, NewBatch>();
+    for await (const line of this.#snapshots.batches(base.held)) {
+      if (line.standing !== 'small' && line.standing !== 'no-baseline') continue;
+      if (baselines[parseLogId(line.log)?.topic ?? ''] === undefined) continue;
+      held.set(line.digest, this.#known.get(line.digest) ?? (await this.#logs.readBatch(line)));
+    }
+    this.#known = held;
+    return [...held.values()];
+  }
+}
+
+/** Batches in groups that can be judged at once and named in one verdict entry. */
+export function* groupsOf(batches: readonly NewBatch[], countMax = EACH_MAX): Generator<NewBatch[]> {
+  let group: NewBatch[] = [];
+  let bytes = 0;
+  for (const batch of batches) {
+    const size = JSON.stringify(refOf(batch)).length + 1;
+    if (group.length > 0 && (group.length >= countMax || bytes + size > REFS_BYTES_MAX)) {
+      yield group;
+      group = [];
+      bytes = 0;
+    }
+    group.push(batch);
+    bytes += size;
+  }
+  if (group.length > 0) yield group;
+}
+
+/** How control entries name a batch. */
+export function refOf({ log, entry, digest }: NewBatch): BatchRef {
+  return { log: formatLogId(log), slot: entry.slot, digest };
+}
+
+/** As many as one verdict entry can name, those with the most rows first, in the order they came. */
+function largestOf(batches: readonly NewBatch[]): readonly NewBatch[] {
+  const rows = ({ entry }: NewBatch): number => entry.records - entry.deadLetterRecords;
+  const largest = batches.toSorted((a, b) => rows(b) - rows(a));
+  const [chosen] = groupsOf(largest, UNION_MAX);
+  const kept = new Set(chosen);
+  return batches.filter((batch) => kept.has(batch));
 }
 
 /** A batch that was called clean by a baseline that is neither in force now nor was at the last publish. */
@@ -76,34 +140,10 @@ function isStale({ entry }: NewBatch, inForce: readonly (string | undefined)[]):
   return entry.verdict === 'clean' && entry.baseline !== null && !inForce.includes(entry.baseline);
 }
 
+/** One entry has one outcome; what has the other one is judged in the next round. */
 function verdictAct(by: string, baseline: string, judged: Rejudged | null): ControlAct | null {
   if (judged === null) return null;
   const outcome = judged.clean.length > 0 ? 'clean' : 'suspect';
-  const batches = judged[outcome].map(({ log, entry, digest }): BatchRef => ({
-    log: formatLogId(log),
-    slot: entry.slot,
-    digest,
-  }));
-  return { kind: 'verdict', by, batches, outcome, baseline, evidence: judged.evidence };
-}
-
-async function heldBatches(
-  { logs, snapshots }: { readonly logs: PartitionLogs; readonly snapshots: Snapshots },
-  base: Snapshot,
-): Promise<NewBatch[]> {
-  const held: NewBatch[] = [];
-  for await (const line of snapshots.batches(base.held)) {
-    if (line.standing !== 'small' && line.standing !== 'no-baseline') continue;
-    const batch = await readBatch(logs, line);
-    if (batch !== null) held.push(batch);
-  }
-  return held;
-}
-
-/** The batch that a reference names; null when the entry there is another one. */
-export async function readBatch(logs: PartitionLogs, { log, slot, digest }: BatchRef): Promise<NewBatch | null> {
-  const id = parseLogId(log);
-  const verified = id === undefined ? null : await logs.read(id, slot);
-  if (id === undefined || verified?.digest !== digest || verified.entry.kind !== 'batch') return null;
-  return { log: id, entry: verified.entry, digest };
+  const batches = judged[outcome].map(refOf);
+  return batches.length === 0 ? null : { kind: 'verdict', by, batches, outcome, baseline, evidence: judged.evidence };
 }

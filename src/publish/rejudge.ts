@@ -3,16 +3,17 @@ import { withoutOwnRows } from '../detect/baseline/own-rows.ts';
 import { prepareBaseline, type PreparedBaseline } from '../detect/baseline/prepare.ts';
 import { canonicalJson } from '../detect/canonical.ts';
 import { decodeEvidence, type Evidence } from '../detect/evidence.ts';
+import type { Profile } from '../detect/profile.ts';
 import { mergeProfiles } from '../detect/profile/merge.ts';
 import { judge, type Judgement, type JudgeSettings } from '../detect/verdict.ts';
+import { eachLimited } from '../ledger/each-limited.ts';
 import { BYTES_MAX, type Layout } from '../ledger/layout.ts';
-import { getVerified, putContent } from '../ledger/objects.ts';
+import { assertFits, getVerified, putContent } from '../ledger/objects.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
-import { formatLogId } from '../record/log-id.ts';
 import { sha256Hex } from '../record/sha256.ts';
 import type { NewBatch } from './news.ts';
-import type { Rejudge, Rejudged } from './reconsider.ts';
+import { refOf, type Rejudge } from './reconsider.ts';
 
 export interface RejudgeContext {
   readonly store: ObjectStore;
@@ -21,15 +22,32 @@ export interface RejudgeContext {
   readonly settings: JudgeSettings;
 }
 
+/** Evidence objects read at once. */
+const READS_AT_ONCE = 16;
+
 /** Judges stored batches again, from their profiles alone: no data is read. */
 export function makeRejudge(context: RejudgeContext): Rejudge {
   let prepared: PreparedBaseline | null = null;
-  return async (_topic, batches, as, baselineSha256, signal) => {
+  /** What was asked last and could not be decided, by topic and way: a slow topic must not cost reads in every round. */
+  const undecided = new Map<string, string>();
+  return async (topic, batches, as, baselineSha256, signal) => {
+    const question = sha256Hex(Buffer.from([baselineSha256, ...batches.map(({ digest }) => digest)].join(' '), 'utf8'));
+    if (undecided.get(`${as} ${topic}`) === question) return null;
     if (prepared?.digest !== baselineSha256) prepared = await readBaseline(context, baselineSha256);
-    const evidence = await Promise.all(batches.map((batch) => readEvidence(context, batch)));
-    return as === 'union'
-      ? judgeUnion(context, batches, evidence, prepared, signal)
-      : judgeEach(context, batches, evidence, prepared, signal);
+    const profiles: Profile[] = Array.from({ length: batches.length });
+    await eachLimited(batches.entries(), READS_AT_ONCE, async ([i, batch]) => {
+      profiles[i] = (await readEvidence(context, batch)).profile;
+    });
+    const judgements =
+      as === 'union' ? judgeUnions(context, profiles, prepared) : judgeEach(context, batches, profiles, prepared);
+    const of = (outcome: Judgement['outcome']): NewBatch[] =>
+      batches.filter((_, i) => judgements[i]!.outcome === outcome);
+    if (of('undecided').length < batches.length) {
+      const evidence = await storeEvidence(context, as, batches, judgements, signal);
+      return { clean: of('clean'), suspect: of('suspect'), evidence };
+    }
+    undecided.set(`${as} ${topic}`, question);
+    return null;
   };
 }
 
@@ -47,54 +65,47 @@ export async function readEvidence(
   return decodeEvidence(await getVerified(store, key, sha256, Math.max(1, bytes)), key);
 }
 
-async function judgeUnion(
-  context: RejudgeContext,
+function judgeEach(
+  { settings }: RejudgeContext,
   batches: readonly NewBatch[],
-  evidence: readonly Evidence[],
+  profiles: readonly Profile[],
   baseline: PreparedBaseline,
-  signal: AbortSignal,
-): Promise<Rejudged | null> {
-  const judgement = judge(mergeProfiles(evidence.map(({ profile }) => profile)), baseline, context.settings);
-  if (judgement.outcome === 'undecided') return null;
-  const sha256 = await store(context, { as: 'union', batches: batches.map(nameOf), judgements: [judgement] }, signal);
-  return {
-    clean: judgement.outcome === 'clean' ? batches : [],
-    suspect: judgement.outcome === 'suspect' ? batches : [],
-    evidence: sha256,
-  };
-}
-
-/** A batch that stays undecided by itself is left as it was. */
-async function judgeEach(
-  context: RejudgeContext,
-  batches: readonly NewBatch[],
-  evidence: readonly Evidence[],
-  baseline: PreparedBaseline,
-  signal: AbortSignal,
-): Promise<Rejudged | null> {
-  const judgements = evidence.map(({ profile }, i) => {
+): Judgement[] {
+  return profiles.map((profile, i) => {
     // A batch that waited for its first baseline may be one of those that it was learned from.
     const learnedFrom = batches[i]!.entry.undecided === 'no-baseline';
-    return judge(profile, learnedFrom ? withoutOwnRows(baseline, profile) : baseline, context.settings);
+    return judge(profile, learnedFrom ? withoutOwnRows(baseline, profile) : baseline, settings);
   });
-  const of = (outcome: Judgement['outcome']): NewBatch[] =>
-    batches.filter((_, i) => judgements[i]!.outcome === outcome);
-  if (of('undecided').length === batches.length) return null;
-  const sha256 = await store(context, { as: 'each', batches: batches.map(nameOf), judgements }, signal);
-  return { clean: of('clean'), suspect: of('suspect'), evidence: sha256 };
 }
 
-function nameOf({ log, entry, digest }: NewBatch): Record<string, string | number> {
-  return { log: formatLogId(log), slot: entry.slot, digest };
+/** The judgement of the union that each batch belongs to. Only batches of one schema and the same roles have a union. */
+function judgeUnions(
+  { settings }: RejudgeContext,
+  profiles: readonly Profile[],
+  baseline: PreparedBaseline,
+): Judgement[] {
+  const shapes = profiles.map(({ schema, roles }) => canonicalJson({ schema, roles }));
+  const judgements = new Map<string, Judgement>();
+  for (const shape of new Set(shapes)) {
+    const union = mergeProfiles(profiles.filter((_, i) => shapes[i] === shape));
+    judgements.set(shape, judge(union, baseline, settings));
+  }
+  return shapes.map((shape) => judgements.get(shape)!);
 }
 
-async function store(
-  { store: objects, layout, clock }: RejudgeContext,
-  judgement: unknown,
+/** Batches that a judgement covers share it in the stored form too. */
+async function storeEvidence(
+  { store, layout, clock }: RejudgeContext,
+  as: 'union' | 'each',
+  batches: readonly NewBatch[],
+  judgements: readonly Judgement[],
   signal: AbortSignal,
 ): Promise<string> {
-  const bytes = Buffer.from(canonicalJson({ version: 1, ...(judgement as object) }), 'utf8');
+  const distinct = [...new Set(judgements)];
+  const named = batches.map((batch, i) => ({ ...refOf(batch), judgement: distinct.indexOf(judgements[i]!) }));
+  const bytes = Buffer.from(canonicalJson({ version: 1, as, batches: named, judgements: distinct }), 'utf8');
   const sha256 = sha256Hex(bytes);
-  await putContent(objects, layout.judgement(sha256), bytes, clock, signal);
+  assertFits(layout.judgement(sha256), bytes, BYTES_MAX.evidence);
+  await putContent(store, layout.judgement(sha256), bytes, clock, signal);
   return sha256;
 }

@@ -48,8 +48,11 @@ export interface RecordChunk {
   /** Canonical headers (see leaf.ts) of each record in `headerBytes`; null when no record of the chunk has a header. */
   readonly headers: ChunkHeaders | null;
   readonly spans: readonly ChunkSpan[];
-  /** Where the source stands after this chunk, if it keeps more than an offset (files). Opaque to everyone else. */
-  readonly position: SourcePosition | null;
+  /**
+   * Where the source stands after the first `records` records of this chunk (1 to `count`): a batch may end inside of a
+   * chunk. Opaque to everyone else; null if the source keeps no more than an offset (Kafka).
+   */
+  readonly position: ((records: number) => SourcePosition) | null;
   /** First line of the CSV file that the records come from: it names their fields. */
   readonly csvHeader?: Uint8Array;
 }

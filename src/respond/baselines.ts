@@ -4,7 +4,6 @@ import type { Profile } from '../detect/profile.ts';
 import { NotFoundError, RequestError } from '../errors.ts';
 import { putContent } from '../ledger/objects.ts';
 import type { Snapshot } from '../ledger/snapshot.ts';
-import { readBatch } from '../publish/reconsider.ts';
 import { readEvidence } from '../publish/rejudge.ts';
 import { parseLogId } from '../record/log-id.ts';
 import { sha256Hex } from '../record/sha256.ts';
@@ -28,17 +27,27 @@ export type LearnFrom = 'held' | 'batches';
  * @param from `held` for those held back for want of a baseline, `batches` for those that are published.
  * @throws NotFoundError when there are none
  */
-export async function storedProfiles(ledger: LedgerContext, ref: string, topic: string, from: LearnFrom): Promise<Profile[]> {
+export async function storedProfiles(
+  ledger: LedgerContext,
+  ref: string,
+  topic: string,
+  from: LearnFrom,
+): Promise<Profile[]> {
   const { control, snapshots, logs } = ledger;
   const snapshot: Snapshot = await snapshots.read(currentSnapshot(await control.head(), ref));
   const found = [];
   for await (const line of snapshots.batches(snapshot[from])) {
     if (parseLogId(line.log)?.topic !== topic || (from === 'held' && line.standing !== 'no-baseline')) continue;
-    const batch = await readBatch(logs, line);
-    if (batch !== null) found.push(batch);
+    found.push(await logs.readBatch(line));
   }
-  if (found.length === 0) throw new NotFoundError('NOT_FOUND', `Cannot learn a baseline: "${ref}" has no ${from === 'held' ? 'batches held for want of one' : 'published batches'} of topic "${topic}"`);
-  found.sort((a, b) => (a.entry.time < b.entry.time ? -1 : a.entry.time > b.entry.time ? 1 : a.entry.start - b.entry.start));
+  if (found.length === 0)
+    throw new NotFoundError(
+      'NOT_FOUND',
+      `Cannot learn a baseline: "${ref}" has no ${from === 'held' ? 'batches held for want of one' : 'published batches'} of topic "${topic}"`,
+    );
+  found.sort((a, b) =>
+    a.entry.time < b.entry.time ? -1 : a.entry.time > b.entry.time ? 1 : a.entry.start - b.entry.start,
+  );
   const profiles: Profile[] = [];
   for (const batch of found) profiles.push((await readEvidence(ledger, batch)).profile);
   return profiles;
@@ -50,16 +59,32 @@ export async function storedProfiles(ledger: LedgerContext, ref: string, topic: 
  * @param profiles in time order.
  * @throws RequestError when they cannot be learned from
  */
-export async function learn({ store, layout, clock, control }: LedgerContext, topic: string, profiles: readonly Profile[], { signer, by, reason }: Actor, signal: AbortSignal): Promise<LearnedBaseline> {
+export async function learn(
+  { store, layout, clock, control }: LedgerContext,
+  topic: string,
+  profiles: readonly Profile[],
+  { signer, by, reason }: Actor,
+  signal: AbortSignal,
+): Promise<LearnedBaseline> {
   const { state } = await control.head();
   const pinned = state.schemas[topic];
   const stray = profiles.find(({ schema }) => pinned !== undefined && schema !== pinned);
-  if (stray !== undefined) throw new RequestError('REQUEST_INVALID', `Cannot learn a baseline for "${topic}": a batch has schema ${stray.schema.slice(0, 12)}, ${pinned!.slice(0, 12)} is pinned`);
+  if (stray !== undefined)
+    throw new RequestError(
+      'REQUEST_INVALID',
+      `Cannot learn a baseline for "${topic}": a batch has schema ${stray.schema.slice(0, 12)}, ${pinned!.slice(0, 12)} is pinned`,
+    );
   const bytes = encodeBaseline(learnBaseline(profiles));
   const baseline = sha256Hex(bytes);
   await putContent(store, layout.baseline(baseline), bytes, clock, signal);
   await control.append(signer, () => ({ kind: 'learn', by, topic, baseline, reason }), signal);
-  return { topic, baseline, batches: profiles.length, records: profiles.reduce((sum, { counts }) => sum + counts.records, 0), bytes: bytes.length };
+  return {
+    topic,
+    baseline,
+    batches: profiles.length,
+    records: profiles.reduce((sum, { counts }) => sum + counts.records, 0),
+    bytes: bytes.length,
+  };
 }
 
 /**
@@ -67,14 +92,29 @@ export async function learn({ store, layout, clock, control }: LedgerContext, to
  * @param id its digest or the first digits; undefined for the topic's newest candidate.
  * @throws NotFoundError when there is no such candidate
  */
-export async function approve({ control }: LedgerContext, topic: string, id: string | undefined, { signer, by, reason }: Actor, signal: AbortSignal): Promise<string> {
+export async function approve(
+  { control }: LedgerContext,
+  topic: string,
+  id: string | undefined,
+  { signer, by, reason }: Actor,
+  signal: AbortSignal,
+): Promise<string> {
   const known = new Set<string>();
-  for await (const { entry } of control.walk()) if (entry.kind === 'learn' && entry.topic === topic) known.add(entry.baseline);
+  for await (const { entry } of control.walk())
+    if (entry.kind === 'learn' && entry.topic === topic) known.add(entry.baseline);
   const { state } = await control.head();
-  const matches = id === undefined ? [state.candidates[topic]].filter((each) => each !== undefined) : [...known].filter((each) => each.startsWith(id));
+  const matches =
+    id === undefined
+      ? [state.candidates[topic]].filter((each) => each !== undefined)
+      : [...known].filter((each) => each.startsWith(id));
   const [baseline, ...others] = matches;
-  if (baseline === undefined) throw new NotFoundError('NOT_FOUND', `Cannot approve a baseline of "${topic}": ${id === undefined ? 'none waits for approval (headgate baseline learn makes one)' : `none begins with "${id}"`}`);
-  if (others.length > 0) throw new NotFoundError('NOT_FOUND', `Cannot tell which baseline "${id}" is: ${matches.length} begin with it`);
+  if (baseline === undefined)
+    throw new NotFoundError(
+      'NOT_FOUND',
+      `Cannot approve a baseline of "${topic}": ${id === undefined ? 'none waits for approval (headgate baseline learn makes one)' : `none begins with "${id}"`}`,
+    );
+  if (others.length > 0)
+    throw new NotFoundError('NOT_FOUND', `Cannot tell which baseline "${id}" is: ${matches.length} begin with it`);
   await control.append(signer, () => ({ kind: 'approve', by, topic, baseline, reason }), signal);
   return baseline;
 }

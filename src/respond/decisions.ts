@@ -2,7 +2,6 @@ import { NotFoundError, RequestError } from '../errors.ts';
 import type { BatchLine } from '../ledger/snapshot.ts';
 import type { NewBatch } from '../publish/news.ts';
 import { standingOf } from '../publish/plan.ts';
-import { readBatch } from '../publish/reconsider.ts';
 import { formatLogId, parseLogId } from '../record/log-id.ts';
 import type { LedgerContext } from './ledger-context.ts';
 import { currentSnapshot, type Actor } from './refs.ts';
@@ -40,7 +39,8 @@ export async function decide(
           'REQUEST_INVALID',
           `Cannot decide on batch ${batch.digest.slice(0, 12)}: it is ${outcome} already`,
         );
-      if (outcome === 'released' && standing === 'clean')
+      // On hold, a clean batch may need a person's word: after a rollback it may be impossible to judge it again.
+      if (outcome === 'released' && standing === 'clean' && state.holds[ref] === undefined)
         throw new RequestError(
           'REQUEST_INVALID',
           `Cannot release batch ${batch.digest.slice(0, 12)}: it is clean and needs no release`,
@@ -75,7 +75,7 @@ async function byDigest(
   }
   if (matches.length > 1)
     throw new NotFoundError('NOT_FOUND', `Cannot tell which batch "${id}" is: ${matches.length} begin with it`);
-  return matches.length === 0 ? null : readBatch(logs, matches[0]!);
+  return matches.length === 0 ? null : logs.readBatch(matches[0]!);
 }
 
 async function byOffset({ logs }: LedgerContext, path: string, offset: number): Promise<NewBatch | null> {

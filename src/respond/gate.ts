@@ -1,12 +1,13 @@
+import { IntegrityError } from '../errors.ts';
 import type { BatchLine } from '../ledger/snapshot.ts';
-import { linesOf, rootOfLines } from '../ledger/sequence.ts';
+import type { ControlState } from '../ledger/control-state.ts';
+import { timeFault } from '../ledger/entry-time.ts';
+import { linesOf, rootOfLines, rootOfPages } from '../ledger/sequence.ts';
+import { eachLimited } from '../ledger/each-limited.ts';
 import { BYTES_MAX } from '../ledger/layout.ts';
 import { getVerified } from '../ledger/objects.ts';
-import { IntegrityError } from '../errors.ts';
-import { readBatch } from '../publish/reconsider.ts';
-import { eachLimited } from './each-limited.ts';
 import type { LedgerContext } from './ledger-context.ts';
-import type { Problem } from './verify.ts';
+import type { Problem } from './verify/findings.ts';
 
 /** May a training job read this ref? */
 export interface GateReport {
@@ -37,8 +38,9 @@ const READS_AT_ONCE = 16;
 
 /**
  * Answers whether a ref may be trained on: it exists, nobody holds it, the signed state and the snapshot's pages and roots
- * are as signed, each of its batches was judged clean, released by a person, or let through in observe mode, and every
- * data file is there with the right size. Reading the data itself is `verify` and `pull`.
+ * are as signed, each of its batches was judged clean, released by a person, or let through in observe mode, none has
+ * been condemned since, and every data file is there with the right size. Reading the data itself is `verify` and `pull`;
+ * whether each standing was come by rightly is `verify`.
  * @throws UnavailableError
  */
 export async function gate(ledger: LedgerContext, { ref, maxAgeMs, signal }: GateOptions): Promise<GateReport> {
@@ -56,11 +58,14 @@ export async function gate(ledger: LedgerContext, { ref, maxAgeMs, signal }: Gat
   try {
     const { newest, state } = await ledger.control.head();
     report.newestTime = newest?.entry.time ?? null;
+    const fault = newest === null ? null : timeFault(newest.entry.time, ledger.clock.now());
+    if (newest !== null && fault !== null)
+      report.problems.push({ object: newest.key, code: 'CHAIN_BROKEN', reason: fault });
     report.snapshot = state.refs[ref] ?? null;
     if (state.holds[ref] !== undefined)
       report.reasons.push(`"${ref}" is on hold since control entry ${state.holds[ref]}`);
     if (report.snapshot === null) report.reasons.push(`"${ref}" was never published`);
-    else await checkSnapshot(ledger, report.snapshot, report, signal);
+    else await checkSnapshot(ledger, state, report.snapshot, report, signal);
   } catch (error) {
     if (!(error instanceof IntegrityError)) throw error;
     report.problems.push({ object: error.object, code: error.code, reason: error.message });
@@ -91,7 +96,13 @@ type Draft = Omit<GateReport, 'verdict' | 'reasons' | 'warnings' | 'problems'> &
   problems: Problem[];
 };
 
-async function checkSnapshot(ledger: LedgerContext, sha256: string, report: Draft, signal: AbortSignal): Promise<void> {
+async function checkSnapshot(
+  ledger: LedgerContext,
+  state: ControlState,
+  sha256: string,
+  report: Draft,
+  signal: AbortSignal,
+): Promise<void> {
   const snapshot = await ledger.snapshots.read(sha256);
   report.records = snapshot.records;
   report.batches = snapshot.batches.count;
@@ -106,11 +117,17 @@ async function checkSnapshot(ledger: LedgerContext, sha256: string, report: Draf
         reason: 'its lines do not give the root that the snapshot names',
       });
   }
+  if (rootOfPages(snapshot.batches.pages) !== snapshot.batches.root)
+    report.problems.push({
+      object: ledger.layout.snapshot(sha256),
+      code: 'ROOT_MISMATCH',
+      reason: 'the roots of its pages do not give the root that it names',
+    });
   if (snapshot.records === 0) report.reasons.push('the snapshot holds no records');
   let observed = 0;
   await eachLimited(ledger.snapshots.batches(snapshot.batches), READS_AT_ONCE, async (line) => {
     if (signal.aborted) return;
-    if (await checkBatch(ledger, line, report)) observed++;
+    if (await checkBatch(ledger, state, line, report)) observed++;
   });
   if (observed > 0)
     report.warnings.push(
@@ -120,16 +137,18 @@ async function checkSnapshot(ledger: LedgerContext, sha256: string, report: Draf
 }
 
 /** Returns true for a batch that only observe mode let through. */
-async function checkBatch(ledger: LedgerContext, line: BatchLine, report: Draft): Promise<boolean> {
-  const batch = await readBatch(ledger.logs, line);
-  if (batch === null) {
-    report.problems.push({
-      object: line.log,
-      code: 'CHAIN_BROKEN',
-      reason: `slot ${line.slot} is not the batch that the snapshot lists`,
-    });
-    return false;
-  }
+async function checkBatch(
+  ledger: LedgerContext,
+  { decisions }: ControlState,
+  line: BatchLine,
+  report: Draft,
+): Promise<boolean> {
+  const batch = await ledger.logs.readBatch(line);
+  const name = line.digest.slice(0, 12);
+  const decision = decisions[line.digest];
+  // The snapshot without it is the publisher's next work; until then nobody must train on this one.
+  if (decision?.outcome === 'condemned')
+    report.reasons.push(`batch ${name} was condemned by control entry ${decision.seq} and is still in the snapshot`);
   if (line.data !== null) {
     const key = ledger.layout.data(
       'data',
@@ -145,6 +164,6 @@ async function checkBatch(ledger: LedgerContext, line: BatchLine, report: Draft)
       });
   }
   if (line.standing === 'clean' || line.standing === 'released') return false;
-  if (batch.entry.mode !== 'observe') report.reasons.push(`batch ${line.digest.slice(0, 12)} is ${line.standing}`);
+  if (batch.entry.mode !== 'observe') report.reasons.push(`batch ${name} is ${line.standing}`);
   return batch.entry.mode === 'observe';
 }

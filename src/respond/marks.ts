@@ -1,9 +1,17 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { IntegrityError } from '../errors.ts';
+import Type, { type Static } from 'typebox';
+import { Value } from 'typebox/value';
+
+import { IntegrityError, RequestError } from '../errors.ts';
 import type { ControlHead, ControlLog } from '../ledger/control-log.ts';
+import { Count, Sha256 } from '../ledger/stored-types.ts';
 import { sha256Hex } from '../record/sha256.ts';
+
+/** What is remembered of one ledger. */
+const Mark = Type.Object({ seq: Count, digest: Sha256 }, { additionalProperties: false });
+type Mark = Static<typeof Mark>;
 
 /**
  * Remembers the newest control entry that this machine has seen of a store, outside the store. A store that later shows
@@ -12,6 +20,7 @@ import { sha256Hex } from '../record/sha256.ts';
 export class Marks {
   readonly #file: string;
   readonly #folder: string;
+  #writes = 0;
 
   /** @param folder local folder of marks. @param location and @param pipeline say which ledger. */
   constructor(folder: string, location: string, pipeline: string) {
@@ -21,7 +30,8 @@ export class Marks {
 
   /**
    * Checks the store's head against the mark and moves the mark forward.
-   * @throws IntegrityError STORE_ROLLED_BACK with both heads
+   * @throws IntegrityError STORE_ROLLED_BACK with both heads; RequestError when the mark cannot be read: to go on without
+   *   it would be to trust the store blindly
    */
   async check(control: ControlLog, head: ControlHead): Promise<void> {
     const mark = await this.#read();
@@ -40,14 +50,25 @@ export class Marks {
       await this.#write({ seq: newest.entry.seq, digest: newest.digest });
   }
 
-  async #read(): Promise<{ readonly seq: number; readonly digest: string } | null> {
-    const text = await readFile(this.#file, 'utf8').catch(() => null);
-    return text === null ? null : (JSON.parse(text) as { seq: number; digest: string });
+  async #read(): Promise<Mark | null> {
+    try {
+      const mark: unknown = JSON.parse(await readFile(this.#file, 'utf8'));
+      Value.Assert(Mark, mark);
+      return mark;
+    } catch (cause) {
+      if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return null;
+      throw new RequestError(
+        'REQUEST_INVALID',
+        `Cannot read mark file "${this.#file}" (mend: restore it; without it, this machine trusts whatever the store shows)`,
+        { cause },
+      );
+    }
   }
 
-  async #write(mark: { readonly seq: number; readonly digest: string }): Promise<void> {
+  async #write(mark: Mark): Promise<void> {
     await mkdir(this.#folder, { recursive: true });
-    const temporary = `${this.#file}.${process.pid}`;
+    // Processes may do this at once: each renames a file of its own.
+    const temporary = `${this.#file}.${process.pid}-${++this.#writes}`;
     await writeFile(temporary, JSON.stringify(mark));
     await rename(temporary, this.#file);
   }

@@ -3,12 +3,15 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
+import Type, { type Static } from 'typebox';
+import { Value } from 'typebox/value';
+
 import { RequestError } from '../errors.ts';
+import { eachLimited } from '../ledger/each-limited.ts';
 import { BYTES_MAX } from '../ledger/layout.ts';
 import { getVerified } from '../ledger/objects.ts';
 import type { BatchLine } from '../ledger/snapshot.ts';
 import { encodeSegment, parseLogId } from '../record/log-id.ts';
-import { eachLimited } from './each-limited.ts';
 import type { LedgerContext } from './ledger-context.ts';
 
 /** One data file of a snapshot. */
@@ -32,6 +35,8 @@ export interface PullReport {
   readonly kept: number;
   /** Files of an earlier pull that this snapshot does not have. */
   readonly removed: number;
+  /** False when it was interrupted: the folder holds a part of the snapshot, and the same call goes on from there. */
+  readonly complete: boolean;
 }
 
 /** A file with what a reader in place needs. */
@@ -43,6 +48,9 @@ export interface ListedFile extends PullFile {
 const DOWNLOADS_AT_ONCE = 8;
 const OWN_FOLDER = '.headgate';
 const MANIFEST = join(OWN_FOLDER, 'manifest.json');
+/** Two escaped segments and a file name; nothing that leads out of the folder. Windows separators are `\\`. */
+const OWN_PATH =
+  '^[A-Za-z0-9%_-][A-Za-z0-9%_.-]*[/\\\\][A-Za-z0-9%_-][A-Za-z0-9%_.-]*[/\\\\]\\d+-[0-9a-f]{8}\\.parquet$';
 
 /** The data files of a snapshot, in order. */
 export async function filesOf({ snapshots, layout }: LedgerContext, snapshot: string): Promise<PullFile[]> {
@@ -82,32 +90,23 @@ export async function pull(
 ): Promise<PullReport> {
   const files = await filesOf(ledger, snapshot);
   const before = await readManifest(folder);
+  const own = new Set(before.files.map(({ path }) => path));
+  const missing = await missingFiles(folder, files, own);
   await mkdir(join(folder, OWN_FOLDER), { recursive: true });
   // Announce what will be written, so that an interrupted pull knows its own files.
   await writeManifest(folder, { snapshot: null, files: [...before.files, ...files] });
-  const own = new Set(before.files.map(({ path }) => path));
   let downloaded = 0;
-  let done = 0;
-  await eachLimited(files, DOWNLOADS_AT_ONCE, async (file) => {
+  await eachLimited(missing, DOWNLOADS_AT_ONCE, async (file) => {
     if (signal.aborted) return;
-    if (await fetchFile(ledger, folder, file, own)) downloaded++;
-    onProgress(++done, files.length);
+    await download(ledger, folder, file);
+    downloaded++;
+    onProgress(files.length - missing.length + downloaded, files.length);
   });
   const wanted = new Set(files.map(({ path }) => path));
-  const stale = [...own].filter((path) => !wanted.has(path));
-  if (signal.aborted) return summary(snapshot, files, downloaded, done, 0);
+  const complete = downloaded === missing.length;
+  const stale = complete ? [...own].filter((path) => !wanted.has(path)) : [];
   for (const path of stale) await rm(join(folder, path), { force: true });
-  await writeManifest(folder, { snapshot, files });
-  return summary(snapshot, files, downloaded, done, stale.length);
-}
-
-function summary(
-  snapshot: string,
-  files: readonly PullFile[],
-  downloaded: number,
-  done: number,
-  removed: number,
-): PullReport {
+  if (complete) await writeManifest(folder, { snapshot, files });
   const sum = (field: (file: PullFile) => number): number => files.reduce((total, file) => total + field(file), 0);
   return {
     snapshot,
@@ -115,8 +114,9 @@ function summary(
     records: sum(({ rows }) => rows),
     bytes: sum(({ bytes }) => bytes),
     downloaded,
-    kept: done - downloaded,
-    removed,
+    kept: files.length - missing.length,
+    removed: stale.length,
+    complete,
   };
 }
 
@@ -127,24 +127,35 @@ function pathOf(
   return join(encodeSegment(topic), encodeSegment(partition), `${start}-${data!.sha256.slice(0, 8)}.parquet`);
 }
 
-/** Returns true if the file was downloaded. */
-async function fetchFile(
-  { store }: LedgerContext,
-  folder: string,
-  file: PullFile,
-  own: ReadonlySet<string>,
-): Promise<boolean> {
-  const target = join(folder, file.path);
-  const present = await stat(target).catch(() => null);
-  if (present?.isFile() === true && present.size === file.bytes && (await sha256OfFile(target)) === file.sha256)
-    return false;
-  if (present !== null && !own.has(file.path)) {
-    throw new RequestError(
-      'PULL_CONFLICT',
-      `Cannot write "${target}": a file that no pull has written is in the way (mend: pull into an empty folder)`,
-    );
-  }
+/**
+ * The files that are not there with the right content. Looked at before anything is announced or written: a file that
+ * was announced counts as ours, so a foreign one must be met before.
+ * @throws RequestError PULL_CONFLICT
+ */
+async function missingFiles(folder: string, files: readonly PullFile[], own: ReadonlySet<string>): Promise<PullFile[]> {
+  const missing = new Set(files);
+  await eachLimited(files, DOWNLOADS_AT_ONCE, async (file) => {
+    const target = join(folder, file.path);
+    const present = await stat(target).catch((error: unknown) => {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+      throw error;
+    });
+    if (present === null) return;
+    const same = present.isFile() && present.size === file.bytes && (await sha256OfFile(target)) === file.sha256;
+    if (same) missing.delete(file);
+    else if (!own.has(file.path))
+      throw new RequestError(
+        'PULL_CONFLICT',
+        `Cannot write "${target}": a file that no pull has written is in the way (mend: pull into an empty folder)`,
+      );
+  });
+  return [...missing];
+}
+
+/** The file gets its name once its content is checked and on disk. */
+async function download({ store }: LedgerContext, folder: string, file: PullFile): Promise<void> {
   const bytes = await getVerified(store, file.key, file.sha256, Math.min(BYTES_MAX.data, Math.max(1, file.bytes)));
+  const target = join(folder, file.path);
   await mkdir(dirname(target), { recursive: true });
   const temporary = join(folder, OWN_FOLDER, `${file.sha256}.part`);
   const handle = await open(temporary, 'w');
@@ -155,7 +166,6 @@ async function fetchFile(
     await handle.close();
   }
   await rename(temporary, target);
-  return true;
 }
 
 async function sha256OfFile(path: string): Promise<string> {
@@ -164,15 +174,33 @@ async function sha256OfFile(path: string): Promise<string> {
   return hash.digest('hex');
 }
 
-interface Manifest {
+/** What this command knows of a folder it has written to. Trust: a folder may come from elsewhere, so paths are checked. */
+const Manifest = Type.Object({
   /** Null while a pull is under way. */
-  readonly snapshot: string | null;
-  readonly files: readonly PullFile[];
-}
+  snapshot: Type.Union([Type.String(), Type.Null()]),
+  files: Type.Array(
+    Type.Object({
+      path: Type.String({ pattern: OWN_PATH }),
+      sha256: Type.String(),
+      bytes: Type.Number(),
+      rows: Type.Number(),
+      key: Type.String(),
+    }),
+  ),
+});
+type Manifest = Static<typeof Manifest>;
 
 async function readManifest(folder: string): Promise<Manifest> {
-  const text = await readFile(join(folder, MANIFEST), 'utf8').catch(() => null);
-  return text === null ? { snapshot: null, files: [] } : (JSON.parse(text) as Manifest);
+  const path = join(folder, MANIFEST);
+  try {
+    const manifest: unknown = JSON.parse(await readFile(path, 'utf8'));
+    Value.Assert(Manifest, manifest);
+    return manifest;
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return { snapshot: null, files: [] };
+    const why = 'it does not tell which files a pull has written (mend: pull into an empty folder)';
+    throw new RequestError('PULL_CONFLICT', `Cannot use manifest "${path}": ${why}`, { cause });
+  }
 }
 
 async function writeManifest(folder: string, manifest: Manifest): Promise<void> {

@@ -1,12 +1,11 @@
 import { NotFoundError, RequestError } from '../errors.ts';
 import type { ControlAct } from '../ledger/control-entry.ts';
 import type { ControlHead } from '../ledger/control-log.ts';
-import type { Snapshot } from '../ledger/snapshot.ts';
 import type { Signer } from '../ports/signer.ts';
-import { readBatch, type Rejudge } from '../publish/reconsider.ts';
-import type { NewBatch } from '../publish/news.ts';
-import { formatLogId } from '../record/log-id.ts';
+import type { Rejudge } from '../publish/reconsider.ts';
 import type { LedgerContext } from './ledger-context.ts';
+import { batchesBeyond, verdictsOn } from './rejudge-beyond.ts';
+import { isAncestor, lastClean, namedAt } from './rollback-target.ts';
 
 /** Who acts and why; both are signed. */
 export interface Actor {
@@ -23,7 +22,7 @@ export interface RollbackReport {
   /** Batches and records that the ref no longer names. */
   readonly batchesRemoved: number;
   readonly recordsRemoved: number;
-  /** True when the ref already names the target: nothing was written. */
+  /** True when the ref names the target already; it is on hold all the same. */
   readonly unchanged: boolean;
 }
 
@@ -36,7 +35,10 @@ export async function hold(
 ): Promise<{ readonly unchanged: boolean }> {
   const entry = await control.append(
     signer,
-    ({ state }) => (state.holds[ref] === undefined ? { kind: 'hold', by, ref, reason } : null),
+    (head) => {
+      currentSnapshot(head, ref);
+      return head.state.holds[ref] === undefined ? { kind: 'hold', by, ref, reason } : null;
+    },
     signal,
   );
   return { unchanged: entry === null };
@@ -46,9 +48,9 @@ export async function hold(
  * Lets a ref move again, and partitions that a rule has halted go on.
  *
  * After a rollback, everything between the target and what was read since is judged again first, from stored profiles
- * against the baseline now in force; earlier releases there are void. Refuses while a batch can neither be judged nor
- * has a fresh decision.
- * @throws RequestError naming the batches that need a decision
+ * against the baseline now in force; earlier releases there are void. Refuses while a batch would enter the dataset that
+ * can neither be judged nor has a fresh decision.
+ * @throws RequestError naming the batches that need a decision, or when someone puts the ref on hold again meanwhile
  */
 export async function resume(
   ledger: LedgerContext,
@@ -58,13 +60,21 @@ export async function resume(
   publisher: Signer,
   signal: AbortSignal,
 ): Promise<{ readonly rejudged: number }> {
-  const { control } = ledger;
+  const { control, snapshots } = ledger;
   const before = await control.head();
-  const rolledBackAt = await newestRollback(ledger, ref, before);
-  const pending = rolledBackAt === null ? [] : await batchesBeyond(ledger, ref, before, rolledBackAt);
-  for (const act of await verdictsFor(pending, before, rejudge, actor, signal))
+  const pending = (await isRolledBack(ledger, ref, before))
+    ? await batchesBeyond(ledger, await snapshots.read(currentSnapshot(before, ref)), before)
+    : [];
+  for (const act of await verdictsOn(pending, before, rejudge, actor.by, signal))
     await control.append(publisher, () => act, signal);
-  await control.append(actor.signer, () => ({ kind: 'resume', by: actor.by, ref, reason: actor.reason }), signal);
+  const decide = ({ state }: ControlHead): ControlAct => {
+    const heldAt = state.holds[ref];
+    // Lifting a hold that nobody had seen would let two people pass each other.
+    if (heldAt === before.state.holds[ref]) return { kind: 'resume', by: actor.by, ref, reason: actor.reason };
+    const now = heldAt === undefined ? 'the hold is lifted already' : `control entry ${heldAt} holds it`;
+    throw new RequestError('REQUEST_INVALID', `Cannot resume "${ref}": meanwhile ${now}`);
+  };
+  await control.append(actor.signer, decide, signal);
   return { rejudged: pending.length };
 }
 
@@ -88,17 +98,16 @@ export async function rollback(
       const from = currentSnapshot(head, ref);
       const to = await findTarget(ledger, head, ref, from, target);
       const [newer, older] = await Promise.all([snapshots.read(from), snapshots.read(to)]);
-      report = {
-        ref,
-        from,
-        to,
-        batchesRemoved: newer.batches.count - older.batches.count,
-        recordsRemoved: newer.records - older.records,
-        unchanged: from === to,
-      };
-      return from === to && head.state.holds[ref] !== undefined
-        ? null
-        : { kind: 'rollback', by, ref, from, to, baselines: older.baselines, reason };
+      const batchesRemoved = newer.batches.count - older.batches.count;
+      const recordsRemoved = newer.records - older.records;
+      report = { ref, from, to, batchesRemoved, recordsRemoved, unchanged: from === to };
+      if (from !== to) return { kind: 'rollback', by, ref, from, to, baselines: older.baselines, reason };
+      if (head.state.holds[ref] !== undefined) return null;
+      if (target === 'last-clean') return { kind: 'hold', by, ref, reason };
+      throw new RequestError(
+        'REQUEST_INVALID',
+        `Cannot roll "${ref}" back to "${to}": it names that already (headgate hold stops it there)`,
+      );
     },
     signal,
   );
@@ -149,109 +158,13 @@ async function findTarget(
 ): Promise<string> {
   if (target === 'last-clean') return lastClean(ledger, head, from);
   const timeMs = /^\d{4}-\d\d-\d\d/.test(target) ? Date.parse(target) : Number.NaN;
-  if (!Number.isNaN(timeMs)) return asOf(ledger, ref, timeMs, target);
-  const to = await resolveSnapshot(ledger, target);
-  for (let at: string | null = from; at !== null; at = (await ledger.snapshots.read(at)).parent)
-    if (at === to) return to;
+  const to = Number.isNaN(timeMs) ? await resolveSnapshot(ledger, target) : await namedAt(ledger, ref, timeMs, target);
+  if (await isAncestor(ledger.snapshots, to, from)) return to;
   throw new RequestError('REQUEST_INVALID', `Cannot roll "${ref}" back to "${to}": it is not an ancestor of ${from}`);
 }
 
-/** Newest ancestor without a condemned batch. */
-async function lastClean({ logs, snapshots }: LedgerContext, { state }: ControlHead, from: string): Promise<string> {
-  const refs = Object.entries(state.decisions).flatMap(([digest, { outcome, log, slot }]) =>
-    outcome === 'condemned' ? [{ digest, log, slot }] : [],
-  );
-  const condemned = (await Promise.all(refs.map((ref) => readBatch(logs, ref)))).filter((batch) => batch !== null);
-  for (let at: string | null = from; at !== null;) {
-    const snapshot: Snapshot = await snapshots.read(at);
-    const lines = await Promise.all(
-      condemned.map(({ log, entry }) => snapshots.find(snapshot.batches, [formatLogId(log), entry.start])),
-    );
-    if (lines.every((line) => line === null)) return at;
-    at = snapshot.parent;
-  }
-  throw new NotFoundError('NOT_FOUND', 'Cannot find a clean snapshot: every ancestor holds a condemned batch');
-}
-
-async function asOf({ control }: LedgerContext, ref: string, timeMs: number, target: string): Promise<string> {
-  let found: string | undefined;
-  for await (const { entry } of control.walk()) {
-    if (Date.parse(entry.time) > timeMs) break;
-    if (entry.kind === 'publish' && entry.ref === ref) found = entry.snapshot;
-    if (entry.kind === 'rollback' && entry.ref === ref) found = entry.to;
-  }
-  if (found === undefined)
-    throw new NotFoundError('NOT_FOUND', `Cannot find what "${ref}" named at ${target}: it was first published later`);
-  return found;
-}
-
-/** Seq of the rollback that put the ref on hold, if that is why it is. */
-async function newestRollback({ control }: LedgerContext, ref: string, { state }: ControlHead): Promise<number | null> {
+/** True when a rollback put the ref on hold. */
+async function isRolledBack({ control }: LedgerContext, ref: string, { state }: ControlHead): Promise<boolean> {
   const heldAt = state.holds[ref];
-  if (heldAt === undefined) return null;
-  const entry = (await control.read(heldAt))?.entry;
-  return entry?.kind === 'rollback' ? heldAt : null;
-}
-
-/** Batches that a ref does not cover, among them those that it covered before the rollback. */
-async function batchesBeyond(
-  { logs, snapshots }: LedgerContext,
-  ref: string,
-  head: ControlHead,
-  rolledBackAt: number,
-): Promise<NewBatch[]> {
-  const base = await snapshots.read(currentSnapshot(head, ref));
-  const heads = await snapshots.heads(base.heads);
-  const batches: NewBatch[] = [];
-  for await (const log of logs.list()) {
-    const covered = heads.get(formatLogId(log));
-    const from = covered === undefined ? null : await logs.headAt(log, covered.slot);
-    for await (const { verified } of logs.walk(log, from)) {
-      if (verified.entry.kind !== 'batch') continue;
-      const decision = head.state.decisions[verified.digest];
-      // Only what a person decided after the rollback counts.
-      if (decision === undefined || decision.seq < rolledBackAt)
-        batches.push({ log, entry: verified.entry, digest: verified.digest });
-    }
-  }
-  return batches;
-}
-
-async function verdictsFor(
-  batches: readonly NewBatch[],
-  head: ControlHead,
-  rejudge: Rejudge,
-  { by }: Actor,
-  signal: AbortSignal,
-): Promise<ControlAct[]> {
-  const acts: ControlAct[] = [];
-  for (const topic of new Set(batches.map(({ log }) => log.topic))) {
-    const mine = batches.filter(({ log }) => log.topic === topic);
-    const baseline = head.state.baselines[topic];
-    const judged = baseline === undefined ? null : await rejudge(topic, mine, 'each', baseline, signal);
-    if (judged === null || baseline === undefined) {
-      const names = mine.map(({ log, entry }) => `${formatLogId(log)} [${entry.start}, ${entry.end})`).slice(0, 10);
-      throw new RequestError(
-        'REQUEST_INVALID',
-        `Cannot resume: ${mine.length} batches of "${topic}" cannot be judged again and have no fresh decision, among them ${names.join(', ')}`,
-      );
-    }
-    for (const outcome of ['clean', 'suspect'] as const) {
-      const refs = judged[outcome].map(({ log, entry, digest }) => ({
-        log: formatLogId(log),
-        slot: entry.slot,
-        digest,
-      }));
-      for (let i = 0; i < refs.length; i += 1_000)
-        acts.push({
-          kind: 'verdict',
-          by,
-          batches: refs.slice(i, i + 1_000),
-          outcome,
-          baseline,
-          evidence: judged.evidence,
-        });
-    }
-  }
-  return acts;
+  return heldAt !== undefined && (await control.read(heldAt))?.entry.kind === 'rollback';
 }

@@ -143,7 +143,7 @@ function pause(ms: number): Promise<void> {
 }
 
 function quiet(): object {
-  const nothing = (): void => undefined;
-  const logger = { namespace: () => logger, debug: nothing, info: nothing, warn: nothing, error: nothing };
+  const logger: Record<string, unknown> = { namespace: () => logger };
+  for (const level of ['debug', 'info', 'warn', 'error']) logger[level] = () => undefined;
   return logger;
 }

@@ -19,7 +19,8 @@ const TEMPORARY = '.tmp';
  */
 export class DiskStore implements ObjectStore {
   readonly location: string;
-  readonly #knownFolders = new Set<string>();
+  /** Folders that are there, names synced up to the root, by path. */
+  readonly #folders = new Map<string, Promise<void>>();
 
   private constructor(root: string) {
     this.location = root;
@@ -45,17 +46,15 @@ export class DiskStore implements ObjectStore {
     } catch (cause) {
       await rm(temporary, { force: true });
       if (isCode(cause, 'EEXIST')) return 'exists';
-      throw unavailable('create', key, cause);
+      this.#folders.delete(dirname(path));
+      if (REFUSALS.some((code) => isCode(cause, code))) throw unavailable('create', key, cause);
+      throw uncertain(key, cause);
     }
     try {
       await syncFolder(dirname(path));
       await unlink(temporary);
     } catch (cause) {
-      throw new UncertainError(
-        'STORE_UNCERTAIN',
-        `Cannot tell whether "${key}" is durable: the folder could not be synced`,
-        { cause },
-      );
+      throw uncertain(key, cause);
     }
     return 'created';
   }
@@ -65,17 +64,17 @@ export class DiskStore implements ObjectStore {
     let file;
     try {
       file = await open(path, 'r');
-      const { size } = await file.stat();
-      if (size > bytesMax)
+      const found = await file.stat();
+      if (found.isFile() && found.size > bytesMax)
         throw new IntegrityError(
           'SIZE_EXCEEDED',
           key,
-          `Cannot read "${key}": it has ${size} bytes, at most ${bytesMax} are allowed`,
+          `Cannot read "${key}": it has ${found.size} bytes, at most ${bytesMax} are allowed`,
         );
       return await file.readFile();
     } catch (cause) {
       if (cause instanceof IntegrityError) throw cause;
-      if (isAbsent(cause)) return null;
+      if (isAbsent(cause) || isCode(cause, 'EISDIR')) return null;
       throw unavailable('read', key, cause);
     } finally {
       await file?.close();
@@ -113,6 +112,8 @@ export class DiskStore implements ObjectStore {
       await rename(temporary, path);
       await syncFolder(dirname(path));
     } catch (cause) {
+      await rm(temporary, { force: true });
+      this.#folders.delete(dirname(path));
       throw unavailable('write', key, cause);
     }
   }
@@ -151,14 +152,26 @@ export class DiskStore implements ObjectStore {
     return temporary;
   }
 
-  /** Makes `folder` and syncs each new name into its parent, or a crash could lose the folder with the object in it. */
-  async #makeFolder(folder: string): Promise<void> {
-    if (this.#knownFolders.has(folder)) return;
-    const first = await mkdir(folder, { recursive: true });
-    if (first !== undefined) {
-      for (let at = folder; at.length >= first.length; at = dirname(at)) await syncFolder(dirname(at));
+  /**
+   * Makes `folder` and syncs its name, and those of the folders above it, into their parents, or a crash could lose the
+   * folder with the object in it. Also where it exists: whoever made it may not have synced it yet.
+   */
+  #makeFolder(folder: string): Promise<void> {
+    let made = this.#folders.get(folder);
+    if (made === undefined) {
+      made = this.#makeDurable(folder);
+      this.#folders.set(folder, made);
+      made.catch(() => this.#folders.delete(folder));
     }
-    this.#knownFolders.add(folder);
+    return made;
+  }
+
+  async #makeDurable(folder: string): Promise<void> {
+    if (folder === this.location) return;
+    const parent = dirname(folder);
+    await this.#makeFolder(parent);
+    await mkdir(folder, { recursive: true });
+    await syncFolder(parent);
   }
 
   /** Appends keys in byte order: a folder sorts as its name followed by `/`, as it does inside full keys. */
@@ -198,6 +211,9 @@ async function tagOf(path: string): Promise<string> {
   return found === undefined ? '' : `${found.ino}-${found.mtimeNs}-${found.size}`;
 }
 
+/** Answers to link(2) after which nothing was written; after any other one, such as EIO, nobody knows. */
+const REFUSALS = ['EACCES', 'EPERM', 'ENOENT', 'ENOTDIR', 'ENOSPC', 'EDQUOT', 'EROFS', 'EMLINK', 'ENAMETOOLONG', 'EXDEV'];
+
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
   try {
@@ -213,6 +229,11 @@ function isCode(error: unknown, code: string): boolean {
 
 function isAbsent(error: unknown): boolean {
   return isCode(error, 'ENOENT') || isCode(error, 'ENOTDIR');
+}
+
+function uncertain(key: string, cause: unknown): UncertainError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new UncertainError('STORE_UNCERTAIN', `Cannot tell whether "${key}" was created durably: ${reason}`, { cause });
 }
 
 function unavailable(verb: string, what: string, cause: unknown): UnavailableError {

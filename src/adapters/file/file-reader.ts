@@ -1,261 +1,257 @@
-import { createHash } from 'node:crypto';
-import { open, type FileHandle } from 'node:fs/promises';
+import { constants, type Stats } from 'node:fs';
+import { open, stat, type FileHandle } from 'node:fs/promises';
 
-import { HaltError, UnavailableError } from '../../errors.ts';
-import { CsvSplitter } from '../../ingest/split/csv-splitter.ts';
-import { NdjsonSplitter } from '../../ingest/split/ndjson-splitter.ts';
-import { SPAN_RECORD, type RecordSpans, type RecordSplitter } from '../../ingest/split/record-spans.ts';
-import { TIMESTAMP_NONE, type RecordChunk, type SourcePosition } from '../../record/chunk.ts';
+import { HeadgateError } from '../../errors.ts';
+import type { RecordChunk, SourcePosition } from '../../record/chunk.ts';
+import { assertPrefix, readBytes, restoreStanding } from './file-prefix.ts';
+import { fileTrouble, isMissing } from './file-trouble.ts';
+import { RecordBuffer, sourceChanged, standingAtStart, type FileLayout, type Standing } from './record-buffer.ts';
 
-/** What a file holds. */
-export type FileFormatName = 'ndjson' | 'csv';
+/** How one file is read. */
+export interface FileReaderOptions {
+  readonly path: string;
+  readonly layout: FileLayout;
+  /**
+   * Read the bytes that are there at the first look, and the rest of the record that they end in; a last line without a
+   * line break is a record. Otherwise such a line waits for its line break.
+   */
+  readonly once: boolean;
+  /** Bytes of one read, at least 1. */
+  readonly readBytes: number;
+}
 
-const READ_BYTES = 1_048_576;
-/** A longer line halts the file: it would not fit into memory beside everything else. */
-export const LINE_BYTES_MAX = 268_435_456;
+/** What is wanted next. */
+export interface RecordRequest {
+  readonly offset: number;
+  readonly recordsMax: number;
+  readonly bytesMax: number;
+}
 
-const LF = 0x0a;
-const CR = 0x0d;
-const NO_RECORDS = {
-  count: 0,
-  starts: new Int32Array(0),
-  lengths: new Int32Array(0),
-  kinds: new Uint8Array(0),
-  consumed: 0,
-};
+/** Bytes before the position that are compared when a file has grown. */
+const EDGE_BYTES = 256;
+/** Opening must not wait for the other end of a pipe that has taken a file's place. */
+const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
 /**
- * Reads one file in order, a chunk at a time. The position after each chunk is the byte behind its last line break and the
- * SHA-256 of everything before, so that a later run can tell whether the part that was ingested is still the same.
+ * Reads one file in order, a chunk at a time, from any record that was not committed yet. The file is open only while
+ * there is something to read: when there is not, and after {@link rest}, nothing but the position is kept.
+ *
+ * A file that was read may only grow. All that was read is compared when the file is opened for the first time, when it
+ * was replaced, and when it was touched without growing; after growth only the last bytes are, so that following a file
+ * costs what it grows by. An edit further up is found by the next process at the latest.
  * Trust: the file's bytes are hostile; its owner may change it at any time.
  */
 export class FileReader {
-  readonly #name: string;
-  readonly #file: FileHandle;
-  readonly #format: FileFormatName;
-  readonly #final: boolean;
-  /** Pipes know no positions. */
-  readonly #isPipe: boolean;
-  #splitter: RecordSplitter;
-  #hash = createHash('sha256');
-  /** Absolute position of `#buffer[0]`. */
-  #bufferAt = 0;
-  #buffer: Buffer = Buffer.alloc(0);
-  /** Bytes of `#buffer` that were read. */
-  #length = 0;
-  /** Spans found in `#buffer` that were not handed out yet, from `#span` on. */
-  #spans: RecordSpans = NO_RECORDS;
-  #span = 0;
-  /** Bytes of `#buffer` that the hash has seen. */
-  #hashed = 0;
-  #offset = 0;
-  #atEnd = false;
-  #csvHeader: Uint8Array | null = null;
+  readonly #o: FileReaderOptions;
+  #file: FileHandle | null = null;
+  /** The file as it was when it was last looked at. */
+  #seen: Stats | null = null;
+  /** What an earlier process committed, until it was compared. */
+  #committed: { readonly offset: number; readonly position: SourcePosition } | null = null;
+  /** Where this reader began: it can go back to there. */
+  #origin: Standing = standingAtStart();
+  #buffer: RecordBuffer;
+  /** The last bytes of what was read when the file had no more. */
+  #edge: { readonly at: number; readonly bytes: Buffer } = { at: 0, bytes: Buffer.alloc(0) };
+  /** One pass: bytes that were there at the first look. */
+  #endByte: number | null = null;
+  #ended = false;
 
-  private constructor(name: string, file: FileHandle, format: FileFormatName, final: boolean, isPipe: boolean) {
-    this.#name = name;
-    this.#file = file;
-    this.#format = format;
-    this.#final = final;
-    this.#isPipe = isPipe;
-    this.#splitter = this.#newSplitter();
+  private constructor(options: FileReaderOptions) {
+    this.#o = options;
+    this.#buffer = this.#newBuffer(this.#origin);
   }
 
   /**
-   * Opens a file where an earlier run left it.
-   * @param final the file will not grow: a last line without a line break is a record.
-   * @throws HaltError SOURCE_CHANGED when the bytes before `position` are not those that were ingested; UnavailableError
+   * A reader that goes on where an earlier process left off.
+   * @param offset first record that was not committed. @param position behind the record before; null: not known, or 0.
+   * @throws HaltError SOURCE_CHANGED when the bytes before `position` are not those that were ingested; HaltError or
+   * UnavailableError SOURCE_UNAVAILABLE
    */
-  static async open(
-    path: string,
-    format: FileFormatName,
-    final: boolean,
-    offset: number,
-    position: SourcePosition | null,
-  ): Promise<FileReader> {
-    const file = await open(path, 'r').catch((cause: unknown) => {
-      throw unreadable(path, cause);
-    });
-    const reader = new FileReader(path, file, format, final, false);
-    try {
-      await reader.#restore(offset, position);
-    } catch (error) {
-      await file.close();
-      throw error;
-    }
+  static async open(options: FileReaderOptions, offset: number, position: SourcePosition | null): Promise<FileReader> {
+    const reader = new FileReader(options);
+    if (position === null) return reader;
+    reader.#committed = { offset, position };
+    await reader.#open();
+    await reader.rest();
     return reader;
-  }
-
-  /** Opens standard input, which is read once and in order. @throws UnavailableError */
-  static async openStdin(format: FileFormatName): Promise<FileReader> {
-    const file = await open('/dev/stdin', 'r').catch((cause: unknown) => {
-      throw unreadable('standard input', cause);
-    });
-    return new FileReader('standard input', file, format, true, true);
   }
 
   /** Number of the next record. */
   get offset(): number {
-    return this.#offset;
-  }
-
-  /** Next chunk of at most `recordsMax` records; null when there is none now. @throws HaltError, UnavailableError */
-  async read(recordsMax: number): Promise<RecordChunk | null> {
-    while (this.#span === this.#spans.count) {
-      if (!(await this.#fill())) return null;
-    }
-    return this.#take(recordsMax);
+    return this.#buffer.offset;
   }
 
   /** True when everything is handed out and nothing will follow. */
   get ended(): boolean {
-    return this.#final && this.#atEnd && this.#span === this.#spans.count;
+    return this.#ended && this.#buffer.isEmpty;
   }
 
-  async close(): Promise<void> {
-    await this.#file.close();
+  /** True when no more is known to follow what was handed out. */
+  get isSpent(): boolean {
+    const { isEmpty, complete, end } = this.#buffer;
+    return this.#ended ? isEmpty : isEmpty && this.#seen !== null && (this.#o.once ? complete : end) >= this.#seen.size;
   }
 
-  #take(recordsMax: number): RecordChunk {
-    const from = this.#span;
-    const count = Math.min(recordsMax, this.#spans.count - from);
-    this.#span += count;
-    const starts = this.#spans.starts.slice(from, from + count);
-    const lengths = this.#spans.lengths.slice(from, from + count);
-    if (this.#spans.kinds.subarray(from, from + count).some((kind) => kind !== SPAN_RECORD)) {
-      throw new HaltError(
-        'SOURCE_CHANGED',
-        `Cannot read "${this.#name}": record ${this.#offset} is longer than ${LINE_BYTES_MAX} bytes (is it ${this.#format}?)`,
-      );
+  /**
+   * Next chunk from record `offset` on, which was not committed; null when there is none now.
+   * @throws HaltError SOURCE_CHANGED, SIZE_EXCEEDED, SOURCE_UNAVAILABLE; UnavailableError
+   */
+  async read({ offset, recordsMax, bytesMax }: RecordRequest): Promise<RecordChunk | null> {
+    if (this.#committed !== null && (await this.#open()) === null) return null;
+    if (offset !== this.#buffer.offset) await this.#seek(offset);
+    for (;;) {
+      const chunk = this.#buffer.take(recordsMax, bytesMax);
+      if (chunk !== null) return chunk;
+      if (await this.#fill()) continue;
+      await this.rest();
+      return null;
     }
-    const first = this.#offset;
-    this.#offset += count;
-    const end = this.#span < this.#spans.count ? this.#spans.starts[this.#span]! : this.#spans.consumed;
-    return {
-      from: first,
-      nextOffset: this.#offset,
-      count,
-      bytes: this.#buffer,
-      offsets: Float64Array.from({ length: count }, (_, i) => first + i),
-      timestamps: new BigInt64Array(count),
-      timestampTypes: new Uint8Array(count).fill(TIMESTAMP_NONE),
-      keyStarts: new Int32Array(count),
-      keyLengths: new Int32Array(count).fill(-1),
-      valueStarts: starts,
-      valueLengths: lengths,
-      headers: null,
-      spans: [{ from: first, to: this.#offset, leaderEpoch: null, skip: null }],
-      position: this.#positionAt(end),
-      ...(this.#csvHeader === null ? {} : { csvHeader: this.#csvHeader }),
-    };
   }
 
-  #positionAt(end: number): SourcePosition {
-    this.#hash.update(this.#buffer.subarray(this.#hashed, end));
-    this.#hashed = end;
-    return { byte: this.#bufferAt + end, prefixSha256: this.#hash.copy().digest('hex') };
+  /** Looks whether the file has changed since the last read found nothing new. */
+  async hasChanged(): Promise<boolean> {
+    const seen = this.#seen;
+    if (this.#file !== null || seen === null) return true;
+    const now = await stat(this.#o.path).catch((cause: unknown) => (isMissing(cause) ? seen : null));
+    return now === null || !isSameFile(now, seen) || !isUntouched(now, seen);
   }
 
-  /** Reads more and finds the records in it; false when nothing new is there. */
+  /** Closes the file and forgets what was read ahead. */
+  async rest(): Promise<void> {
+    this.#buffer = this.#newBuffer(this.#buffer.standing);
+    const file = this.#file;
+    this.#file = null;
+    await file?.close();
+  }
+
+  /** Reads more; false when nothing new is there. */
   async #fill(): Promise<boolean> {
-    const rest = this.#buffer.subarray(this.#spans.consumed, this.#length);
-    // The hash follows what is dropped from the buffer.
-    if (this.#spans.consumed > this.#hashed) this.#positionAt(this.#spans.consumed);
-    const room = Math.max(READ_BYTES, rest.length);
-    if (rest.length > LINE_BYTES_MAX)
-      throw new HaltError(
-        'SOURCE_CHANGED',
-        `Cannot read "${this.#name}": record ${this.#offset} is longer than ${LINE_BYTES_MAX} bytes (is it ${this.#format}?)`,
-      );
-    const buffer = Buffer.allocUnsafeSlow(rest.length + room);
-    buffer.set(rest);
-    const at = this.#bufferAt + this.#spans.consumed;
-    const { bytesRead } = await this.#file
-      .read(buffer, rest.length, room, this.#isPipe ? null : at + rest.length)
-      .catch((cause: unknown) => {
-        throw unreadable(this.#name, cause);
-      });
-    if (bytesRead === 0 && (!this.#final || this.#atEnd)) return false;
-    this.#atEnd = bytesRead === 0;
-    this.#bufferAt = at;
-    this.#buffer = buffer;
-    this.#length = rest.length + bytesRead;
-    this.#hashed = 0;
-    this.#span = 0;
-    this.#spans = this.#splitter.split(buffer, this.#length, this.#atEnd);
-    if (this.#format === 'csv' && this.#csvHeader === null && this.#spans.count > 0) this.#takeCsvHeader();
-    return this.#spans.count > 0 || bytesRead > 0;
+    if (this.#ended) return false;
+    const file = this.#file ?? (await this.#open());
+    if (file === null) return false;
+    this.#ended = this.#endByte !== null && this.#buffer.complete >= this.#endByte;
+    return !this.#ended && this.#mapped(this.#readMore(file));
   }
 
-  /** The first line names the fields and is no record; it is part of the prefix all the same. */
-  #takeCsvHeader(): void {
-    const start = this.#spans.starts[0]!;
-    this.#csvHeader = Uint8Array.from(this.#buffer.subarray(start, start + this.#spans.lengths[0]!));
-    this.#span = 1;
-  }
-
-  async #restore(offset: number, position: SourcePosition | null): Promise<void> {
-    if (position === null) return;
-    const headerEnd = this.#format === 'csv' ? await this.#readHeaderOnly() : 0;
-    let at = 0;
-    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
-    while (at < position.byte) {
-      const { bytesRead } = await this.#file.read(buffer, 0, Math.min(READ_BYTES, position.byte - at), at);
-      if (bytesRead === 0) throw this.#changed(`it now ends at byte ${at}, ${position.byte} bytes were ingested`);
-      this.#hash.update(buffer.subarray(0, bytesRead));
-      at += bytesRead;
+  async #readMore(file: FileHandle): Promise<boolean> {
+    const left = await this.#bytesLeft(file);
+    if (left > 0) {
+      const space = this.#buffer.space(Math.min(left, this.#o.readBytes));
+      const { bytesRead } = await file.read(space, 0, space.length, this.#buffer.end);
+      this.#buffer.add(bytesRead, false);
+      if (bytesRead > 0) return true;
     }
-    const found = this.#hash.copy().digest('hex');
-    if (found !== position.prefixSha256)
-      throw this.#changed(
-        `its first ${position.byte} bytes have SHA-256 ${found}, ${position.prefixSha256} was ingested`,
-      );
-    this.#bufferAt = position.byte + (await this.#skipLateLineBreak(position.byte, headerEnd));
-    this.#offset = offset;
+    if (!this.#o.once) {
+      await this.#rememberEdge(file);
+      return false;
+    }
+    this.#buffer.space(0);
+    this.#buffer.add(0, true);
+    this.#ended = true;
+    return true;
   }
 
-  /** A last line that had no line break may get one later; anything else there means that the line itself has grown. */
-  async #skipLateLineBreak(byte: number, headerEnd: number): Promise<number> {
-    if (byte === 0 || byte === headerEnd) return 0;
-    const around = Buffer.alloc(3);
-    const { bytesRead } = await this.#file.read(around, 0, 3, byte - 1);
-    if (around[0] === LF || bytesRead <= 1) return 0;
-    const length = around[1] === LF ? 1 : around[1] === CR && around[2] === LF ? 2 : 0;
-    if (length === 0) throw this.#changed('its last record, which had no line break, has grown');
-    this.#hash.update(around.subarray(1, 1 + length));
-    return length;
+  /** Bytes between the buffer's end and the file's. @throws HaltError SOURCE_CHANGED when the file became shorter */
+  async #bytesLeft(file: FileHandle): Promise<number> {
+    const { end } = this.#buffer;
+    if (this.#seen!.size <= end) this.#seen = await file.stat();
+    return this.#assertReaches(this.#seen!, Math.max(end, this.#buffer.settled)) - end;
   }
 
-  async #readHeaderOnly(): Promise<number> {
-    while (this.#csvHeader === null && (await this.#fill())) continue;
-    const end = this.#spans.count > 1 ? this.#spans.starts[1]! : this.#spans.consumed;
-    this.#hash = createHash('sha256');
-    this.#splitter = this.#newSplitter();
-    this.#buffer = Buffer.alloc(0);
-    this.#length = 0;
-    this.#spans = NO_RECORDS;
-    this.#span = 0;
-    this.#hashed = 0;
-    this.#atEnd = false;
-    return end;
+  #assertReaches({ size }: Stats, byte: number): number {
+    if (size < byte) throw sourceChanged(this.#o.path, `it now ends at byte ${size}, ${byte} bytes were read before`);
+    return size;
   }
 
-  #newSplitter(): RecordSplitter {
-    return this.#format === 'csv' ? new CsvSplitter(LINE_BYTES_MAX) : new NdjsonSplitter(LINE_BYTES_MAX);
+  /** Opens the file and compares what is known of it; null if it is gone and may come back. */
+  async #open(): Promise<FileHandle | null> {
+    const { path, once } = this.#o;
+    const file = await open(path, OPEN_FLAGS).catch((cause: unknown) => {
+      if (isMissing(cause) && !once) return null;
+      throw fileTrouble(path, cause, once);
+    });
+    if (file === null) return null;
+    try {
+      await this.#mapped(this.#adopt(file));
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    this.#file = file;
+    return file;
   }
 
-  #changed(why: string): HaltError {
-    return new HaltError(
-      'SOURCE_CHANGED',
-      `Cannot go on with "${this.#name}": ${why} (way out: restore the file, or give the new content a new name)`,
-    );
+  async #adopt(file: FileHandle): Promise<void> {
+    const { path, once } = this.#o;
+    const now = await file.stat();
+    if (!now.isFile()) throw fileTrouble(path, { code: now.isDirectory() ? 'EISDIR' : 'ENXIO' }, once);
+    if (this.#committed === null) await this.#compare(file, now);
+    else {
+      const { offset, position } = this.#committed;
+      this.#origin = await restoreStanding(file, path, this.#o.layout, offset, position);
+      this.#buffer = this.#newBuffer(this.#origin);
+      this.#committed = null;
+    }
+    this.#seen = now;
+    if (once) this.#endByte ??= now.size;
+  }
+
+  /** Compares the file with what this reader read of it. @throws HaltError SOURCE_CHANGED */
+  async #compare(file: FileHandle, now: Stats): Promise<void> {
+    const seen = this.#seen;
+    this.#assertReaches(now, this.#buffer.settled);
+    if (seen === null || (isSameFile(now, seen) && isUntouched(now, seen))) return;
+    if (isSameFile(now, seen) && now.size > seen.size) {
+      const { at, bytes } = this.#edge;
+      if (!(await readBytes(file, at, bytes.length)).equals(bytes))
+        throw sourceChanged(this.#o.path, `its bytes ${at} to ${at + bytes.length} are not those that were read`);
+      return;
+    }
+    const { byte, hash } = this.#buffer.standing;
+    await assertPrefix(file, this.#o.path, { byte, prefixSha256: hash.digest('hex') });
+  }
+
+  async #rememberEdge(file: FileHandle): Promise<void> {
+    const at = Math.max(0, this.#buffer.settled - EDGE_BYTES);
+    this.#edge = { at, bytes: await readBytes(file, at, this.#buffer.settled - at) };
+  }
+
+  /** Goes to the record `offset`: back, for a caller who lost what it was given, or on. */
+  async #seek(offset: number): Promise<void> {
+    if (this.#buffer.seek(offset)) return;
+    if (offset < this.#origin.offset)
+      throw new RangeError(`Cannot read "${this.#o.path}" from record ${offset}: ${this.#origin.offset} was restored`);
+    if (offset < this.#buffer.offset) {
+      this.#buffer = this.#newBuffer(this.#origin);
+      this.#ended = false;
+    }
+    while (!this.#buffer.seek(offset)) {
+      this.#buffer.passAll();
+      if (!(await this.#fill()))
+        throw sourceChanged(this.#o.path, `it has ${this.#buffer.offset} records now, ${offset} were read before`);
+    }
+  }
+
+  #newBuffer(standing: Standing): RecordBuffer {
+    return new RecordBuffer(this.#o.path, this.#o.layout, standing);
+  }
+
+  async #mapped<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      throw error instanceof HeadgateError || error instanceof RangeError
+        ? error
+        : fileTrouble(this.#o.path, error, this.#o.once);
+    }
   }
 }
 
-function unreadable(path: string, cause: unknown): UnavailableError {
-  return new UnavailableError(
-    'SOURCE_UNAVAILABLE',
-    `Cannot read "${path}": ${cause instanceof Error ? cause.message : String(cause)}`,
-    { cause },
-  );
+function isSameFile(a: Stats, b: Stats): boolean {
+  return a.dev === b.dev && a.ino === b.ino;
+}
+
+function isUntouched(a: Stats, b: Stats): boolean {
+  return a.size === b.size && a.mtimeMs === b.mtimeMs;
 }

@@ -1,11 +1,17 @@
-import { HaltError } from '../../errors.ts';
+import type { Readable } from 'node:stream';
+
+import { ConfigError, HaltError, UnavailableError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Assignment, PartitionBounds, ReadRequest, ReadResult, RecordSource } from '../../ports/record-source.ts';
 import type { SourcePosition } from '../../record/chunk.ts';
+import type { CsvDelimiter } from '../../record/csv.ts';
 import type { LogId } from '../../record/log-id.ts';
-import { FileReader, type FileFormatName } from './file-reader.ts';
-import { findFiles, type SourceFile } from './find-files.ts';
+import { FileReader } from './file-reader.ts';
+import { FileFinder, type FoundFiles } from './find-files.ts';
+import { PipeReader } from './pipe-reader.ts';
+import { RECORD_BYTES_MAX, type FileFormatName, type FileLayout } from './record-buffer.ts';
 
+/** What the files are and how they are read. */
 export interface FileSourceOptions {
   /** Name of the stream that the files make up. */
   readonly topic: string;
@@ -14,32 +20,66 @@ export interface FileSourceOptions {
   /** Folder that relative paths start from. */
   readonly base: string;
   readonly format: FileFormatName;
+  /** CSV only; by default a comma. */
+  readonly delimiter?: CsvDelimiter;
   /** Read to the end of what is there; otherwise wait for files to grow and for new ones. */
   readonly once: boolean;
   readonly clock: Clock;
   /** Partition id of standard input; new for every run. */
   readonly stdinId: string;
+  /** Opens standard input; asked at most once, and only if `-` is among the paths. */
+  readonly openStdin: () => Readable;
+  /** Bytes of one read; by default 1 MiB. */
+  readonly readBytes?: number;
+  /** Largest record, in bytes; by default RECORD_BYTES_MAX. */
+  readonly recordBytesMax?: number;
 }
 
+/** Pause between looks for new files, and for more in those that had no more. */
 const RESCAN_MS = 2_000;
-/** Files read side by side: one, so that batches follow in the order of the files, as time-ordered data wants. */
-const FILES_AT_ONCE = 1;
+const READ_BYTES = 1_048_576;
+/** One poll goes on to the next file while it has read less than this. */
+const POLL_BYTES = 1_048_576;
+const LOOKS_AT_ONCE = 64;
+/** Files that are open at the same time. */
+const OPEN_FILES_MAX = 64;
 
-/** Files as partitions: the id is the relative path, the offset is the number of the record, lines come in order. */
+/** One file while it is ours. */
+interface FileState {
+  readonly path: string | null;
+  reader: FileReader | PipeReader | null;
+  /** It had no more at the last look. */
+  isIdle: boolean;
+}
+
+/**
+ * Files as partitions: the id is the relative path, the offset is the number of the record, lines come in order. Files
+ * are read one after another in the order of their ids, so that time-ordered data stay so.
+ * Trust: names and bytes are hostile; whoever owns a file may change it at any time.
+ */
 export class FileSource implements RecordSource {
   readonly cluster = 'file';
   readonly #o: FileSourceOptions;
-  readonly #files = new Map<string, SourceFile>();
-  readonly #readers = new Map<string, FileReader>();
+  readonly #layout: FileLayout;
+  readonly #finder: FileFinder;
+  readonly #files = new Map<string, FileState>();
+  /** Readers that may hold a file open, least recently used first. */
+  readonly #open = new Set<FileReader>();
   #assignment: Assignment | null = null;
   #scannedAtMs = 0;
 
   constructor(options: FileSourceOptions) {
+    const { format, delimiter = ',', recordBytesMax = RECORD_BYTES_MAX } = options;
     this.#o = options;
+    this.#finder = new FileFinder(options.paths, options.base, options.stdinId);
+    this.#layout = { format, delimiter, recordBytesMax };
   }
 
+  /** @throws ConfigError CONFIG_INVALID for paths that name nothing (matrix C2, C3) */
   async join(): Promise<void> {
-    await this.#scan();
+    const faults = await this.#scan();
+    if (faults.length > 0)
+      throw new ConfigError('CONFIG_INVALID', 'Cannot read files: some paths cannot be used', faults);
   }
 
   assignment(): Assignment | null {
@@ -60,38 +100,36 @@ export class FileSource implements RecordSource {
   }
 
   async poll(requests: readonly ReadRequest[], waitMs: number, signal: AbortSignal): Promise<readonly ReadResult[]> {
-    if (!this.#o.once && this.#o.clock.monotonic() - this.#scannedAtMs >= RESCAN_MS) await this.#scan();
+    if (await this.#lookAgain()) return [];
     const results: ReadResult[] = [];
-    const inOrder = [...requests].sort((a, b) => (a.log.partition < b.log.partition ? -1 : 1));
-    let read = 0;
-    for (const request of inOrder) {
-      const result = await this.#readOne(request);
-      results.push(result);
-      if (result.kind === 'records' && ++read >= FILES_AT_ONCE) return results;
+    let trouble: UnavailableError | null = null;
+    let bytes = 0;
+    for (const request of [...requests].sort((a, b) => (a.log.partition < b.log.partition ? -1 : 1))) {
+      try {
+        const result = await this.#readOne(request);
+        results.push(result);
+        if (result.kind !== 'records') continue;
+        bytes += bytesOf(result.chunk.valueLengths);
+        if (bytes >= POLL_BYTES || this.#files.get(request.log.partition)?.reader?.isSpent !== true) return results;
+      } catch (error) {
+        if (!(error instanceof UnavailableError)) throw error;
+        // One file's trouble must not keep the others waiting.
+        trouble = error;
+      }
     }
-    if (read === 0 && results.every((result) => result.kind === 'drained' && !result.ended))
-      await this.#o.clock.sleep(waitMs, signal);
+    if (results.some((result) => result.kind !== 'drained' || result.ended)) return results;
+    if (trouble !== null) throw trouble;
+    await this.#wait(waitMs, signal);
     return results;
   }
 
   async restore(log: LogId, offset: number, position: SourcePosition | null): Promise<void> {
     const file = this.#files.get(log.partition);
-    if (file === undefined) return;
-    const known = this.#readers.get(log.partition);
-    if (file.path !== null) {
-      await known?.close();
-      this.#readers.set(
-        log.partition,
-        await FileReader.open(file.path, this.#o.format, this.#o.once, offset, position),
-      );
-    } else if (known === undefined) {
-      this.#readers.set(log.partition, await FileReader.openStdin(this.#o.format));
-    } else if (known.offset !== offset) {
-      throw new HaltError(
-        'SOURCE_CHANGED',
-        `Cannot go back to record ${offset} of standard input: it can be read only once (way out: read from a file)`,
-      );
-    }
+    // What was handed out of a pipe and not committed is kept: the next poll says from where on it is wanted again.
+    if (file === undefined || file.path === null) return;
+    await this.#close(file);
+    file.reader = await FileReader.open(this.#readerOptions(file.path), offset, position);
+    file.isIdle = false;
   }
 
   /** Files remember nothing: the ledger's own entry holds the position and the digest of what came before. */
@@ -99,39 +137,106 @@ export class FileSource implements RecordSource {
     return null;
   }
 
-  async commit(): Promise<void> {}
+  async commit(log: LogId, offset: number): Promise<void> {
+    const reader = this.#files.get(log.partition)?.reader;
+    if (reader instanceof PipeReader) reader.release(offset);
+  }
 
   label({ partition }: LogId): string {
     return partition;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const reader of this.#readers.values()) await reader.close();
-    this.#readers.clear();
+    for (const file of this.#files.values()) await this.#close(file);
   }
 
-  async #readOne({ log, recordsMax }: ReadRequest): Promise<ReadResult> {
-    const reader = this.#readers.get(log.partition);
-    if (reader === undefined) return { kind: 'drained', log, ended: true };
+  async #readOne({ log, ...wanted }: ReadRequest): Promise<ReadResult> {
+    const file = this.#files.get(log.partition);
+    if (file === undefined) return { kind: 'drained', log, ended: this.#o.once };
+    if (file.isIdle && file.reader?.offset === wanted.offset) return { kind: 'drained', log, ended: false };
     try {
-      const chunk = await reader.read(recordsMax);
-      return chunk === null ? { kind: 'drained', log, ended: reader.ended } : { kind: 'records', log, chunk };
+      const reader = (file.reader ??= await this.#openReader(file.path));
+      if (reader instanceof FileReader) await this.#use(reader);
+      const chunk = await reader.read(wanted);
+      file.isIdle = chunk === null && reader instanceof FileReader && !reader.ended;
+      if (chunk !== null) return { kind: 'records', log, chunk };
+      return { kind: 'drained', log, ended: reader.ended };
     } catch (error) {
       if (error instanceof HaltError) return { kind: 'halt', log, error };
       throw error;
     }
   }
 
+  async #openReader(path: string | null): Promise<FileReader | PipeReader> {
+    return path === null
+      ? new PipeReader(this.#o.openStdin(), this.#layout)
+      : FileReader.open(this.#readerOptions(path), 0, null);
+  }
+
+  #readerOptions(path: string): Parameters<typeof FileReader.open>[0] {
+    return { path, layout: this.#layout, once: this.#o.once, readBytes: this.#o.readBytes ?? READ_BYTES };
+  }
+
+  /** Marks a reader as used last, and closes the file that was not used for the longest time if too many are open. */
+  async #use(reader: FileReader): Promise<void> {
+    this.#open.delete(reader);
+    this.#open.add(reader);
+    if (this.#open.size <= OPEN_FILES_MAX) return;
+    const [oldest] = this.#open;
+    this.#open.delete(oldest!);
+    await oldest!.rest();
+  }
+
+  async #close(file: FileState): Promise<void> {
+    const { reader } = file;
+    file.reader = null;
+    if (reader instanceof PipeReader) reader.close();
+    if (!(reader instanceof FileReader)) return;
+    this.#open.delete(reader);
+    await reader.rest();
+  }
+
+  /** Waits for time to pass, or for standard input. */
+  async #wait(waitMs: number, signal: AbortSignal): Promise<void> {
+    const enough = new AbortController();
+    const readers = [...this.#files.values()].flatMap(({ reader }) => (reader instanceof PipeReader ? [reader] : []));
+    const sleep = this.#o.clock.sleep(waitMs, AbortSignal.any([signal, enough.signal]));
+    await Promise.race([sleep, ...readers.map((reader) => reader.news())]);
+    enough.abort();
+  }
+
+  /** From time to time, looks for new files and for more in those that had no more. @returns true if there are new ones */
+  async #lookAgain(): Promise<boolean> {
+    if (this.#o.once || this.#o.clock.monotonic() - this.#scannedAtMs < RESCAN_MS) return false;
+    const before = this.#assignment;
+    await this.#scan();
+    const idle = [...this.#files.values()].filter(({ isIdle }) => isIdle);
+    for (let at = 0; at < idle.length; at += LOOKS_AT_ONCE)
+      await Promise.all(idle.slice(at, at + LOOKS_AT_ONCE).map(lookAt));
+    return this.#assignment !== before;
+  }
+
   /** Finds files; new ones join the assignment, and those that were there stay ours. */
-  async #scan(): Promise<void> {
+  async #scan(): Promise<FoundFiles['faults']> {
     this.#scannedAtMs = this.#o.clock.monotonic();
-    const found = await findFiles(this.#o.paths, this.#o.base, this.#o.stdinId);
-    const fresh = found.filter(({ id }) => !this.#files.has(id));
-    for (const file of fresh) this.#files.set(file.id, file);
-    if (this.#assignment !== null && fresh.length === 0) return;
+    const { files, faults } = await this.#finder.find();
+    const fresh = files.filter(({ id }) => !this.#files.has(id));
+    for (const { id, path } of fresh) this.#files.set(id, { path, reader: null, isIdle: false });
+    if (this.#assignment !== null && fresh.length === 0) return faults;
     const logs = [...this.#files.keys()]
       .sort()
       .map((partition) => ({ cluster: this.cluster, topic: this.#o.topic, partition }));
     this.#assignment = { token: (this.#assignment?.token ?? 0) + 1, logs, retained: true };
+    return faults;
   }
+}
+
+async function lookAt(file: FileState): Promise<void> {
+  if (file.reader instanceof FileReader) file.isIdle = !(await file.reader.hasChanged());
+}
+
+function bytesOf(lengths: Int32Array): number {
+  let bytes = 0;
+  for (const length of lengths) bytes += length;
+  return bytes;
 }

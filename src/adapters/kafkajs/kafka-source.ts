@@ -62,13 +62,17 @@ export class KafkaSource implements RecordSource {
    */
   static async open(options: KafkaSourceOptions, context: KafkaSourceContext): Promise<KafkaSource> {
     const settings = resolveOptions(options);
+    if (sendsSecretInClear(settings)) {
+      context.log('warn', 'The Kafka credentials go over the network unencrypted; use tls', {});
+    }
     const connection = await KafkaCluster.open(settings, context.log, context.clock);
     return new KafkaSource(connection, settings, context);
   }
 
   async join(): Promise<void> {
+    if (this.#watching !== null) return;
     await this.#group.join();
-    this.#watching ??= this.#watchTopology();
+    this.#watching = this.#watchTopology();
   }
 
   assignment(): Assignment | null {
@@ -141,6 +145,12 @@ const DISPOSE_PATIENCE_MS = 4_000;
 
 function toPartition({ topic, partition }: LogId): PartitionId {
   return { topic, partition: Number(partition) };
+}
+
+/** SCRAM shows nobody its password; the others do. */
+function sendsSecretInClear({ tls, sasl, brokers }: KafkaSettings): boolean {
+  if (tls !== null || sasl === null || sasl.mechanism.startsWith('scram')) return false;
+  return brokers.some(({ host }) => !/^(?:localhost|127\.\d+\.\d+\.\d+|::1)$/.test(host));
 }
 
 async function orUnavailable<T>(work: Promise<T>): Promise<T> {

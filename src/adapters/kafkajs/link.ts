@@ -114,9 +114,10 @@ export class BrokerLink {
     } catch (error) {
       this.#drop(error as Error);
       const failure = connectionFailure(this.address, error);
+      // One line an outage.
+      if (this.#failures === 0 && !this.#isDestroyed) this.#log('warn', failure.message, { broker: this.address });
       this.#retryAtMs = performance.now() + Math.min(RECONNECT_MIN_MS * 2 ** this.#failures++, RECONNECT_MAX_MS);
       this.#lastFailure = failure;
-      if (!this.#isDestroyed) this.#log('warn', failure.message, { broker: this.address });
       throw failure;
     }
   }

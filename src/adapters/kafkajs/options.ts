@@ -97,8 +97,8 @@ const LIMITS: { readonly [Name in keyof Timing]: readonly [min: number, max: num
   fetchWaitMs: [1, 60_000],
   fetchBytesMax: [1_024, 1_024 ** 3],
   partitionBytesMax: [1_024, 64 * 1_024 ** 2],
-  // Positions in a chunk are 32 bits.
-  batchInflatedBytesMax: [1_024, 1_024 ** 3],
+  // Positions in a chunk have 32 bits; it may hold twice this much.
+  batchInflatedBytesMax: [1_024, 512 * 1_024 ** 2],
   metadataMaxAgeMs: [100, 3_600_000],
   connectTimeoutMs: [100, 300_000],
   requestTimeoutMs: [1_000, 300_000],

@@ -1,9 +1,9 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
-import { open, readFile, stat } from 'node:fs/promises';
+import { open, readFile, rm, stat } from 'node:fs/promises';
 
 import { ConfigError } from '../../errors.ts';
-import { parsePublicKey, sshFingerprint } from '../../record/public-key.ts';
 import type { Signer } from '../../ports/signer.ts';
+import { sshFingerprint } from '../../record/public-key.ts';
 
 const OWNER_ONLY = 0o600;
 const OTHERS = 0o077;
@@ -20,8 +20,8 @@ export async function openPemSigner(path: string, passphrase: string | undefined
 /** The signer of a PEM already in memory; `name` is for messages. @throws ConfigError KEY_INVALID */
 export function pemSigner(pem: string, name: string, passphrase: string | undefined): Signer {
   const key = parsePrivateKey(pem, name, passphrase);
+  assertP256(key, name);
   const publicKeyPem = createPublicKey(key).export({ type: 'spki', format: 'pem' }).toString();
-  parsePublicKey(publicKeyPem);
   return {
     keyId: sshFingerprint(publicKeyPem),
     publicKeyPem,
@@ -42,10 +42,7 @@ export async function generateKeyFile(path: string, passphrase: string | undefin
     ...(passphrase === undefined ? {} : { cipher: 'aes-256-cbc', passphrase }),
   });
   try {
-    const file = await open(path, 'wx', OWNER_ONLY);
-    await file.writeFile(pem);
-    await file.sync();
-    await file.close();
+    await writePrivateFile(path, pem);
   } catch (cause) {
     throw new ConfigError(
       'KEY_INVALID',
@@ -55,6 +52,20 @@ export async function generateKeyFile(path: string, passphrase: string | undefin
     );
   }
   return publicKey.export({ type: 'spki', format: 'pem' }).toString();
+}
+
+/** Creates the file, or leaves nothing behind that looks like a key. */
+async function writePrivateFile(path: string, pem: string | Buffer): Promise<void> {
+  const file = await open(path, 'wx', OWNER_ONLY);
+  try {
+    await file.writeFile(pem);
+    await file.sync();
+  } catch (cause) {
+    await rm(path, { force: true });
+    throw cause;
+  } finally {
+    await file.close();
+  }
 }
 
 async function readPrivateFile(path: string): Promise<string> {
@@ -88,4 +99,11 @@ function parsePrivateKey(pem: string, name: string, passphrase: string | undefin
       : 'it is not a PKCS#8 PEM';
     throw new ConfigError('KEY_INVALID', `Cannot use key file "${name}": ${why}`, [], { cause });
   }
+}
+
+function assertP256({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject, name: string): void {
+  const curve = asymmetricKeyDetails?.namedCurve;
+  if (asymmetricKeyType === 'ec' && curve === 'prime256v1') return;
+  const found = [asymmetricKeyType, curve].filter((part) => part !== undefined).join(' ');
+  throw new ConfigError('KEY_INVALID', `Cannot use key file "${name}": it is ${found}, wanted ECDSA P-256`);
 }

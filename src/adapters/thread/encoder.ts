@@ -33,64 +33,77 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
+/** A thread and the batches that it has. */
+interface Thread {
+  readonly worker: Worker;
+  readonly waiting: Map<number, Waiting>;
+}
+
 /** Encodes in one worker thread, batches in the order they came; their buffers are moved there and back, not copied. */
 export class ThreadEncoder implements BatchEncoder {
   readonly #script: URL;
-  #worker: Worker | null = null;
-  readonly #waiting = new Map<number, Waiting>();
+  #thread: Thread | null = null;
   #nextId = 0;
+  #disposed = false;
 
   /** @param script address of the built workers/encode.js. */
   constructor(script: URL) {
     this.#script = script;
   }
 
+  /** @throws IntegrityError ENCODING_UNFAITHFUL; UnavailableError when the thread dies: the next call starts another one */
   encode(content: BatchContent, root: Uint8Array): Promise<EncodedBatch> {
-    const worker = (this.#worker ??= this.#start());
+    const name = formatLogId(content.log);
+    if (this.#disposed) return Promise.reject(failed(name, new Error('the encoder is closed')));
+    const { worker, waiting } = (this.#thread ??= this.#start());
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { name: formatLogId(content.log), resolve, reject });
       const request: EncodeRequest = { id, content, root };
       worker.postMessage(request, buffersOf(content));
+      waiting.set(id, { name, resolve, reject });
     });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#worker?.terminate();
-    this.#worker = null;
+    this.#disposed = true;
+    await this.#thread?.worker.terminate();
   }
 
-  #start(): Worker {
-    const worker = new Worker(this.#script);
-    worker.on('message', (reply: EncodeReply) => this.#settle(reply));
-    worker.on('error', (cause) => this.#fail(worker, cause));
-    worker.on('exit', () => this.#fail(worker, new Error('the thread ended')));
-    return worker;
+  #start(): Thread {
+    const thread: Thread = { worker: new Worker(this.#script), waiting: new Map() };
+    thread.worker.on('message', (reply: EncodeReply) => settle(thread, reply));
+    thread.worker.on('messageerror', (cause) => this.#end(thread, cause));
+    thread.worker.on('error', (cause) => this.#end(thread, cause));
+    thread.worker.on('exit', () => this.#end(thread, new Error('the thread ended')));
+    return thread;
   }
 
-  #settle(reply: EncodeReply): void {
-    const waiting = this.#waiting.get(reply.id);
-    this.#waiting.delete(reply.id);
-    if (waiting === undefined) return;
-    if (!reply.ok) return waiting.reject(new IntegrityError(reply.code, waiting.name, reply.message));
-    const received = (file: TransferredFile | null): EncodedBatch['data'] =>
-      file === null
-        ? null
-        : { bytes: Buffer.from(file.bytes.buffer, file.bytes.byteOffset, file.bytes.byteLength), sha256: file.sha256 };
-    waiting.resolve({ data: received(reply.data), deadLetters: received(reply.deadLetters) });
+  /** A dead thread takes its batches with it, and only its own; the callers drop theirs and read those records again. */
+  #end(thread: Thread, cause: unknown): void {
+    if (this.#thread === thread) this.#thread = null;
+    const waiting = [...thread.waiting.values()];
+    thread.waiting.clear();
+    for (const { name, reject } of waiting) reject(failed(name, cause));
+    // After a message that cannot be read it may still run.
+    void thread.worker.terminate();
   }
+}
 
-  /** A dead thread takes its batches with it; the callers drop theirs and read those records again. */
-  #fail(worker: Worker, cause: Error): void {
-    if (this.#worker === worker) this.#worker = null;
-    const waiting = [...this.#waiting.values()];
-    this.#waiting.clear();
-    for (const { name, reject } of waiting) {
-      reject(
-        new UnavailableError('STORE_UNAVAILABLE', `Cannot encode batch of "${name}": ${cause.message}`, { cause }),
-      );
-    }
-  }
+function settle({ waiting }: Thread, reply: EncodeReply): void {
+  const batch = waiting.get(reply.id);
+  waiting.delete(reply.id);
+  if (batch === undefined) return;
+  if (!reply.ok) return batch.reject(new IntegrityError(reply.code, batch.name, reply.message));
+  const received = (file: TransferredFile | null): EncodedBatch['data'] =>
+    file === null
+      ? null
+      : { bytes: Buffer.from(file.bytes.buffer, file.bytes.byteOffset, file.bytes.byteLength), sha256: file.sha256 };
+  batch.resolve({ data: received(reply.data), deadLetters: received(reply.deadLetters) });
+}
+
+function failed(name: string, cause: unknown): UnavailableError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new UnavailableError('STORE_UNAVAILABLE', `Cannot encode batch of "${name}": ${reason}`, { cause });
 }
 
 /** Every distinct buffer in `content`, to be moved instead of copied. */

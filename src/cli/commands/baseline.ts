@@ -33,45 +33,72 @@ export const registerBaseline: Register = (program, runner) => {
     .option('--files <path...>', 'from files, folders, globs or s3://bucket/key, in the format of the source')
     .option('--topic <name>', 'topic (needed if the source has several)')
     .option('--reason <text>', 'why; it is signed', 'learned by hand')
-    .action((options: LearnOptions) => runner()((context) => onRef(context, options, (act) => learnFrom(act, options))));
+    .action((options: LearnOptions) =>
+      runner()((context) => onRef(context, options, (act) => learnFrom(act, options))),
+    );
   baseline
     .command('approve')
     .argument('[baseline]', 'digest or its first digits (default: the newest candidate)')
     .description('put a learned baseline in force')
     .option('--topic <name>', 'topic (needed if the source has several)')
     .option('--reason <text>', 'why; it is signed', 'approved by hand')
-    .action((id: string | undefined, options: { topic?: string; reason: string }) => runner()((context) => onRef(context, options, (act) => approveOne(act, id, options.topic))));
+    .action((id: string | undefined, options: { topic?: string; reason: string }) =>
+      runner()((context) => onRef(context, options, (act) => approveOne(act, id, options.topic))),
+    );
   baseline
     .command('show')
     .argument('[baseline]', 'digest (default: the one in force)')
     .description('what a baseline says of each column')
     .option('--topic <name>', 'topic (needed if the source has several)')
-    .action((id: string | undefined, { topic }: { topic?: string }) => runner()((context) => showBaseline(context, id, topic)));
+    .action((id: string | undefined, { topic }: { topic?: string }) =>
+      runner()((context) => showBaseline(context, id, topic)),
+    );
 };
 
 async function learnFrom(act: RefAct, options: LearnOptions): Promise<CommandResult> {
   const { context, ledger, actor, ref } = act;
   const topic = topicOf(act, options.topic);
   const from: LearnFrom = options.published === true ? 'batches' : 'held';
-  const profiles = options.files === undefined ? await storedProfiles(ledger, ref, topic, from) : await profileFiles(act, topic, options.files);
+  const profiles =
+    options.files === undefined
+      ? await storedProfiles(ledger, ref, topic, from)
+      : await profileFiles(act, topic, options.files);
   const learned = await learn(ledger, topic, profiles, actor, context.kill);
   context.output.result(learned, [
     `learned ${learned.baseline.slice(0, 12)} for "${topic}" from ${formatCount(learned.records)} records in ${formatCount(learned.batches)} batches (${formatBytes(learned.bytes)})`,
-    ...(learned.batches < 8 ? [`only ${learned.batches} batches: until a baseline has 8, hard rules alone decide`] : learned.batches < 30 ? [`${learned.batches} batches: judging is cautious until a baseline has 30`] : []),
+    ...(learned.batches < 8
+      ? [`only ${learned.batches} batches: until a baseline has 8, hard rules alone decide`]
+      : learned.batches < 30
+        ? [`${learned.batches} batches: judging is cautious until a baseline has 30`]
+        : []),
     `put it in force with: headgate baseline approve ${learned.baseline.slice(0, 12)}`,
   ]);
   return undefined;
 }
 
 /** Profiles files that are not part of the ledger; their schema is pinned if the topic has none yet. */
-async function profileFiles({ context, loaded, ledger }: RefAct, topic: string, paths: readonly string[]): Promise<Profile[]> {
+async function profileFiles(
+  { context, loaded, ledger }: RefAct,
+  topic: string,
+  paths: readonly string[],
+): Promise<Profile[]> {
   const scratch = await mkdtemp(join(tmpdir(), 'headgate-learn-'));
   try {
-    const local = await Promise.all(paths.map((path, i) => (path.startsWith('s3://') ? download(loaded, path, join(scratch, `${i}-${basename(path)}`)) : path)));
+    const local = await Promise.all(
+      paths.map((path, i) =>
+        path.startsWith('s3://') ? download(loaded, path, join(scratch, `${i}-${basename(path)}`)) : path,
+      ),
+    );
     await using source = openFilesFor(loaded, topic, local, context.folder);
     const topics = await openTopics(loaded, ledger, 'approver');
     const profiles: Profile[] = [];
-    for await (const profile of profileSource(source, loaded.config.batch, sketchSeed(loaded), (name, sample) => topics.context(name, sample, context.kill), context.stop)) {
+    for await (const profile of profileSource(
+      source,
+      loaded.config.batch,
+      sketchSeed(loaded),
+      (name, sample) => topics.context(name, sample, context.kill),
+      context.stop,
+    )) {
       profiles.push(profile);
       context.output.progress(`${formatCount(profiles.length)} batches profiled`);
     }
@@ -90,17 +117,30 @@ async function approveOne(act: RefAct, id: string | undefined, topicName: string
   const { context, ledger, actor } = act;
   const topic = topicOf(act, topicName);
   const baseline = await approve(ledger, topic, id, actor, context.kill);
-  context.output.result({ topic, baseline }, [`${baseline.slice(0, 12)} is in force for "${topic}"; batches held for want of a baseline are judged with the next publish`]);
+  context.output.result({ topic, baseline }, [
+    `${baseline.slice(0, 12)} is in force for "${topic}"; batches held for want of a baseline are judged with the next publish`,
+  ]);
   return undefined;
 }
 
-async function showBaseline(context: CommandContext, id: string | undefined, topicName: string | undefined): Promise<CommandResult> {
+async function showBaseline(
+  context: CommandContext,
+  id: string | undefined,
+  topicName: string | undefined,
+): Promise<CommandResult> {
   return withLedger(context, async (loaded, ledger) => {
     const { state } = await ledger.control.head();
     const topic = topicOf({ loaded }, topicName);
     const known = [...Object.values(state.baselines), ...Object.values(state.candidates)];
-    const sha256 = id === undefined ? (state.baselines[topic] ?? state.candidates[topic]) : known.find((each) => each.startsWith(id));
-    if (sha256 === undefined) throw new RequestError('REQUEST_INVALID', `Cannot show a baseline of "${topic}": ${id === undefined ? 'there is none' : `neither one in force nor a candidate begins with "${id}"`}`);
+    const sha256 =
+      id === undefined
+        ? (state.baselines[topic] ?? state.candidates[topic])
+        : known.find((each) => each.startsWith(id));
+    if (sha256 === undefined)
+      throw new RequestError(
+        'REQUEST_INVALID',
+        `Cannot show a baseline of "${topic}": ${id === undefined ? 'there is none' : `neither one in force nor a candidate begins with "${id}"`}`,
+      );
     const { baseline } = await readBaseline({ ...ledger, settings: judgeSettings(loaded) }, sha256);
     const rows = baseline.columns.map(({ reference }) => [reference.name, reference.type]);
     context.output.result({ sha256, topic, inForce: state.baselines[topic] === sha256, baseline }, [
@@ -119,5 +159,8 @@ function topicOf({ loaded }: Pick<RefAct, 'loaded'>, given: string | undefined):
   const topics = files === null ? kafka!.topics : [files.topic];
   if (given !== undefined) return given;
   if (topics.length === 1) return topics[0]!;
-  throw new RequestError('REQUEST_INVALID', `Cannot tell which topic is meant: the source has ${topics.join(', ')} (add --topic NAME)`);
+  throw new RequestError(
+    'REQUEST_INVALID',
+    `Cannot tell which topic is meant: the source has ${topics.join(', ')} (add --topic NAME)`,
+  );
 }

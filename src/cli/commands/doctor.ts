@@ -20,7 +20,10 @@ interface Check {
 
 /** `headgate doctor`: one line a check, each failure with its mend. */
 export const registerDoctor: Register = (program, runner) => {
-  program.command('doctor').description('check configuration, keys, store, source, queue and clock').action(() => runner()(doctor));
+  program
+    .command('doctor')
+    .description('check configuration, keys, store, source, queue and clock')
+    .action(() => runner()(doctor));
 };
 
 async function doctor(context: CommandContext): Promise<CommandResult> {
@@ -43,7 +46,11 @@ async function doctor(context: CommandContext): Promise<CommandResult> {
   await check('source', () => checkSource(loaded));
   await check('alerts', () => checkAlerts(context, loaded));
   const failed = checks.filter(({ ok }) => !ok);
-  if (context.output.json) context.output.result({ ok: failed.length === 0, checks: checks.map(({ name, ok, detail }) => ({ name, ok, detail })) }, []);
+  if (context.output.json)
+    context.output.result(
+      { ok: failed.length === 0, checks: checks.map(({ name, ok, detail }) => ({ name, ok, detail })) },
+      [],
+    );
   return failed.length === 0 ? EXIT.ok : Math.max(...failed.map(({ exitCode }) => exitCode));
 }
 
@@ -65,12 +72,15 @@ async function checkClock(loaded: LoadedConfig): Promise<string> {
   await using store = await openStore(loaded);
   const { newest } = await openLedger(store, await readTrust(loaded), systemClock).control.head();
   const aheadMs = newest === null ? 0 : Date.parse(newest.entry.time) - systemClock.now();
-  return aheadMs > 60_000 ? `this machine's clock is ${Math.round(aheadMs / 1_000)} s behind the newest entry; synchronise it (NTP)` : 'not behind the newest entry';
+  return aheadMs > 60_000
+    ? `this machine's clock is ${Math.round(aheadMs / 1_000)} s behind the newest entry; synchronise it (NTP)`
+    : 'not behind the newest entry';
 }
 
 async function checkSource(loaded: LoadedConfig): Promise<string> {
   await using source = await openSource(loaded, true, () => undefined);
-  if (loaded.config.source.kafka !== null) return `cluster ${source.cluster} answers for ${loaded.config.source.kafka.topics.join(', ')}`;
+  if (loaded.config.source.kafka !== null)
+    return `cluster ${source.cluster} answers for ${loaded.config.source.kafka.topics.join(', ')}`;
   await source.join();
   return `${source.assignment()!.logs.length} files`;
 }

@@ -23,7 +23,9 @@ export const registerGate: Register = (program, runner) => {
     .description('download a snapshot; nothing is visible before it is verified')
     .option('--list', 'print address, version and SHA-256 of each file instead, for reading in place')
     .option('--ungated', 'do not ask the gate first')
-    .action((ref: string, dir: string | undefined, options: { list?: boolean; ungated?: boolean }) => runner()((context) => pullRef(context, ref, dir, options)));
+    .action((ref: string, dir: string | undefined, options: { list?: boolean; ungated?: boolean }) =>
+      runner()((context) => pullRef(context, ref, dir, options)),
+    );
 };
 
 async function askGate(context: CommandContext, ref: string, maxAge: string | undefined): Promise<CommandResult> {
@@ -36,7 +38,10 @@ async function askGate(context: CommandContext, ref: string, maxAge: string | un
     });
   } catch (error) {
     if (!(error instanceof IntegrityError)) throw error;
-    context.output.result({ verdict: 'tampered', ref, problems: [{ object: error.object, code: error.code, reason: error.message }] }, [`TAMPERED ${error.object}: ${error.message}`]);
+    context.output.result(
+      { verdict: 'tampered', ref, problems: [{ object: error.object, code: error.code, reason: error.message }] },
+      [`TAMPERED ${error.object}: ${error.message}`],
+    );
     return EXIT.tampered;
   }
 }
@@ -46,12 +51,25 @@ function gateCode({ verdict }: GateReport): number {
 }
 
 function gateLines(report: GateReport): string[] {
-  const what = report.snapshot === null ? `"${report.ref}"` : `"${report.ref}" at ${report.snapshot.slice(0, 12)}, ${formatCount(report.records)} records in ${formatCount(report.batches)} batches`;
+  const what =
+    report.snapshot === null
+      ? `"${report.ref}"`
+      : `"${report.ref}" at ${report.snapshot.slice(0, 12)}, ${formatCount(report.records)} records in ${formatCount(report.batches)} batches`;
   const head = report.verdict === 'pass' ? `pass: ${what}` : `${report.verdict.toUpperCase()}: ${what}`;
-  return [head, ...report.problems.map(({ object, reason }) => `  ${object}: ${reason}`), ...report.reasons.map((reason) => `  ${reason}`), ...report.warnings.map((warning) => `  warning: ${warning}`)];
+  return [
+    head,
+    ...report.problems.map(({ object, reason }) => `  ${object}: ${reason}`),
+    ...report.reasons.map((reason) => `  ${reason}`),
+    ...report.warnings.map((warning) => `  warning: ${warning}`),
+  ];
 }
 
-async function pullRef(context: CommandContext, ref: string, dir: string | undefined, { list = false, ungated = false }: { list?: boolean; ungated?: boolean }): Promise<CommandResult> {
+async function pullRef(
+  context: CommandContext,
+  ref: string,
+  dir: string | undefined,
+  { list = false, ungated = false }: { list?: boolean; ungated?: boolean },
+): Promise<CommandResult> {
   return withLedger(context, async (_loaded, ledger) => {
     const snapshot = await resolveSnapshot(ledger, ref);
     if (!ungated && (await ledger.control.head()).state.refs[ref] !== undefined) {
@@ -64,11 +82,20 @@ async function pullRef(context: CommandContext, ref: string, dir: string | undef
     }
     if (list) {
       const files = await listFiles(ledger, snapshot);
-      context.output.result({ snapshot, files }, table(files.map(({ sha256, bytes, versionId, uri }) => [sha256, String(bytes), versionId ?? '-', uri])));
+      context.output.result(
+        { snapshot, files },
+        table(files.map(({ sha256, bytes, versionId, uri }) => [sha256, String(bytes), versionId ?? '-', uri])),
+      );
       return endCode(context);
     }
-    if (dir === undefined) throw new RequestError('REQUEST_INVALID', 'Cannot pull: no target folder is given (headgate pull REF DIR, or --list)');
-    const report = await pull(ledger, snapshot, dir, context.stop, (done, of) => context.output.progress(`${formatCount(done)} of ${formatCount(of)} files`));
+    if (dir === undefined)
+      throw new RequestError(
+        'REQUEST_INVALID',
+        'Cannot pull: no target folder is given (headgate pull REF DIR, or --list)',
+      );
+    const report = await pull(ledger, snapshot, dir, context.stop, (done, of) =>
+      context.output.progress(`${formatCount(done)} of ${formatCount(of)} files`),
+    );
     const summary = `${formatCount(report.records)} records in ${formatCount(report.files)} files, ${formatBytes(report.bytes)}: ${report.downloaded} downloaded, ${report.kept} kept, ${report.removed} removed`;
     context.output.result(report, [`pulled ${snapshot.slice(0, 12)} into ${dir}: ${summary}`]);
     return endCode(context);
@@ -80,6 +107,10 @@ const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h:
 /** `90s`, `24h`, `7d` → ms. @throws RequestError */
 function parseDuration(text: string): number {
   const [, amount, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? [];
-  if (amount === undefined || unit === undefined) throw new RequestError('REQUEST_INVALID', `Cannot read duration "${text}": wanted a number with ms, s, m, h or d, e.g. 24h`);
+  if (amount === undefined || unit === undefined)
+    throw new RequestError(
+      'REQUEST_INVALID',
+      `Cannot read duration "${text}": wanted a number with ms, s, m, h or d, e.g. 24h`,
+    );
   return Number(amount) * UNITS[unit]!;
 }

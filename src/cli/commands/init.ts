@@ -35,7 +35,9 @@ export const registerInit: Register = (program, runner) => {
     .option('--store <url>', 'folder or s3://bucket/prefix', './store')
     .option('--label <column>', 'column that a model learns to predict')
     .option('--source <column>', 'column that says who sent a record')
-    .action((dir: string, options: InitOptions) => runner()((context) => init(context, resolve(context.folder, dir), options)));
+    .action((dir: string, options: InitOptions) =>
+      runner()((context) => init(context, resolve(context.folder, dir), options)),
+    );
   const keys = program.command('keys').description('signing keys');
   keys
     .command('generate')
@@ -43,7 +45,9 @@ export const registerInit: Register = (program, runner) => {
     .description('make a P-256 key; prints the entry for the trust file')
     .option('--roles <role...>', 'roles for the printed entry', ['ingest'])
     .option('--passphrase-env <name>', 'environment variable that holds a passphrase to encrypt the key with')
-    .action((file: string, options: { roles: string[]; passphraseEnv?: string }) => runner()((context) => generate(context, file, options)));
+    .action((file: string, options: { roles: string[]; passphraseEnv?: string }) =>
+      runner()((context) => generate(context, file, options)),
+    );
 };
 
 async function init(context: CommandContext, folder: string, given: InitOptions): Promise<CommandResult> {
@@ -51,7 +55,11 @@ async function init(context: CommandContext, folder: string, given: InitOptions)
   const configPath = join(folder, CONFIG_NAME);
   await mkdir(join(folder, 'keys'), { recursive: true, mode: 0o700 });
   for (const path of [configPath, join(folder, 'trust.json')]) {
-    if (await exists(path)) throw new RequestError('REQUEST_INVALID', `Cannot set up "${folder}": "${path}" exists already (mend: another folder, or remove it)`);
+    if (await exists(path))
+      throw new RequestError(
+        'REQUEST_INVALID',
+        `Cannot set up "${folder}": "${path}" exists already (mend: another folder, or remove it)`,
+      );
   }
   const keys: TrustDocument['keys'] = [];
   for (const role of ['ingest', 'publisher', 'approver'] as const) {
@@ -62,10 +70,19 @@ async function init(context: CommandContext, folder: string, given: InitOptions)
   await writeFile(join(folder, 'trust.json'), `${JSON.stringify(trust, null, 2)}\n`, { flag: 'wx' });
   await writeFile(configPath, configText(options), { flag: 'wx' });
   await keepSecretsOutOfGit(folder);
-  context.output.result({ ok: true, folder, config: configPath, pipeline: options.pipeline, keys: keys.map(({ keyId, name }) => ({ keyId, name })) }, [
-    `wrote ${configPath}, trust.json and keys/ (private: keep them off version control, and the approver key off servers)`,
-    'next: headgate doctor, then headgate run --once',
-  ]);
+  context.output.result(
+    {
+      ok: true,
+      folder,
+      config: configPath,
+      pipeline: options.pipeline,
+      keys: keys.map(({ keyId, name }) => ({ keyId, name })),
+    },
+    [
+      `wrote ${configPath}, trust.json and keys/ (private: keep them off version control, and the approver key off servers)`,
+      'next: headgate doctor, then headgate run --once',
+    ],
+  );
   return undefined;
 }
 
@@ -73,9 +90,13 @@ type Complete = Required<Pick<InitOptions, 'pipeline' | 'store'>> & InitOptions 
 
 /** Fills what the flags left open: by asking on a terminal, by a default where there is one, or not at all. */
 async function complete(context: CommandContext, folder: string, given: InitOptions): Promise<Complete> {
-  const ask = process.stdin.isTTY === true && context.output.interactive ? createInterface({ input: process.stdin, output: process.stderr }) : null;
+  const ask =
+    process.stdin.isTTY === true && context.output.interactive
+      ? createInterface({ input: process.stdin, output: process.stderr })
+      : null;
   try {
-    const question = async (text: string, fallback: string): Promise<string> => (ask === null ? fallback : (await ask.question(`${text} [${fallback}] `)) || fallback);
+    const question = async (text: string, fallback: string): Promise<string> =>
+      ask === null ? fallback : (await ask.question(`${text} [${fallback}] `)) || fallback;
     const folderName = basename(folder).replace(/[^A-Za-z0-9._-]/g, '-') || 'pipeline';
     const pipeline = given.pipeline ?? (await question('Name of the pipeline', folderName));
     let { files, kafka } = given;
@@ -84,10 +105,26 @@ async function complete(context: CommandContext, folder: string, given: InitOpti
       if (/^[^\s/]+:\d+(,|$)/.test(answer)) kafka = answer.split(',');
       else files = [answer];
     }
-    if (files === undefined && kafka === undefined) throw new RequestError('REQUEST_INVALID', 'Cannot set up a pipeline without a source: give --files PATH… or --kafka HOST:PORT… --topics NAME…');
-    if (files !== undefined && kafka !== undefined) throw new RequestError('REQUEST_INVALID', 'Cannot read files and Kafka in one pipeline: give one of --files and --kafka');
-    const topics = given.topics ?? (await question(kafka === undefined ? 'Name of the stream' : 'Topics', pipeline)).split(',');
-    return { ...given, ...(files === undefined ? {} : { files }), ...(kafka === undefined ? {} : { kafka }), pipeline, topics, store: given.store ?? './store' };
+    if (files === undefined && kafka === undefined)
+      throw new RequestError(
+        'REQUEST_INVALID',
+        'Cannot set up a pipeline without a source: give --files PATH… or --kafka HOST:PORT… --topics NAME…',
+      );
+    if (files !== undefined && kafka !== undefined)
+      throw new RequestError(
+        'REQUEST_INVALID',
+        'Cannot read files and Kafka in one pipeline: give one of --files and --kafka',
+      );
+    const topics =
+      given.topics ?? (await question(kafka === undefined ? 'Name of the stream' : 'Topics', pipeline)).split(',');
+    return {
+      ...given,
+      ...(files === undefined ? {} : { files }),
+      ...(kafka === undefined ? {} : { kafka }),
+      pipeline,
+      topics,
+      store: given.store ?? './store',
+    };
   } finally {
     ask?.close();
   }
@@ -105,8 +142,18 @@ function configText({ pipeline, files, csv, kafka, topics, store, label, source 
     '',
     'source:',
     ...(kafka === undefined
-      ? ['  files:', `    topic: ${JSON.stringify(topics[0])}`, `    paths: ${quoted(files!)}`, `    format: ${csv === true ? 'csv' : 'ndjson'}`]
-      : ['  kafka:', `    brokers: ${quoted(kafka)}`, `    topics: ${quoted(topics)}`, `    group: ${JSON.stringify(`headgate-${pipeline}`)}`]),
+      ? [
+          '  files:',
+          `    topic: ${JSON.stringify(topics[0])}`,
+          `    paths: ${quoted(files!)}`,
+          `    format: ${csv === true ? 'csv' : 'ndjson'}`,
+        ]
+      : [
+          '  kafka:',
+          `    brokers: ${quoted(kafka)}`,
+          `    topics: ${quoted(topics)}`,
+          `    group: ${JSON.stringify(`headgate-${pipeline}`)}`,
+        ]),
     '',
     '# What columns mean; null where there is none.',
     'topicDefaults:',
@@ -129,12 +176,23 @@ async function keepSecretsOutOfGit(folder: string): Promise<void> {
   if (missing.length > 0) await writeFile(path, `${missing.join('\n')}\n`, { flag: 'a' });
 }
 
-async function generate(context: CommandContext, file: string, { roles, passphraseEnv }: { roles: string[]; passphraseEnv?: string }): Promise<CommandResult> {
+async function generate(
+  context: CommandContext,
+  file: string,
+  { roles, passphraseEnv }: { roles: string[]; passphraseEnv?: string },
+): Promise<CommandResult> {
   const passphrase = passphraseEnv === undefined ? undefined : context.environment[passphraseEnv];
-  if (passphraseEnv !== undefined && passphrase === undefined) throw new RequestError('REQUEST_INVALID', `Cannot encrypt the key: environment variable "${passphraseEnv}" is not set`);
+  if (passphraseEnv !== undefined && passphrase === undefined)
+    throw new RequestError(
+      'REQUEST_INVALID',
+      `Cannot encrypt the key: environment variable "${passphraseEnv}" is not set`,
+    );
   const publicKey = await generateKeyFile(resolve(context.folder, file), passphrase);
   const entry = { keyId: sshFingerprint(publicKey), name: basename(file, '.pem'), roles, publicKey };
-  context.output.result(entry, [`wrote ${file}; add this to "keys" in trust.json:`, ...JSON.stringify(entry, null, 2).split('\n')]);
+  context.output.result(entry, [
+    `wrote ${file}; add this to "keys" in trust.json:`,
+    ...JSON.stringify(entry, null, 2).split('\n'),
+  ]);
   return undefined;
 }
 

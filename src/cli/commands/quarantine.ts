@@ -31,7 +31,9 @@ export const registerQuarantine: Register = (program, runner) => {
       .description(`${description}; signed, and carried out by the publisher`)
       .requiredOption('--reason <text>', 'why; it is signed')
       .option('--ref <name>', 'ref (default: the published one)')
-      .action((batches: string[], options: { reason: string; ref?: string }) => runner()((context) => onRef(context, options, (act) => decideAll(act, batches, outcome))));
+      .action((batches: string[], options: { reason: string; ref?: string }) =>
+        runner()((context) => onRef(context, options, (act) => decideAll(act, batches, outcome))),
+      );
   }
 };
 
@@ -42,10 +44,23 @@ async function list(context: CommandContext, ref: string | undefined): Promise<C
     const held = [];
     if (head.state.refs[name] !== undefined) {
       const snapshot = await ledger.snapshots.read(currentSnapshot(head, name));
-      for await (const line of ledger.snapshots.batches(snapshot.held)) held.push({ ...line, decision: head.state.decisions[line.digest]?.outcome ?? null });
+      for await (const line of ledger.snapshots.batches(snapshot.held))
+        held.push({ ...line, decision: head.state.decisions[line.digest]?.outcome ?? null });
     }
-    const rows = held.map((line) => [line.digest.slice(0, 12), line.standing, line.log, `[${line.start}, ${line.end})`, formatCount(line.records), line.decision === null || line.decision === line.standing ? '' : `${line.decision}, not yet published`]);
-    context.output.result({ ref: name, held }, rows.length === 0 ? ['nothing is held back'] : table([['batch', 'standing', 'log', 'offsets', 'records', ''], ...rows]));
+    const rows = held.map((line) => [
+      line.digest.slice(0, 12),
+      line.standing,
+      line.log,
+      `[${line.start}, ${line.end})`,
+      formatCount(line.records),
+      line.decision === null || line.decision === line.standing ? '' : `${line.decision}, not yet published`,
+    ]);
+    context.output.result(
+      { ref: name, held },
+      rows.length === 0
+        ? ['nothing is held back']
+        : table([['batch', 'standing', 'log', 'offsets', 'records', ''], ...rows]),
+    );
     return undefined;
   });
 }
@@ -55,7 +70,10 @@ async function show(context: CommandContext, id: string, ref: string | undefined
     const batch = await findBatch(ledger, ref ?? loaded.config.publish.ref, id);
     const { judgement, skipped } = await readEvidence(ledger, batch);
     const { entry, digest } = batch;
-    const findings = judgement.findings.map((finding) => `  ${finding.hard ? 'hard' : `p = ${finding.pValue.toPrecision(2)}`}  ${finding.family}/${finding.detector}: ${finding.sentence}${finding.detail.length > 0 ? ` (${finding.detail.slice(0, 5).join(', ')})` : ''}`);
+    const findings = judgement.findings.map(
+      (finding) =>
+        `  ${finding.hard ? 'hard' : `p = ${finding.pValue.toPrecision(2)}`}  ${finding.family}/${finding.detector}: ${finding.sentence}${finding.detail.length > 0 ? ` (${finding.detail.slice(0, 5).join(', ')})` : ''}`,
+    );
     const lines = [
       `batch      ${digest}`,
       `log        ${formatLogId(batch.log)} slot ${entry.slot}, offsets [${entry.start}, ${entry.end})`,
@@ -73,9 +91,19 @@ async function show(context: CommandContext, id: string, ref: string | undefined
   });
 }
 
-async function decideAll({ context, ledger, ref, actor }: RefAct, batches: readonly string[], outcome: 'released' | 'condemned'): Promise<CommandResult> {
+async function decideAll(
+  { context, ledger, ref, actor }: RefAct,
+  batches: readonly string[],
+  outcome: 'released' | 'condemned',
+): Promise<CommandResult> {
   const decisions = [];
   for (const batch of batches) decisions.push(await decide(ledger, ref, batch, outcome, actor, context.kill));
-  context.output.result({ ref, decisions }, decisions.map(({ digest, log, slot }) => `${outcome} ${digest.slice(0, 12)} (${log} slot ${slot}); the next publish carries it out`));
+  context.output.result(
+    { ref, decisions },
+    decisions.map(
+      ({ digest, log, slot }) =>
+        `${outcome} ${digest.slice(0, 12)} (${log} slot ${slot}); the next publish carries it out`,
+    ),
+  );
   return undefined;
 }

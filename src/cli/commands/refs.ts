@@ -10,12 +10,22 @@ import type { Register } from '../program.ts';
 /** `headgate hold`, `resume`, `rollback`, `diff`. */
 export const registerRefs: Register = (program, runner) => {
   const act = (name: string, description: string) =>
-    program.command(name).description(description).requiredOption('--reason <text>', 'why; it is signed').option('--ref <name>', 'ref to act on (default: the published one)');
-  act('hold', 'stop a ref: nothing is published until resume').action((options: ActOptions) => runner()((context) => onRef(context, options, holdRef)));
-  act('resume', 'let a ref, and partitions that a rule has halted, go on').action((options: ActOptions) => runner()((context) => onRef(context, options, resumeRef)));
+    program
+      .command(name)
+      .description(description)
+      .requiredOption('--reason <text>', 'why; it is signed')
+      .option('--ref <name>', 'ref to act on (default: the published one)');
+  act('hold', 'stop a ref: nothing is published until resume').action((options: ActOptions) =>
+    runner()((context) => onRef(context, options, holdRef)),
+  );
+  act('resume', 'let a ref, and partitions that a rule has halted, go on').action((options: ActOptions) =>
+    runner()((context) => onRef(context, options, resumeRef)),
+  );
   act('rollback', 'point a ref at an older snapshot and hold it there; metadata only, reversible')
     .option('--to <target>', 'last-clean, a snapshot, or an ISO 8601 time', 'last-clean')
-    .action((options: ActOptions & { to: string }) => runner()((context) => onRef(context, options, (on) => rollbackRef(on, options.to))));
+    .action((options: ActOptions & { to: string }) =>
+      runner()((context) => onRef(context, options, (on) => rollbackRef(on, options.to))),
+    );
   program
     .command('diff')
     .argument('<a>', 'ref or snapshot')
@@ -39,23 +49,37 @@ export interface RefAct {
 }
 
 /** Opens what an act needs, signed by this machine's approver key. */
-export function onRef(context: CommandContext, { reason, ref }: ActOptions, work: (act: RefAct) => Promise<CommandResult>): Promise<CommandResult> {
+export function onRef(
+  context: CommandContext,
+  { reason, ref }: ActOptions,
+  work: (act: RefAct) => Promise<CommandResult>,
+): Promise<CommandResult> {
   return withLedger(context, async (loaded, ledger) => {
     const signer = await openKey(loaded, ledger.trust, 'approver');
-    return work({ context, loaded, ledger, ref: ref ?? loaded.config.publish.ref, actor: { signer, by: actorName(), reason } });
+    return work({
+      context,
+      loaded,
+      ledger,
+      ref: ref ?? loaded.config.publish.ref,
+      actor: { signer, by: actorName(), reason },
+    });
   });
 }
 
 async function holdRef({ context, ledger, ref, actor }: RefAct): Promise<CommandResult> {
   const { unchanged } = await hold(ledger, ref, actor, context.kill);
-  context.output.result({ ref, held: true, unchanged }, [unchanged ? `"${ref}" was on hold already` : `"${ref}" is on hold; reading and judging go on`]);
+  context.output.result({ ref, held: true, unchanged }, [
+    unchanged ? `"${ref}" was on hold already` : `"${ref}" is on hold; reading and judging go on`,
+  ]);
   return undefined;
 }
 
 async function resumeRef({ context, loaded, ledger, ref, actor }: RefAct): Promise<CommandResult> {
   const publisher = await openKey(loaded, ledger.trust, 'publisher');
   const { rejudged } = await resume(ledger, ref, actor, openRejudge(loaded, ledger), publisher, context.kill);
-  context.output.result({ ref, held: false, rejudged }, [`"${ref}" may move again${rejudged > 0 ? `; ${formatCount(rejudged)} batches were judged again first` : ''}`]);
+  context.output.result({ ref, held: false, rejudged }, [
+    `"${ref}" may move again${rejudged > 0 ? `; ${formatCount(rejudged)} batches were judged again first` : ''}`,
+  ]);
   return undefined;
 }
 
@@ -72,7 +96,8 @@ async function diff(context: CommandContext, a: string, b: string): Promise<Comm
   return withLedger(context, async (_loaded, ledger) => {
     const [from, to] = await Promise.all([resolveSnapshot(ledger, a), resolveSnapshot(ledger, b)]);
     const report = await diffSnapshots(ledger, from, to);
-    const line = (sign: string) => (batch: (typeof report.added)[number]) => `${sign} ${batch.log} [${batch.start}, ${batch.end}) ${formatCount(batch.rows)} records, ${batch.standing}`;
+    const line = (sign: string) => (batch: (typeof report.added)[number]) =>
+      `${sign} ${batch.log} [${batch.start}, ${batch.end}) ${formatCount(batch.rows)} records, ${batch.standing}`;
     const summary = `${from.slice(0, 12)} → ${to.slice(0, 12)}: ${report.added.length} batches added, ${report.removed.length} removed, ${report.recordsDelta >= 0 ? '+' : ''}${formatCount(report.recordsDelta)} records`;
     context.output.result(report, [...report.removed.map(line('-')), ...report.added.map(line('+')), summary]);
     return undefined;

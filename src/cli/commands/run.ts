@@ -86,7 +86,10 @@ class Session {
     const publisher = parts.publish ? await openPublisher(this.#loaded, this.#ledger) : null;
     const finished = new AbortController();
     const stop = AbortSignal.any([this.#context.stop, finished.signal]);
-    const background = [publisher !== null && !this.#once ? this.#publishLoop(publisher, stop) : null, parts.alerts && !this.#once ? this.#reconcileLoop(stop) : null];
+    const background = [
+      publisher !== null && !this.#once ? this.#publishLoop(publisher, stop) : null,
+      parts.alerts && !this.#once ? this.#reconcileLoop(stop) : null,
+    ];
     if (parts.ingest) await this.#ingest();
     else if (!this.#once) await this.#ledger.clock.sleep(2 ** 31 - 1, this.#context.stop);
     finished.abort();
@@ -100,7 +103,9 @@ class Session {
 
   async #openAlerts(handle: boolean): Promise<Awaited<ReturnType<typeof openAlerts>> & AsyncDisposable> {
     const { output } = this.#context;
-    const opened = await openAlerts(this.#loaded, this.#ledger, output.messages, output.interactive, (message) => this.#sayOnce(`alerts: ${message}`));
+    const opened = await openAlerts(this.#loaded, this.#ledger, output.messages, output.interactive, (message) =>
+      this.#sayOnce(`alerts: ${message}`),
+    );
     if (handle) opened.desk.start();
     return { ...opened, [Symbol.asyncDispose]: () => opened.queue[Symbol.asyncDispose]() };
   }
@@ -131,7 +136,8 @@ class Session {
     this.#context.output.progress(
       `${formatCount(tally.records)} records, ${formatCount(tally.batches)} batches: ${formatCount(tally.clean)} clean, ${formatCount(tally.suspect)} suspect, ${formatCount(tally.undecided)} undecided`,
     );
-    if (judged.outcome === 'suspect' || judged.undecided === 'failed') void this.#notify({ about: 'batch', log: formatLogId(log), slot, digest });
+    if (judged.outcome === 'suspect' || judged.undecided === 'failed')
+      void this.#notify({ about: 'batch', log: formatLogId(log), slot, digest });
   }
 
   async #notify(cause: Parameters<AlertDesk['notify']>[0]): Promise<void> {
@@ -149,7 +155,12 @@ class Session {
     try {
       await publisher.publish(signal);
     } catch (error) {
-      if (error instanceof IntegrityError || !(error instanceof HeadgateError) || (this.#once && !(error instanceof UnavailableError))) throw error;
+      if (
+        error instanceof IntegrityError ||
+        !(error instanceof HeadgateError) ||
+        (this.#once && !(error instanceof UnavailableError))
+      )
+        throw error;
       this.#sayOnce(`publish: ${error.message} (trying again)`);
     }
   }
@@ -174,7 +185,8 @@ class Session {
   async #waitForAlerts(depth: () => Promise<number>): Promise<void> {
     const { clock } = this.#ledger;
     const until = clock.monotonic() + this.#loaded.config.drainTimeoutMs;
-    while (!this.#context.stop.aborted && clock.monotonic() < until && (await depth().catch(() => 0)) > 0) await clock.sleep(50, this.#context.stop);
+    while (!this.#context.stop.aborted && clock.monotonic() < until && (await depth().catch(() => 0)) > 0)
+      await clock.sleep(50, this.#context.stop);
   }
 
   async #report(parts: Parts): Promise<CommandResult> {
@@ -185,10 +197,15 @@ class Session {
     const held = snapshot === null ? 0 : (await this.#ledger.snapshots.read(snapshot)).held.count;
     const tally = this.#tally;
     const lines = parts.ingest
-      ? [`${formatCount(tally.records)} records in ${formatCount(tally.batches)} batches: ${formatCount(tally.clean)} clean, ${formatCount(tally.suspect)} suspect, ${formatCount(tally.undecided)} undecided; ${formatCount(tally.deadLetters)} dead letters`]
+      ? [
+          `${formatCount(tally.records)} records in ${formatCount(tally.batches)} batches: ${formatCount(tally.clean)} clean, ${formatCount(tally.suspect)} suspect, ${formatCount(tally.undecided)} undecided; ${formatCount(tally.deadLetters)} dead letters`,
+        ]
       : [];
-    lines.push(`"${ref}" ${snapshot === null ? 'is not published yet' : `names ${snapshot.slice(0, 12)}`}, ${formatCount(held)} batches held back`);
-    if (tally.undecided > 0 && Object.keys(state.baselines).length === 0) lines.push('there is no baseline yet: headgate baseline learn --held, then headgate baseline approve');
+    lines.push(
+      `"${ref}" ${snapshot === null ? 'is not published yet' : `names ${snapshot.slice(0, 12)}`}, ${formatCount(held)} batches held back`,
+    );
+    if (tally.undecided > 0 && Object.keys(state.baselines).length === 0)
+      lines.push('there is no baseline yet: headgate baseline learn --held, then headgate baseline approve');
     this.#context.output.result({ ...tally, held, snapshot, halted }, lines);
     return endCode(this.#context, halted.length > 0 ? EXIT.halted : EXIT.ok);
   }

@@ -19,7 +19,12 @@ async function verify(context: CommandContext, deep: boolean): Promise<CommandRe
     const onProgress = (batches: number): void => context.output.progress(`${formatCount(batches)} batches checked`);
     const report = await verifyPipeline(ledger, { deep, format: parquetFormat, signal: context.stop, onProgress });
     const checked = `${formatCount(report.batches)} batches, ${formatCount(report.records)} records, ${formatCount(report.controlEntries)} control entries, ${formatCount(report.objects)} objects, ${formatBytes(report.bytes)}`;
-    const lines = report.ok ? [`ok: ${checked}${deep ? ', every record re-hashed' : ''}`] : [...report.problems.map(({ object, reason }) => `TAMPERED ${object}: ${reason}`), `${report.problems.length} problems in ${checked}`];
+    const lines = report.ok
+      ? [`ok: ${checked}${deep ? ', every record re-hashed' : ''}`]
+      : [
+          ...report.problems.map(({ object, reason }) => `TAMPERED ${object}: ${reason}`),
+          `${report.problems.length} problems in ${checked}`,
+        ];
     context.output.result(report, lines);
     return endCode(context, report.ok ? EXIT.ok : EXIT.tampered);
   });

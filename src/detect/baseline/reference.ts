@@ -129,8 +129,7 @@ function numericReference(batches: readonly ColumnProfile[], support: number): N
     deviation,
     integer: support >= SUPPORT_MIN && filled.every((numeric) => numeric.integers === numeric.count),
     nonNegative: support >= SUPPORT_MIN && filled.every((numeric) => numeric.negatives === 0),
-    moving:
-      isMoving(sketches.map((sketch) => sketch.view())) || (filled.length < 3 && batches[0]!.type === 'timestamp'),
+    moving: batches[0]!.type === 'timestamp' || isMoving(sketches.map((sketch) => sketch.view())),
   };
 }
 
@@ -144,9 +143,16 @@ function coarseGroups(edges: readonly number[], inner: readonly number[]): numbe
   return groups;
 }
 
-/** True when the typical batch has most of its rows outside the range of all batches before it. */
+/**
+ * True for a clock or a counter: new values are no news, so shape and range say nothing. Either the typical batch has most of
+ * its rows outside the range of all batches before it, or batches lie further apart than they are wide (as when several
+ * partitions are read side by side). Timestamps are taken for clocks without asking.
+ */
 function isMoving(views: readonly KllView[]): boolean {
   if (views.length < 3) return false;
+  const medians = views.map((view) => view.quantile(0.5));
+  const width = middle(views.map((view) => view.quantile(0.9) - view.quantile(0.1)));
+  if (width > 0 && Math.max(...medians) - Math.min(...medians) > 2 * width) return true;
   const outside: number[] = [];
   let low = Infinity;
   let high = -Infinity;

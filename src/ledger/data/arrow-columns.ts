@@ -90,7 +90,7 @@ export function systemColumns(raw: RawRecords): ArrowColumn[] {
     data,
   });
   const plain = { length: count, nullCount: 0 };
-  const offsets = BigInt64Array.from(raw.offsets.subarray(0, count), BigInt);
+  const offsets = int64Of(raw.offsets, count);
   const leafType = new FixedSizeBinary(SHA256_BYTES);
   return [
     column('_offset', new Int64(), false, makeData({ type: new Int64(), ...plain, data: offsets })),
@@ -116,6 +116,17 @@ export function systemColumns(raw: RawRecords): ArrowColumn[] {
       makeData({ type: leafType, ...plain, data: raw.leaves.subarray(0, count * SHA256_BYTES) }),
     ),
   ];
+}
+
+/** Exact non-negative integers below 2^53 as int64, written as halves: a BigInt a row would be garbage a row. */
+function int64Of(values: Float64Array, count: number): BigInt64Array {
+  const words = new Int32Array(2 * count);
+  for (let i = 0; i < count; i++) {
+    const high = Math.floor(values[i]! / 0x1_0000_0000);
+    words[2 * i] = values[i]! - high * 0x1_0000_0000;
+    words[2 * i + 1] = high;
+  }
+  return new BigInt64Array(words.buffer);
 }
 
 /** Arrow data of a binary column. */

@@ -1,6 +1,7 @@
 import { Field, Utf8, makeData, type Data, type RecordBatch } from 'apache-arrow';
 
 import { IntegrityError } from '../../errors.ts';
+import { int64ToNumber } from '../../record/columns.ts';
 import type { FileFormat } from '../../ports/file-format.ts';
 import type { BatchContent } from '../../record/batch-content.ts';
 import { DEAD_LETTER, DEAD_LETTER_REASONS } from '../../record/dead-letter.ts';
@@ -63,7 +64,7 @@ export function readBatchFile(format: FileFormat, bytes: Uint8Array, object: str
     header: parseHeader(metadata, object),
     raw: {
       count: batch.numRows,
-      offsets: Float64Array.from(offsets.subarray(0, batch.numRows), Number),
+      offsets: numbersOf(offsets, batch.numRows),
       timestamps: column('_timestamp').values as BigInt64Array,
       timestampTypes: column('_timestamp_type').values as Uint8Array,
       keys: binaryColumn(column('_raw_key')),
@@ -146,4 +147,12 @@ function reasonCodes(batch: RecordBatch): Uint8Array {
   const reasons = batch.getChild('_reason')!;
   const codes: Readonly<Record<string, number>> = DEAD_LETTER;
   return Uint8Array.from({ length: batch.numRows }, (_, row) => codes[String(reasons.get(row))] ?? 0);
+}
+
+/** int64 values as numbers, read by halves; offsets are below 2^53. */
+function numbersOf(values: BigInt64Array, rows: number): Float64Array {
+  const words = new Int32Array(values.buffer, values.byteOffset, 2 * rows);
+  const numbers = new Float64Array(rows);
+  for (let row = 0; row < rows; row++) numbers[row] = int64ToNumber(words, row);
+  return numbers;
 }

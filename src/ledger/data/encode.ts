@@ -28,30 +28,55 @@ export class InlineEncoder implements BatchEncoder {
 /** Encodes a batch, decodes it back and compares; see the contract of BatchEncoder. @throws IntegrityError ENCODING_UNFAITHFUL */
 export function encodeAndCheck(format: FileFormat, content: BatchContent, root: Uint8Array): EncodedBatch {
   const name = `${formatLogId(content.log)} [${content.start}, ${content.end})`;
-  const unfaithful = (what: string): IntegrityError =>
+  const unfaithful: Unfaithful = (what, cause) =>
     new IntegrityError(
       'ENCODING_UNFAITHFUL',
       name,
       `Cannot commit batch "${name}": ${what} after encoding and decoding back`,
+      { cause },
     );
+  const readBack = (bytes: Buffer | null): StoredRecords | null => {
+    try {
+      return bytes === null ? null : readBatchFile(format, bytes, name);
+    } catch (cause) {
+      throw unfaithful('it cannot be read', cause);
+    }
+  };
   const data = content.decoded.raw.count === 0 ? null : encodeDecodedRows(format, content);
   const deadLetters = content.dead.raw.count === 0 ? null : encodeDeadLetters(format, content);
-  const stored = [data, deadLetters]
-    .filter((bytes) => bytes !== null)
-    .map((bytes) => readBatchFile(format, bytes, name));
-  for (const { header } of stored) {
-    const recomputed = recomputeRoot(
-      header.log,
-      header.batchKey,
-      stored.map(({ raw }) => raw),
-    );
-    if (recomputed.firstWrongOffset !== null)
-      throw unfaithful(`the leaf of offset ${recomputed.firstWrongOffset} differs`);
-    if (!recomputed.root.equals(root)) throw unfaithful('the root differs');
-    break;
-  }
-  if (data !== null) assertSameColumns(content, stored[0]!, unfaithful);
+  const rows = readBack(data);
+  const dead = readBack(deadLetters);
+  assertSameRoot(content, [rows, dead].filter((part) => part !== null), root, unfaithful);
+  if (rows !== null) assertSameColumns(content, rows, unfaithful);
+  if (dead !== null && !sameBytes(bytesOf(content.dead.reasons), bytesOf(dead.reasons!), content.dead.raw.count))
+    throw unfaithful('why records did not decode differs');
   return { data: file(data), deadLetters: file(deadLetters) };
+}
+
+type Unfaithful = (what: string, cause?: unknown) => IntegrityError;
+
+/** All that a leaf covers, and what a file says of itself, from what was decoded back. */
+function assertSameRoot(
+  content: BatchContent,
+  stored: readonly StoredRecords[],
+  root: Uint8Array,
+  unfaithful: Unfaithful,
+): void {
+  const { log, start, end, leafVersion, batchKey } = content;
+  for (const { header } of stored) {
+    const same =
+      formatLogId(header.log) === formatLogId(log) &&
+      header.start === start &&
+      header.end === end &&
+      header.leafVersion === leafVersion &&
+      Buffer.from(header.batchKey).equals(batchKey);
+    if (!same) throw unfaithful('what the file says of itself differs');
+  }
+  const parts = stored.map(({ raw }) => raw);
+  const recomputed = recomputeRoot(log, batchKey, parts);
+  if (recomputed.firstWrongOffset !== null)
+    throw unfaithful(`the leaf of offset ${recomputed.firstWrongOffset} differs`);
+  if (!recomputed.root.equals(root)) throw unfaithful('the root differs');
 }
 
 function file(bytes: Buffer | null): EncodedBatch['data'] {
@@ -61,7 +86,7 @@ function file(bytes: Buffer | null): EncodedBatch['data'] {
 function assertSameColumns(
   { decoded }: BatchContent,
   stored: StoredRecords,
-  unfaithful: (what: string) => Error,
+  unfaithful: Unfaithful,
 ): void {
   const rows = decoded.columns.rows;
   if (stored.batch.numRows !== rows)
@@ -79,16 +104,33 @@ function childData(batch: RecordBatch, name: string): Data | undefined {
   return batch.getChild(name)?.data[0];
 }
 
-/** Compares all buffers; null rows hold zeros on both sides, so that whole buffers can be compared. */
+/** Compares validity and values; what lies behind a null means nothing and may differ. */
 function sameData(a: Data, b: Data, rows: number): boolean {
   if (a.nullCount !== b.nullCount) return false;
   if (a.nullCount > 0 && !sameBits(a.nullBitmap, b.nullBitmap, rows)) return false;
   const offsetsA = a.valueOffsets as Int32Array | undefined;
   if (offsetsA !== undefined && !sameBytes(bytesOf(offsetsA), bytesOf(b.valueOffsets as Int32Array), (rows + 1) * 4))
     return false;
+  const [left, right] = [bytesOf(a.values as Uint8Array), bytesOf(b.values as Uint8Array)];
   const length = offsetsA === undefined ? fixedBytes(a, rows) : offsetsA[rows]!;
-  if (length === undefined) return sameBits(a.values as Uint8Array, b.values as Uint8Array, rows);
-  return sameBytes(bytesOf(a.values as Uint8Array), bytesOf(b.values as Uint8Array), length);
+  if (length === undefined) return sameBits(withoutNulls(a, left, rows), withoutNulls(b, right, rows), rows);
+  if (offsetsA !== undefined || a.nullCount === 0) return sameBytes(left, right, length);
+  return sameValidRows(a.nullBitmap, left, right, rows, length / rows);
+}
+
+/** Booleans with the bits of null rows cleared. */
+function withoutNulls({ nullCount, nullBitmap }: Data, bits: Buffer, rows: number): Uint8Array {
+  if (nullCount === 0) return bits;
+  return Uint8Array.from({ length: (rows + 7) >> 3 }, (_, i) => bits[i]! & nullBitmap[i]!);
+}
+
+function sameValidRows(validity: Uint8Array, a: Buffer, b: Buffer, rows: number, width: number): boolean {
+  if (a.length < rows * width || b.length < rows * width) return false;
+  for (let row = 0; row < rows; row++) {
+    if ((validity[row >> 3]! & (1 << (row & 7))) === 0) continue;
+    for (let i = row * width; i < (row + 1) * width; i++) if (a[i] !== b[i]) return false;
+  }
+  return true;
 }
 
 /** Bytes of `rows` fixed-width values; undefined for bit-packed booleans. */

@@ -32,15 +32,16 @@ export interface VerifiedStatement {
 /**
  * Signs `statement` as a Sigstore bundle with exactly one DSSE signature, which stock cosign verifies, and verifies the
  * result before it leaves: a signature that nobody can check must never reach the log.
+ * @param publicKey the key that readers will verify with; not asked of the signer, so that a mix-up shows (matrix Y5).
  * @returns the bytes to store; they are signed once and never made again.
- * @throws UnavailableError from a remote signer
+ * @throws UnavailableError from a remote signer; IntegrityError STATEMENT_INVALID if the signature does not verify
  */
 export async function signStatement(statement: Statement, signer: Signer, publicKey: KeyObject): Promise<Buffer> {
   const payload = Buffer.from(JSON.stringify(statement), 'utf8');
   const signature = await signer.sign(preAuthEncoding(IN_TOTO_PAYLOAD_TYPE, payload));
   const bytes = encodeBundle({
     mediaType: BUNDLE_MEDIA_TYPE,
-    verificationMaterial: { publicKey: { hint: publicKeyHint(signer.publicKeyPem) } },
+    verificationMaterial: { publicKey: { hint: hintOf(publicKey) } },
     dsseEnvelope: {
       payload: payload.toString('base64'),
       payloadType: IN_TOTO_PAYLOAD_TYPE,
@@ -55,7 +56,8 @@ export async function signStatement(statement: Statement, signer: Signer, public
  * Verifies a stored bundle, then parses exactly the bytes that verified.
  *
  * The stored form is canonical: parsing and printing it again must give the same bytes, so white space, duplicate keys,
- * extra fields, base64 games and a second signature are all refused (matrix M9–M14). Size was capped by the reader.
+ * extra fields, base64 games and a second signature are all refused (matrix M9–M14). Key id and hint are not signed, yet
+ * have one right value each, so no byte of a stored bundle can change unseen (matrix M1). Size was capped by the reader.
  * @param object name for error messages: the store key.
  * @param keyOf the trusted public key of a key id; undefined = not trusted.
  * @throws IntegrityError STATEMENT_INVALID
@@ -76,6 +78,8 @@ export function verifyBundle(
   const { keyid, sig } = signatures[0];
   const key = keyOf(keyid);
   if (key === undefined) throw refuse(`it is signed by key "${keyid}", which is not trusted here`);
+  if (bundle.verificationMaterial.publicKey.hint !== hintOf(key))
+    throw refuse(`its hint is not that of key "${keyid}"`);
   const payload = Buffer.from(payloadBase64, 'base64');
   const signature = Buffer.from(sig, 'base64');
   if (!verify('sha256', preAuthEncoding(payloadType, payload), { key, dsaEncoding: 'der' }, signature))
@@ -101,6 +105,10 @@ function encodeBundle(bundle: Bundle): Buffer {
     },
   };
   return Buffer.from(JSON.stringify(printed), 'utf8');
+}
+
+function hintOf(key: KeyObject): string {
+  return publicKeyHint(key.export({ type: 'spki', format: 'pem' }).toString());
 }
 
 function parseCanonical<T>(bytes: Uint8Array, print: (value: T) => Buffer): T | undefined {

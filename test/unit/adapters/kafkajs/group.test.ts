@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import {
@@ -121,15 +122,15 @@ describe('a membership', () => {
   ])('ends the assignment at once and joins again after %s', async (_, errorCode) => {
     const source = await open();
     await source.join();
-    let release = (): void => undefined;
-    group.gather = () => new Promise((resolve) => (release = resolve));
+    const gathered = new EventEmitter();
+    group.gather = async () => void (await once(gathered, 'done'));
     group.errors.Heartbeat.push(errorCode);
     await expect.poll(() => source.assignment()).toBeNull();
     await expect(source.commit({ cluster: 'c', topic: 't', partition: '0' }, 1, 'x')).rejects.toMatchObject({
       code: 'SOURCE_UNAVAILABLE',
     });
     await expect.poll(() => group.subscriptions.length === 1 && seen('JoinGroup') >= 3).toBe(true);
-    release();
+    gathered.emit('done');
     await expect.poll(() => source.assignment()?.token).toBe(2);
   });
 

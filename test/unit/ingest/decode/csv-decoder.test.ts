@@ -148,3 +148,142 @@ describe('the CSV decoder', () => {
     expect(() => createCsvDecoder(schemaOf('json', { a: 'string' }))).toThrow(RequestError);
   });
 });
+
+describe("the CSV decoder with a file's header", () => {
+  const columns = { a: 'string', b: 'int64', c: 'float64' } as const;
+  const schema = schemaOf('csv', columns);
+
+  it('finds columns by name, in any order', () => {
+    const { row } = decodeCsv(columns, '2.5,x,7', { header: ['c', 'a', 'b'] });
+    expect(row).toEqual(['x', 7n, 2.5]);
+  });
+
+  it("takes the schema's order without one", () => {
+    expect(decodeCsv(columns, 'x,7,2.5').row).toEqual(['x', 7n, 2.5]);
+    expect(decodeCsv(columns, 'x,7').reason).toBe('field-count');
+  });
+
+  it('makes a column that the file lacks null and absent', () => {
+    const { row, decoded } = decodeCsv(columns, '7', { header: ['b'] });
+    expect(row).toEqual([null, 7n, null]);
+    expect(decoded.columns.map(({ nullCount, counts }) => [nullCount, counts.absent])).toEqual([
+      [1, 1],
+      [0, 0],
+      [1, 1],
+    ]);
+  });
+
+  it('counts rows of fields that are no column, and skips what they hold', () => {
+    const decoder = createCsvDecoder(schema, { header: ['x.y', 'b', 'a', 'z', 'c'] });
+    expect(decodeEach(decoder, ['?,1,a,,2', '"?,?",2,b,"",3', ',x,c,,4'])).toEqual(['ok', 'ok', 'wrong-type']);
+    const decoded = decoder.take();
+    expect(toRows(decoded)).toEqual([
+      ['a', 1n, 2],
+      ['b', 2n, 3],
+    ]);
+    expect([...decoded.extraFields]).toEqual([
+      ['x\\.y', 2],
+      ['z', 2],
+    ]);
+    expect([...decoder.take().extraFields]).toEqual([]);
+  });
+
+  it('counts the hundred-first unknown field and one named like it under …', () => {
+    const names = ['…', ...Array.from({ length: 101 }, (_, i) => `x${i}`)];
+    const decoder = createCsvDecoder(schema, { header: names });
+    expect(decodeOne(decoder, names.map(() => '').join(','))).toBe('ok');
+    const { extraFields } = decoder.take();
+    expect(extraFields.size).toBe(101);
+    expect([...extraFields.keys()].slice(0, 2)).toEqual(['x0', 'x1']);
+    expect(extraFields.get('…')).toBe(1);
+    expect(extraFields.has('x100')).toBe(false);
+  });
+
+  it.each([
+    ['malformed quotes', 'x,"y"z,1', 'syntax'],
+    ['an unterminated quote', '1,"y', 'syntax'],
+    ['invalid UTF-8', Buffer.from([0x31, 0x2c, 0xff]), 'invalid-utf8'],
+    ['a line break after it and more', '1,y\nz', 'trailing-data'],
+  ])('refuses %s in a field that is no column', (_, record, reason) => {
+    expect(decodeCsv({ b: 'int64' }, record, { header: ['b', 'x'] }).reason).toBe(reason);
+  });
+
+  it('counts the fields of the file, not those of the schema', () => {
+    const decoder = createCsvDecoder(schema, { header: ['b', 'x'] });
+    expect(decodeEach(decoder, ['1,y', '1', '1,y,', '1,y,z', 'no,y', 'no'])).toEqual([
+      'ok',
+      'field-count',
+      'field-count',
+      'field-count',
+      'wrong-type',
+      'field-count',
+    ]);
+  });
+
+  it('leaves no trace of a refused record in the columns that the file lacks', () => {
+    const decoder = createCsvDecoder(schema, { header: ['b'] });
+    decodeEach(decoder, ['1', 'no', '1,2', '2']);
+    const decoded = decoder.take();
+    expect(decoded.columns.map(({ counts }) => counts.absent)).toEqual([2, 0, 2]);
+    expect(toRows(decoded)).toEqual([
+      [null, 1n, null],
+      [null, 2n, null],
+    ]);
+  });
+
+  it("finds a column by its field's name, not by its name at rest", () => {
+    expect(decodeCsv({ _offset: 'int64', v: 'int64' }, '1,2', { header: ['v', '_offset'] }).row).toEqual([2n, 1n]);
+  });
+
+  it('may have fields only that are no column', () => {
+    const { row, decoded } = decodeCsv({ a: 'string' }, 'x', { header: ['other'] });
+    expect(row).toEqual([null]);
+    expect([...decoded.extraFields]).toEqual([['other', 1]]);
+  });
+
+  it('refuses a header without fields, and one with a name twice', () => {
+    expect(() => createCsvDecoder(schema, { header: [] })).toThrow(RequestError);
+    expect(() => createCsvDecoder(schema, { header: ['a', 'x', 'x'] })).toThrow(/"x" is given twice/);
+  });
+
+  it('gives the same columns for every order and superset of the fields', () => {
+    const cell = fc.constantFrom('', '1', '-2', 'x', '3.5', '"q"', '1e3');
+    const file = fc.record({
+      order: fc.shuffledSubarray(['a', 'b', 'c', 'x', 'y'], { minLength: 1 }),
+      rows: fc.array(fc.record({ a: cell, b: cell, c: cell, x: cell, y: cell }), { maxLength: 12 }),
+    });
+    fc.assert(
+      fc.property(file, ({ order, rows }) => {
+        const decoder = createCsvDecoder(schema, { header: order });
+        const given = decodeEach(
+          decoder,
+          rows.map((row) => order.map((name) => row[name as 'a']).join(',')),
+        );
+        const kept = new Set<string>(order);
+        const plain = createCsvDecoder(schema);
+        const expected = decodeEach(
+          plain,
+          rows.map((row) => (['a', 'b', 'c'] as const).map((name) => (kept.has(name) ? row[name] : '')).join(',')),
+        );
+        expect(given).toEqual(expected);
+        expect(toRows(decoder.take())).toEqual(toRows(plain.take()));
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe.each([',', ';', '\t', '|'] as const)('the CSV decoder with the delimiter %j', (delimiter) => {
+  const others = [',', ';', '\t', '|'].filter((each) => each !== delimiter).join('');
+
+  it('splits at it alone', () => {
+    const record = ['x', `"a${delimiter}b"`, `y${others}`, '1'].join(delimiter);
+    const { row } = decodeCsv({ a: 'string', b: 'string', c: 'string', d: 'int64' }, record, { delimiter });
+    expect(row).toEqual(['x', `a${delimiter}b`, `y${others}`, 1n]);
+  });
+
+  it('takes empty fields at both ends for null', () => {
+    const { row } = decodeCsv({ a: 'string', b: 'string' }, delimiter, { delimiter });
+    expect(row).toEqual([null, null]);
+  });
+});

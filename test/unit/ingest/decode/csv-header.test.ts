@@ -36,4 +36,9 @@ describe('the CSV header row', () => {
   it('may have 2,048 names', () => {
     expect(parse(Array.from({ length: 2_048 }, (_, i) => `c${i}`).join(','))).toHaveLength(2_048);
   });
+
+  it('splits at the delimiter of the file', () => {
+    const row = Buffer.from('a,b;"c;d";e');
+    expect(parseCsvHeader(row, 0, row.length, ';')).toEqual(['a,b', 'c;d', 'e']);
+  });
 });

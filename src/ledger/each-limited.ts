@@ -6,13 +6,17 @@ export async function eachLimited<Item>(
 ): Promise<void> {
   const running = new Set<Promise<void>>();
   const errors: unknown[] = [];
-  for await (const item of items) {
-    if (errors.length > 0) break;
-    const task: Promise<void> = work(item)
-      .catch((error: unknown) => void errors.push(error))
-      .then(() => void running.delete(task));
-    running.add(task);
-    if (running.size >= limit) await Promise.race(running);
+  try {
+    for await (const item of items) {
+      if (errors.length > 0) break;
+      const task: Promise<void> = work(item)
+        .catch((error: unknown) => void errors.push(error))
+        .then(() => void running.delete(task));
+      running.add(task);
+      if (running.size >= limit) await Promise.race(running);
+    }
+  } catch (error) {
+    errors.push(error);
   }
   await Promise.all(running);
   if (errors.length > 0) throw errors[0];

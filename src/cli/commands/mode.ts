@@ -1,0 +1,28 @@
+import { setTopLevelKey } from '../../config/edit.ts';
+import { RequestError } from '../../errors.ts';
+import { load, type CommandContext, type CommandResult } from '../context.ts';
+import type { Register } from '../program.ts';
+
+/** `headgate mode`. */
+export const registerMode: Register = (program, runner) => {
+  program
+    .command('mode')
+    .argument('[mode]', 'observe or enforce; without it the current one is printed')
+    .description('observe publishes everything and counts what would have been held; enforce holds it')
+    .action((mode: string | undefined) => runner()((context) => changeMode(context, mode)));
+};
+
+async function changeMode(context: CommandContext, mode: string | undefined): Promise<CommandResult> {
+  const { config, path } = await load(context);
+  if (mode === undefined || mode === config.mode) {
+    context.output.result({ mode: config.mode, changed: false }, [`${config.mode} mode`]);
+    return undefined;
+  }
+  if (mode !== 'observe' && mode !== 'enforce')
+    throw new RequestError('REQUEST_INVALID', `Cannot set mode "${mode}": wanted observe or enforce`);
+  await setTopLevelKey(path, 'mode', mode);
+  context.output.result({ mode, changed: true }, [
+    `${path} says ${mode} now; running processes take it up when they are restarted, and every entry they sign says so`,
+  ]);
+  return undefined;
+}

@@ -1,0 +1,117 @@
+import type { ControlEntry } from '../../ledger/control-entry.ts';
+import type { VerifiedControlEntry } from '../../ledger/control-log.ts';
+import { actFault } from '../../ledger/control-rules.ts';
+import { EMPTY_STATE, applyAct, stateDigest, type ControlState } from '../../ledger/control-state.ts';
+import { timeFault } from '../../ledger/entry-time.ts';
+import { BYTES_MAX } from '../../ledger/layout.ts';
+import type { LedgerContext } from '../ledger-context.ts';
+import type { Findings } from './findings.ts';
+import type { LogIndex } from './partition-logs.ts';
+import { Past } from './past.ts';
+import { SnapshotVerification } from './snapshots.ts';
+
+/**
+ * Replays the control log: every entry must follow from the one before, be allowed there, state what results from it, and
+ * name objects, batches and snapshots that are as it says.
+ */
+export class ControlVerification {
+  entries = 0;
+  readonly #ledger: LedgerContext;
+  readonly #findings: Findings;
+  readonly #index: LogIndex;
+  readonly #snapshots: SnapshotVerification;
+  readonly #past = new Past();
+  #state: ControlState = EMPTY_STATE;
+
+  constructor(ledger: LedgerContext, findings: Findings, index: LogIndex) {
+    this.#ledger = ledger;
+    this.#findings = findings;
+    this.#index = index;
+    this.#snapshots = new SnapshotVerification(ledger, findings, index, this.#past);
+  }
+
+  /** @throws UnavailableError */
+  async verify(signal: AbortSignal): Promise<void> {
+    const { layout, control } = this.#ledger;
+    const sound = await this.#findings.guard(layout.control(), async () => {
+      for await (const verified of control.walk()) {
+        if (signal.aborted) return;
+        await this.#entry(verified);
+        this.entries++;
+      }
+      await this.#assertEnd();
+    });
+    if (signal.aborted || !sound) return;
+    this.#logsAgree();
+    for (const sha256 of new Set(Object.values(this.#state.refs))) await this.#snapshots.covers(sha256, this.#state);
+  }
+
+  async #entry({ entry, key }: VerifiedControlEntry): Promise<void> {
+    const { layout, clock } = this.#ledger;
+    const fault = actFault(this.#state, entry) ?? this.#reference(entry) ?? timeFault(entry.time, clock.now());
+    if (fault !== null) this.#findings.found(key, 'CHAIN_BROKEN', fault);
+    if (entry.kind === 'publish') await this.#snapshots.published(entry, key, this.#state);
+    if (entry.kind === 'rollback') await this.#snapshots.rolledBack(entry, key);
+    this.#state = applyAct(this.#state, entry, entry.seq);
+    if (stateDigest(this.#state) !== entry.state)
+      this.#findings.found(key, 'CHAIN_BROKEN', 'the state it names does not follow from the entries before it');
+    await this.#findings.object(layout.state(entry.state), entry.state, BYTES_MAX.state);
+    await this.#namedBy(entry);
+    this.#past.note(entry);
+  }
+
+  /** Objects that an entry names beside the state and a snapshot. */
+  async #namedBy(entry: ControlEntry): Promise<void> {
+    const { layout } = this.#ledger;
+    if (entry.kind === 'schema')
+      await this.#findings.object(layout.schema(entry.schema), entry.schema, BYTES_MAX.schema);
+    if (entry.kind === 'learn')
+      await this.#findings.object(layout.baseline(entry.baseline), entry.baseline, BYTES_MAX.baseline);
+    if (entry.kind === 'verdict')
+      await this.#findings.object(layout.judgement(entry.evidence), entry.evidence, BYTES_MAX.evidence);
+  }
+
+  /** Why what an entry refers to does not exist; null if it does. Logs that could not be read to their end are not asked. */
+  #reference(entry: ControlEntry): string | null {
+    if (entry.kind === 'approve' && !this.#past.isLearned(entry.topic, entry.baseline))
+      return `it approves baseline ${entry.baseline}, which was not learned before`;
+    const batches = entry.kind === 'verdict' ? entry.batches : entry.kind === 'decision' ? [entry.batch] : [];
+    const wrong = batches.find(({ log, slot, digest }) => {
+      const indexed = this.#index.logs.get(log);
+      return indexed?.sound !== false && indexed?.digests[slot] !== digest;
+    });
+    return wrong === undefined ? null : `it speaks of slot ${wrong.slot} of "${wrong.log}", which is another entry`;
+  }
+
+  /** The end is the end only if nothing lies behind it, and nobody had read more. */
+  async #assertEnd(): Promise<void> {
+    const { layout, store } = this.#ledger;
+    const missing = layout.controlEntry(this.entries);
+    const { objects } = await store.list(layout.control(), { limit: 1, startAfter: missing });
+    const { newestControl } = this.#index;
+    const witness =
+      objects[0]?.key ?? (newestControl !== null && newestControl.seq >= this.entries ? newestControl.key : undefined);
+    if (witness === undefined) return;
+    const why = objects.length > 0 ? 'exists' : `was written by one who had read entry ${newestControl!.seq}`;
+    this.#findings.found(missing, 'SLOT_MISSING', `it is missing although "${witness}" ${why}`);
+  }
+
+  /** What batches claim about the control log must be true. */
+  #logsAgree(): void {
+    const { layout } = this.#ledger;
+    for (const { log, batches } of this.#index.logs.values()) {
+      for (const { slot, digest } of batches) {
+        const { schema, baseline } = this.#index.batches.get(digest)!;
+        const key = layout.slot(log, slot);
+        if (!this.#past.isPinned(log.topic, schema))
+          this.#findings.found(key, 'CHAIN_BROKEN', `it was decoded by schema ${schema}, which was never pinned`);
+        if (baseline !== null && !this.#past.isApproved(log.topic, baseline))
+          this.#findings.found(key, 'CHAIN_BROKEN', `it was judged by baseline ${baseline}, which was never approved`);
+      }
+    }
+    for (const { key, haltedAt, controlSeq } of this.#index.afterHalts) {
+      if (!this.#past.resumes.some((seq) => seq > haltedAt && seq <= controlSeq))
+        this.#findings.found(key, 'CHAIN_BROKEN', `it follows a batch that halted its log, and nobody has resumed it`);
+    }
+  }
+}

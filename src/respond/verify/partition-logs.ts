@@ -1,0 +1,102 @@
+import { eachLimited } from '../../ledger/each-limited.ts';
+import { timeFault } from '../../ledger/entry-time.ts';
+import { BYTES_MAX } from '../../ledger/layout.ts';
+import type { BatchEntry, StoredObject } from '../../ledger/partition-entry.ts';
+import type { FileFormat } from '../../ports/file-format.ts';
+import { formatLogId, type LogId } from '../../record/log-id.ts';
+import type { LedgerContext } from '../ledger-context.ts';
+import type { Findings } from './findings.ts';
+import { recomputeRecords, type BatchObject } from './records.ts';
+
+/** What the partition logs turned out to hold, for checking everything that refers to them. */
+export interface LogIndex {
+  /** All batches by the digest of their entry. */
+  readonly batches: Map<string, BatchEntry>;
+  /** Each log by its name. */
+  readonly logs: Map<string, IndexedLog>;
+  /** Batches that went on after a rule had halted their log: a `resume` must lie between. */
+  readonly afterHalts: { readonly key: string; readonly haltedAt: number; readonly controlSeq: number }[];
+  /** The batch whose writer had read the newest control entry of all. */
+  newestControl: { readonly key: string; readonly seq: number } | null;
+}
+
+/** One log as far as it could be read. */
+export interface IndexedLog {
+  readonly log: LogId;
+  /** Digest of the entry in each slot. */
+  readonly digests: string[];
+  /** Batches in slot order. */
+  readonly batches: { readonly slot: number; readonly digest: string }[];
+  /** False when reading stopped at a slot that is not as it was signed; that is noted already. */
+  sound: boolean;
+}
+
+export interface LogVerification {
+  readonly ledger: LedgerContext;
+  readonly findings: Findings;
+  /** Decode every file and recompute every leaf; null = digests only. */
+  readonly deep: FileFormat | null;
+  readonly signal: AbortSignal;
+  readonly onBatch: (entry: BatchEntry) => void;
+}
+
+const BATCHES_AT_ONCE = 8;
+
+/** Checks every partition log and every object that its entries name. @throws UnavailableError */
+export async function verifyPartitionLogs(run: LogVerification): Promise<LogIndex> {
+  const { ledger, findings } = run;
+  const index: LogIndex = { batches: new Map(), logs: new Map(), afterHalts: [], newestControl: null };
+  for await (const key of ledger.logs.firstKeys()) {
+    if (run.signal.aborted) break;
+    await findings.guard(key, async () => {
+      const bytes = await ledger.store.get(key, BYTES_MAX.slot);
+      if (bytes === null) return;
+      const log = ledger.logs.logOfSlot(bytes, key);
+      if (!index.logs.has(formatLogId(log))) await verifyLog(run, index, log);
+    });
+  }
+  return index;
+}
+
+async function verifyLog(run: LogVerification, index: LogIndex, log: LogId): Promise<void> {
+  const indexed: IndexedLog = { log, digests: [], batches: [], sound: true };
+  index.logs.set(formatLogId(log), indexed);
+  indexed.sound = await run.findings.guard(run.ledger.layout.log(log), () =>
+    eachLimited(entriesOf(run, index, indexed), BATCHES_AT_ONCE, (entry) => verifyBatch(run, log, entry)),
+  );
+}
+
+/** The batches of a log, in order; on the way every entry is checked against the one before and put into the index. */
+async function* entriesOf(run: LogVerification, index: LogIndex, indexed: IndexedLog): AsyncGenerator<BatchEntry> {
+  const { ledger, findings, signal } = run;
+  let haltedAt: number | null = null;
+  for await (const { verified, head } of ledger.logs.walk(indexed.log, null)) {
+    if (signal.aborted) return;
+    const { entry, digest, key } = verified;
+    indexed.digests.push(digest);
+    const fault = timeFault(entry.time, ledger.clock.now());
+    if (fault !== null) findings.found(key, 'CHAIN_BROKEN', fault);
+    if (entry.kind !== 'batch') continue;
+    index.batches.set(digest, entry);
+    indexed.batches.push({ slot: entry.slot, digest });
+    if (haltedAt !== null) index.afterHalts.push({ key, haltedAt, controlSeq: entry.controlSeq });
+    haltedAt = head.haltedAt;
+    if (entry.controlSeq > (index.newestControl?.seq ?? -1)) index.newestControl = { key, seq: entry.controlSeq };
+    yield entry;
+  }
+}
+
+async function verifyBatch(run: LogVerification, log: LogId, entry: BatchEntry): Promise<void> {
+  const { findings, deep, signal } = run;
+  if (signal.aborted) return;
+  const [data, deadLetters] = await Promise.all([read(findings, entry.data), read(findings, entry.deadLetters)]);
+  await findings.object(entry.evidence.key, entry.evidence.sha256, BYTES_MAX.evidence);
+  const whole = (data === null) === (entry.data === null) && (deadLetters === null) === (entry.deadLetters === null);
+  if (deep !== null && whole) recomputeRecords(findings, deep, log, entry, { data, deadLetters });
+  run.onBatch(entry);
+}
+
+async function read(findings: Findings, object: StoredObject | null): Promise<BatchObject | null> {
+  const bytes = object === null ? null : await findings.object(object.key, object.sha256, Math.max(1, object.bytes));
+  return object === null || bytes === null ? null : { object, bytes };
+}
