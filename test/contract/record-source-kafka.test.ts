@@ -24,6 +24,7 @@ recordSourceContract('Kafka', async () => {
     append: async (values) => {
       await kafka.producer.send({ topic, acks: -1, messages: values.map((value) => ({ value })) });
     },
+    isCoarse: true,
     // A group of its own: the members of one group would share the only partition.
     open: () => kafka.open(topic, { groupId: randomUUID() }),
   };

@@ -77,13 +77,6 @@ export function recordSourceContract(name: string, create: () => Promise<SourceF
       }
     };
 
-    const valuesOf = (chunks: readonly RecordChunk[], from = 0): (string | null)[] =>
-      chunks.flatMap((chunk) =>
-        chunkRecords(chunk)
-          .filter(({ offset }) => offset >= from)
-          .map(({ value }) => value),
-      );
-
     it('assigns partitions, each once, under a token', async () => {
       await fixture.append(['x']);
       const source = await openAt();
@@ -254,4 +247,10 @@ export function recordSourceContract(name: string, create: () => Promise<SourceF
       await source[Symbol.asyncDispose]();
     });
   });
+}
+
+/** Values of all records at or after `from`. */
+function valuesOf(chunks: readonly RecordChunk[], from = 0): (string | null)[] {
+  const records = chunks.flatMap((chunk) => chunkRecords(chunk));
+  return records.filter(({ offset }) => offset >= from).map(({ value }) => value);
 }

@@ -60,18 +60,40 @@ describe('a stream on Kafka, S3 and Redis', () => {
     const noise = Math.imul(seed + 1, 0x9e3779b1) >>> 0;
     const amount = 20 + (noise % 6_000) / 100;
     const city = ['Basel', 'Bern', 'Chur', 'Genf'][noise % 4];
-    return JSON.stringify({ id: `o-${noise.toString(16)}`, amount: poison ? amount * 10 : amount, city, express: noise % 5 === 0, at: new Date(1.7e12 + tick * 1_000).toISOString() });
+    return JSON.stringify({
+      id: `o-${noise.toString(16)}`,
+      amount: poison ? amount * 10 : amount,
+      city,
+      express: noise % 5 === 0,
+      at: new Date(1.7e12 + tick * 1_000).toISOString(),
+    });
   };
   const oracle = async (): Promise<Oracle> => {
-    const args = [ORACLE, '--store', `s3://${bucket}/lake`, '--pipeline', pipeline, '--endpoint', s3Address().endpoint, '--ledger', ledger];
+    const args = [
+      ORACLE,
+      '--store',
+      `s3://${bucket}/lake`,
+      '--pipeline',
+      pipeline,
+      '--endpoint',
+      s3Address().endpoint,
+      '--ledger',
+      ledger,
+    ];
     const { stdout } = await promisify(execFile)(pythonPath(), args, { env: { ...process.env, ...env } });
     return JSON.parse(stdout) as Oracle;
   };
-  const until = async <Value>(what: string, ask: () => Promise<Value>, good: (value: Value) => boolean, timeoutMs = 90_000): Promise<Value> => {
-    for (const end = Date.now() + timeoutMs; ; ) {
+  const until = async <Value>(
+    what: string,
+    ask: () => Promise<Value>,
+    good: (value: Value) => boolean,
+    timeoutMs = 90_000,
+  ): Promise<Value> => {
+    for (const end = Date.now() + timeoutMs; ;) {
       const found = await ask();
       if (good(found)) return found;
-      if (Date.now() > end) throw new Error(`${what} did not happen within ${timeoutMs} ms; last seen: ${JSON.stringify(found)}`);
+      if (Date.now() > end)
+        throw new Error(`${what} did not happen within ${timeoutMs} ms; last seen: ${JSON.stringify(found)}`);
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
   };
@@ -85,11 +107,24 @@ describe('a stream on Kafka, S3 and Redis', () => {
     env = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey, HOOK_SECRET: SECRET };
     await createTopic(topic, PARTITIONS);
     const { kafkaBrokers } = await import('../support/services.ts');
-    const set = ['init', '--pipeline', pipeline, '--kafka', ...kafkaBrokers(), '--topics', topic, '--store', `s3://${bucket}/lake`];
+    const set = [
+      'init',
+      '--pipeline',
+      pipeline,
+      '--kafka',
+      ...kafkaBrokers(),
+      '--topics',
+      topic,
+      '--store',
+      `s3://${bucket}/lake`,
+    ];
     await run(set);
     const path = join(folder, 'headgate.yaml');
     const config = (await readFile(path, 'utf8'))
-      .replace(`  url: "s3://${bucket}/lake"`, `  url: "s3://${bucket}/lake"\n  endpoint: "${endpoint}"\n  forcePathStyle: true`)
+      .replace(
+        `  url: "s3://${bucket}/lake"`,
+        `  url: "s3://${bucket}/lake"\n  endpoint: "${endpoint}"\n  forcePathStyle: true`,
+      )
       .replace(/alerts:[\s\S]*$/, '');
     await writeFile(path, config);
     await appendFile(
@@ -120,7 +155,14 @@ describe('a stream on Kafka, S3 and Redis', () => {
 
   it('loses and doubles nothing when one of two consumers is killed, restarted, and partitions move', async () => {
     const sending = Array.from({ length: PRODUCERS }, (_, p) =>
-      produce({ topic, partitions: PARTITIONS, records: RECORDS_A_PRODUCER, value: (i) => value(p * RECORDS_A_PRODUCER + i, i), gzip: p === 1, ledger }),
+      produce({
+        topic,
+        partitions: PARTITIONS,
+        records: RECORDS_A_PRODUCER,
+        value: (i) => value(p * RECORDS_A_PRODUCER + i, i),
+        gzip: p === 1,
+        ledger,
+      }),
     );
     const first = start(['ingest']);
     const publisher = start(['publish']);
@@ -132,11 +174,25 @@ describe('a stream on Kafka, S3 and Redis', () => {
     const third = start(['ingest']);
     await Promise.all(sending);
     const total = PRODUCERS * RECORDS_A_PRODUCER;
-    await until('all records committed', status, ({ logs }) => logs.reduce((sum, { next }) => sum + next, 0) >= total, 120_000);
+    await until(
+      'all records committed',
+      status,
+      ({ logs }) => logs.reduce((sum, { next }) => sum + next, 0) >= total,
+      120_000,
+    );
     for (const { process: child } of [second, third, publisher]) child.kill('SIGTERM');
     expect(await Promise.all([second, third, publisher].map(async ({ done }) => (await done).code))).toEqual([0, 0, 0]);
     const report = await oracle();
-    expect(report).toMatchObject({ records: total, lost: 0, doubled: 0, foreign: 0, changed: 0, badRoots: 0, badChains: 0, badDigests: 0 });
+    expect(report).toMatchObject({
+      records: total,
+      lost: 0,
+      doubled: 0,
+      foreign: 0,
+      changed: 0,
+      badRoots: 0,
+      badChains: 0,
+      badDigests: 0,
+    });
   }, 300_000);
 
   it('learns a baseline from what is held and publishes what it finds clean', async () => {
@@ -152,14 +208,26 @@ describe('a stream on Kafka, S3 and Redis', () => {
 
   it('quarantines a poisoned stretch and tells a webhook about it with a valid signature', async () => {
     const before = await status();
-    await produce({ topic, partitions: 1, records: 5_000, value: (i) => value(300_000 + i, 70_000 + i, i % 12 === 0), ledger });
+    await produce({
+      topic,
+      partitions: 1,
+      records: 5_000,
+      value: (i) => value(300_000 + i, 70_000 + i, i % 12 === 0),
+      ledger,
+    });
     const process_ = start(['run']);
-    const alerts = await until('an alert', async () => receiver.deliveries, (deliveries) => deliveries.some(({ body }) => body.toString().includes('batch.quarantined')));
+    const alerts = await until(
+      'an alert',
+      async () => receiver.deliveries,
+      (deliveries) => deliveries.some(({ body }) => body.toString().includes('batch.quarantined')),
+    );
     await until('the quarantine', status, ({ held }) => held > before.held);
     process_.process.kill('SIGTERM');
     expect((await process_.done).code).toBe(0);
     expect(alerts.every(({ fault }) => fault === null)).toBe(true);
-    const alert = JSON.parse(alerts.find(({ body }) => body.toString().includes('batch.quarantined'))!.body.toString()) as { data: { facts: { verdict: string; findings: { columns: string[]; sentence: string }[] } } };
+    const alert = JSON.parse(
+      alerts.find(({ body }) => body.toString().includes('batch.quarantined'))!.body.toString(),
+    ) as { data: { facts: { verdict: string; findings: { columns: string[]; sentence: string }[] } } };
     expect(alert.data.facts.verdict).toBe('suspect');
     expect(alert.data.facts.findings.flatMap(({ columns }) => columns)).toContain('amount');
     expect((await status()).records).toBe(before.records);
@@ -174,10 +242,25 @@ describe('a stream on Kafka, S3 and Redis', () => {
     const newest = after.logs.find(({ log }) => log.endsWith('/0'))!;
     const shown = await run(['quarantine', 'show', `${newest.log}@${newest.next - 1}`]);
     expect(after.records, shown.stdout).toBe(before.records + 5_000);
-    const { files } = await json<{ files: { path: string; uri: string; versionId: string; sha256: string }[] }>(['pull', 'main', '--list']);
-    expect(files.every(({ uri, versionId, sha256 }) => uri.startsWith(`s3://${bucket}/lake/`) && versionId !== null && sha256.length === 64)).toBe(true);
+    const { files } = await json<{ files: { path: string; uri: string; versionId: string; sha256: string }[] }>([
+      'pull',
+      'main',
+      '--list',
+    ]);
+    expect(
+      files.every(
+        ({ uri, versionId, sha256 }) =>
+          uri.startsWith(`s3://${bucket}/lake/`) && versionId !== null && sha256.length === 64,
+      ),
+    ).toBe(true);
     await json(['quarantine', 'condemn', `${newest.log}@${newest.next - 1}`, '--reason', 'found bad later']);
-    const rolled = await json<{ to: string; recordsRemoved: number }>(['rollback', '--to', 'last-clean', '--reason', 'incident 7']);
+    const rolled = await json<{ to: string; recordsRemoved: number }>([
+      'rollback',
+      '--to',
+      'last-clean',
+      '--reason',
+      'incident 7',
+    ]);
     expect(rolled.recordsRemoved).toBe(5_000);
     expect((await run(['gate'])).code).toBe(1);
     await json(['resume', '--reason', 'contained']);
@@ -189,7 +272,11 @@ describe('a stream on Kafka, S3 and Redis', () => {
 
   it('pulls verified files that hold exactly the published records', async () => {
     const target = join(folder, 'pulled');
-    const { files, downloaded, records } = await json<{ files: number; downloaded: number; records: number }>(['pull', 'main', target]);
+    const { files, downloaded, records } = await json<{ files: number; downloaded: number; records: number }>([
+      'pull',
+      'main',
+      target,
+    ]);
     expect(downloaded).toBe(files);
     expect(records).toBe((await status()).records);
     expect(await json(['pull', 'main', target])).toMatchObject({ downloaded: 0, kept: files });

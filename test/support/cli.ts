@@ -26,7 +26,10 @@ export async function headgate(args: readonly string[], options: CommandOptions)
 }
 
 /** Runs a command with --json that must succeed, and parses its last line. */
-export async function headgateJson<Result = Record<string, unknown>>(args: readonly string[], options: CommandOptions): Promise<Result> {
+export async function headgateJson<Result = Record<string, unknown>>(
+  args: readonly string[],
+  options: CommandOptions,
+): Promise<Result> {
   const { code, stdout, stderr } = await headgate([...args, '--json'], options);
   if (code !== 0) throw new Error(`headgate ${args.join(' ')} ended with ${code}\n${stdout}\n${stderr}`);
   return JSON.parse(stdout.trim().split('\n').at(-1)!) as Result;
@@ -57,7 +60,8 @@ export function startHeadgate(args: readonly string[], { cwd, env = {}, input }:
   const waitFor = async (text: string, timeoutMs = 30_000): Promise<void> => {
     const until = Date.now() + timeoutMs;
     while (!`${stdout}${stderr}`.includes(text)) {
-      if (Date.now() > until || child.exitCode !== null) throw new Error(`"${text}" did not appear in time; printed:\n${stdout}\n${stderr}`);
+      if (Date.now() > until || child.exitCode !== null)
+        throw new Error(`"${text}" did not appear in time; printed:\n${stdout}\n${stderr}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   };

@@ -32,7 +32,15 @@ export async function createTopic(topic: string, numPartitions: number): Promise
 }
 
 /** Sends records round robin over the partitions and writes down every acknowledged one. */
-export async function produce({ topic, partitions, records, chunk = 1_000, value, gzip = false, ledger }: ProducerOptions): Promise<void> {
+export async function produce({
+  topic,
+  partitions,
+  records,
+  chunk = 1_000,
+  value,
+  gzip = false,
+  ledger,
+}: ProducerOptions): Promise<void> {
   const producer = testKafka().producer({ idempotent: true });
   await producer.connect();
   for (let at = 0, turn = 0; at < records; at += chunk, turn++) {
@@ -42,10 +50,17 @@ export async function produce({ topic, partitions, records, chunk = 1_000, value
       topic,
       acks: -1,
       compression: gzip ? CompressionTypes.GZIP : CompressionTypes.None,
-      messages: values.map((text, i) => ({ partition, key: String(at + i), value: text, headers: i % 10 === 0 ? { trace: `t${at + i}` } : {} })),
+      messages: values.map((text, i) => ({
+        partition,
+        key: String(at + i),
+        value: text,
+        headers: i % 10 === 0 ? { trace: `t${at + i}` } : {},
+      })),
     });
     const base = Number(sent!.baseOffset);
-    const lines = values.map((text, i) => JSON.stringify({ topic, partition, offset: base + i, sha256: createHash('sha256').update(text).digest('hex') }));
+    const lines = values.map((text, i) =>
+      JSON.stringify({ topic, partition, offset: base + i, sha256: createHash('sha256').update(text).digest('hex') }),
+    );
     await appendFile(ledger, `${lines.join('\n')}\n`);
   }
   await producer.disconnect();

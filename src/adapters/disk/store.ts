@@ -212,7 +212,18 @@ async function tagOf(path: string): Promise<string> {
 }
 
 /** Answers to link(2) after which nothing was written; after any other one, such as EIO, nobody knows. */
-const REFUSALS = ['EACCES', 'EPERM', 'ENOENT', 'ENOTDIR', 'ENOSPC', 'EDQUOT', 'EROFS', 'EMLINK', 'ENAMETOOLONG', 'EXDEV'];
+const REFUSALS = [
+  'EACCES',
+  'EPERM',
+  'ENOENT',
+  'ENOTDIR',
+  'ENOSPC',
+  'EDQUOT',
+  'EROFS',
+  'EMLINK',
+  'ENAMETOOLONG',
+  'EXDEV',
+];
 
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
@@ -233,7 +244,9 @@ function isAbsent(error: unknown): boolean {
 
 function uncertain(key: string, cause: unknown): UncertainError {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new UncertainError('STORE_UNCERTAIN', `Cannot tell whether "${key}" was created durably: ${reason}`, { cause });
+  return new UncertainError('STORE_UNCERTAIN', `Cannot tell whether "${key}" was created durably: ${reason}`, {
+    cause,
+  });
 }
 
 function unavailable(verb: string, what: string, cause: unknown): UnavailableError {

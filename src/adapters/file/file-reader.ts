@@ -99,14 +99,19 @@ export class FileReader {
    */
   async read({ offset, recordsMax, bytesMax }: RecordRequest): Promise<RecordChunk | null> {
     if (this.#committed !== null && (await this.#open()) === null) return null;
-    if (offset !== this.#buffer.offset) await this.#seek(offset);
-    for (;;) {
-      const chunk = this.#buffer.take(recordsMax, bytesMax);
-      if (chunk !== null) return chunk;
-      if (await this.#fill()) continue;
+    try {
+      if (offset !== this.#buffer.offset) await this.#seek(offset);
+      for (;;) {
+        const chunk = this.#buffer.take(recordsMax, bytesMax);
+        if (chunk !== null) return chunk;
+        if (!(await this.#fill())) break;
+      }
+    } catch (error) {
       await this.rest();
-      return null;
+      throw error;
     }
+    await this.rest();
+    return null;
   }
 
   /** Looks whether the file has changed since the last read found nothing new. */
@@ -139,8 +144,11 @@ export class FileReader {
     if (left > 0) {
       const space = this.#buffer.space(Math.min(left, this.#o.readBytes));
       const { bytesRead } = await file.read(space, 0, space.length, this.#buffer.end);
-      this.#buffer.add(bytesRead, false);
-      if (bytesRead > 0) return true;
+      if (bytesRead > 0) {
+        this.#buffer.add(bytesRead, false);
+        return true;
+      }
+      await this.#bytesLeft(file, true);
     }
     if (!this.#o.once) {
       await this.#rememberEdge(file);
@@ -153,10 +161,10 @@ export class FileReader {
   }
 
   /** Bytes between the buffer's end and the file's. @throws HaltError SOURCE_CHANGED when the file became shorter */
-  async #bytesLeft(file: FileHandle): Promise<number> {
-    const { end } = this.#buffer;
-    if (this.#seen!.size <= end) this.#seen = await file.stat();
-    return this.#assertReaches(this.#seen!, Math.max(end, this.#buffer.settled)) - end;
+  async #bytesLeft(file: FileHandle, afresh = false): Promise<number> {
+    const { end, settled } = this.#buffer;
+    if (afresh || this.#seen!.size <= end) this.#seen = await file.stat();
+    return this.#assertReaches(this.#seen!, Math.max(end, settled)) - end;
   }
 
   #assertReaches({ size }: Stats, byte: number): number {

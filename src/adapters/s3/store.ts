@@ -1,6 +1,7 @@
 import {
   DeleteObjectCommand,
   GetObjectCommand,
+  HeadBucketCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
@@ -24,13 +25,15 @@ export interface S3StoreOptions {
   readonly forcePathStyle: boolean;
   /** KMS key id or ARN for server-side encryption; null = the bucket's default. */
   readonly kmsKeyId: string | null;
-  /** Whole-request limit. The SDK's own default is none, which hangs for ever on a silent server. */
+  /** Longest silence of the server, all attempts of a call together; sending gets a second more a megabyte. The SDK's own default is none. */
   readonly requestTimeoutMs: number;
 }
 
 const CONNECT_TIMEOUT_MS = 3_000;
 const SOCKETS_MAX = 64;
 const READ_ATTEMPTS_MAX = 3;
+/** One megabyte a second: a slower connection cannot send a large file within any timeout that finds a dead server. */
+const UPLOAD_BYTES_A_MS_MIN = 1_000;
 
 /** Objects in an S3 bucket, created with `If-None-Match: *`. Whether the server means it is probed, see ledger/probe.ts. */
 export class S3Store implements ObjectStore {
@@ -40,6 +43,8 @@ export class S3Store implements ObjectStore {
   /** One attempt only: an automatic retry would turn our own success into "exists". */
   readonly #writer: S3Client;
   readonly #reader: S3Client;
+  /** True once an answer showed that the bucket is there. */
+  #bucketSeen = false;
 
   constructor(options: S3StoreOptions) {
     this.#options = options;
@@ -50,6 +55,7 @@ export class S3Store implements ObjectStore {
   }
 
   async create(key: string, bytes: Uint8Array, options: StoreCallOptions = {}): Promise<'created' | 'exists'> {
+    assertKey(key);
     try {
       await this.#write(key, bytes, { IfNoneMatch: '*' }, options);
       return 'created';
@@ -66,27 +72,13 @@ export class S3Store implements ObjectStore {
   async get(key: string, bytesMax: number, options: StoreCallOptions = {}): Promise<Buffer | null> {
     assertKey(key);
     try {
-      const { Body: body, ContentLength: length = 0 } = await this.#reader.send(
-        new GetObjectCommand({ Bucket: this.#options.bucket, Key: this.#keyPrefix + key }),
-        abort(options),
-      );
-      if (body === undefined) return Buffer.alloc(0);
-      const parts: Uint8Array[] = [];
-      let total = 0;
-      // An unread body would keep its socket: leaving the loop by a throw destroys the stream.
-      for await (const part of body as AsyncIterable<Uint8Array>) {
-        total += part.length;
-        if (Math.max(total, length) > bytesMax) {
-          throw new IntegrityError(
-            'SIZE_EXCEEDED',
-            key,
-            `Cannot read "${key}": it has ${Math.max(total, length)} bytes, at most ${bytesMax} are allowed`,
-          );
-        }
-        parts.push(part);
-      }
-      if (total !== length) throw new Error(`the answer ended after ${total} of ${length} bytes`);
-      return Buffer.concat(parts, total);
+      return await this.#within(options, 0, async (abortSignal, heard) => {
+        const command = new GetObjectCommand({ Bucket: this.#options.bucket, Key: this.#keyPrefix + key });
+        const { Body: body, ContentLength: length } = await this.#reader.send(command, { abortSignal });
+        this.#bucketSeen = true;
+        // Each part of a large object may take its time, silence may not.
+        return readBody((body ?? []) as AsyncIterable<Uint8Array>, length, bytesMax, key, heard);
+      });
     } catch (cause) {
       if (cause instanceof IntegrityError) throw cause;
       if (isMissingKey(cause)) return null;
@@ -97,13 +89,19 @@ export class S3Store implements ObjectStore {
   async stat(key: string, options: StoreCallOptions = {}): Promise<ObjectStat | null> {
     assertKey(key);
     try {
-      const found = await this.#reader.send(
-        new HeadObjectCommand({ Bucket: this.#options.bucket, Key: this.#keyPrefix + key }),
-        abort(options),
-      );
-      return { bytes: found.ContentLength ?? 0, uri: `${this.location}${key}`, versionId: found.VersionId ?? null };
+      return await this.#within(options, 0, async (abortSignal) => {
+        const command = new HeadObjectCommand({ Bucket: this.#options.bucket, Key: this.#keyPrefix + key });
+        const found = await this.#reader.send(command, { abortSignal }).catch((cause: unknown) => {
+          if (statusOf(cause) !== 404) throw cause;
+          return null;
+        });
+        if (found === null) await this.#assertBucket(abortSignal);
+        this.#bucketSeen = true;
+        if (found === null) return null;
+        const { ContentLength: bytes = 0, VersionId: versionId = null } = found;
+        return { bytes, uri: `${this.location}${key}`, versionId };
+      });
     } catch (cause) {
-      if (statusOf(cause) === 404) return null;
       throw unavailable('read', key, cause);
     }
   }
@@ -115,26 +113,27 @@ export class S3Store implements ObjectStore {
   ): Promise<ListPage> {
     assertPrefix(prefix);
     try {
-      const found = await this.#reader.send(
-        new ListObjectsV2Command({
+      return await this.#within(options, 0, async (abortSignal) => {
+        const command = new ListObjectsV2Command({
           Bucket: this.#options.bucket,
           Prefix: this.#keyPrefix + prefix,
           MaxKeys: limit,
           ...(startAfter === undefined ? {} : { StartAfter: this.#keyPrefix + startAfter }),
-        }),
-        abort(options),
-      );
-      const objects = (found.Contents ?? []).map(({ Key: key, ETag: tag }) => ({
-        key: key!.slice(this.#keyPrefix.length),
-        tag: tag ?? '',
-      }));
-      return { objects, next: found.IsTruncated === true ? objects.at(-1)!.key : null };
+        });
+        const found = await this.#reader.send(command, { abortSignal });
+        const objects = (found.Contents ?? []).map(({ Key: key, ETag: tag }) => ({
+          key: key!.slice(this.#keyPrefix.length),
+          tag: tag ?? '',
+        }));
+        return { objects, next: found.IsTruncated === true ? objects.at(-1)!.key : null };
+      });
     } catch (cause) {
       throw unavailable('list', prefix, cause);
     }
   }
 
   async put(key: string, bytes: Uint8Array, options: StoreCallOptions = {}): Promise<void> {
+    assertKey(key);
     try {
       await this.#write(key, bytes, {}, options);
     } catch (cause) {
@@ -145,10 +144,10 @@ export class S3Store implements ObjectStore {
   async delete(key: string, options: StoreCallOptions = {}): Promise<void> {
     assertKey(key);
     try {
-      await this.#reader.send(
-        new DeleteObjectCommand({ Bucket: this.#options.bucket, Key: this.#keyPrefix + key }),
-        abort(options),
-      );
+      await this.#within(options, 0, async (abortSignal) => {
+        const command = new DeleteObjectCommand({ Bucket: this.#options.bucket, Key: this.#keyPrefix + key });
+        await this.#reader.send(command, { abortSignal });
+      });
     } catch (cause) {
       throw unavailable('delete', key, cause);
     }
@@ -165,20 +164,79 @@ export class S3Store implements ObjectStore {
     condition: { IfNoneMatch?: string },
     options: StoreCallOptions,
   ): Promise<void> {
-    assertKey(key);
     const { bucket, kmsKeyId } = this.#options;
-    await this.#writer.send(
-      new PutObjectCommand({
-        Bucket: bucket,
-        Key: this.#keyPrefix + key,
-        Body: bytes,
-        ContentLength: bytes.length,
-        ...condition,
-        ...(kmsKeyId === null ? {} : { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: kmsKeyId }),
-      }),
-      abort(options),
-    );
+    const command = new PutObjectCommand({
+      Bucket: bucket,
+      Key: this.#keyPrefix + key,
+      Body: bytes,
+      ContentLength: bytes.length,
+      ...condition,
+      ...(kmsKeyId === null ? {} : { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: kmsKeyId }),
+    });
+    await this.#within(options, bytes.length / UPLOAD_BYTES_A_MS_MIN, async (abortSignal) => {
+      await this.#writer.send(command, { abortSignal });
+    });
+    this.#bucketSeen = true;
   }
+
+  /** An answer 404 to HEAD says nothing of which is missing; a bucket that is not there must not look like a free key. */
+  async #assertBucket(abortSignal: AbortSignal): Promise<void> {
+    if (this.#bucketSeen) return;
+    await this.#reader.send(new HeadBucketCommand({ Bucket: this.#options.bucket }), { abortSignal });
+  }
+
+  /**
+   * Does `work`, which may try several times, within the request timeout: the SDK has none for a body that stops coming.
+   * @param extraMs more time, for what takes long to send.
+   * @param work calls `heard` whenever the server has sent something, which starts the time anew.
+   */
+  async #within<Result>(
+    { signal }: StoreCallOptions,
+    extraMs: number,
+    work: (abortSignal: AbortSignal, heard: () => void) => Promise<Result>,
+  ): Promise<Result> {
+    const limitMs = this.#options.requestTimeoutMs + Math.ceil(extraMs);
+    const abort = new AbortController();
+    const stop = (): void => abort.abort(new Error('the call was stopped'));
+    const timer = setTimeout(() => abort.abort(new Error(`no answer within ${limitMs} ms`)), limitMs);
+    if (signal?.aborted === true) stop();
+    signal?.addEventListener('abort', stop, { once: true });
+    try {
+      return await work(abort.signal, () => void timer.refresh());
+    } catch (cause) {
+      if (!abort.signal.aborted || cause instanceof IntegrityError) throw cause;
+      throw new Error((abort.signal.reason as Error).message, { cause });
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', stop);
+    }
+  }
+}
+
+/** The whole body, or an error if it is cut short. An unread body would keep its socket: leaving the loop destroys it. */
+async function readBody(
+  body: AsyncIterable<Uint8Array>,
+  length: number | undefined,
+  bytesMax: number,
+  key: string,
+  heard: () => void,
+): Promise<Buffer> {
+  const parts: Uint8Array[] = [];
+  let total = 0;
+  for await (const part of body) {
+    heard();
+    total += part.length;
+    const found = Math.max(total, length ?? 0);
+    if (found > bytesMax)
+      throw new IntegrityError(
+        'SIZE_EXCEEDED',
+        key,
+        `Cannot read "${key}": it has ${found} bytes, at most ${bytesMax} are allowed`,
+      );
+    parts.push(part);
+  }
+  if (length !== undefined && total !== length) throw new Error(`the answer ended after ${total} of ${length} bytes`);
+  return Buffer.concat(parts, total);
 }
 
 function clientConfig(options: S3StoreOptions, maxAttempts: number): S3ClientConfig {
@@ -189,8 +247,6 @@ function clientConfig(options: S3StoreOptions, maxAttempts: number): S3ClientCon
     maxAttempts,
     requestHandler: {
       connectionTimeout: CONNECT_TIMEOUT_MS,
-      requestTimeout: options.requestTimeoutMs,
-      throwOnRequestTimeout: true,
       httpAgent: agent,
       httpsAgent: agent,
     },
@@ -203,10 +259,6 @@ function clientConfig(options: S3StoreOptions, maxAttempts: number): S3ClientCon
           responseChecksumValidation: 'WHEN_REQUIRED',
         }),
   };
-}
-
-function abort({ signal }: StoreCallOptions): { abortSignal?: AbortSignal } {
-  return signal === undefined ? {} : { abortSignal: signal };
 }
 
 function statusOf(error: unknown): number | undefined {
@@ -223,12 +275,15 @@ function isMissingKey(error: unknown): boolean {
   return statusOf(error) === 404 && nameOf(error) !== 'NoSuchBucket';
 }
 
+/** Codes of a request that never reached the server. */
+const UNREACHED = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'];
+
 /** True when the server said no, or was never reached; a 5xx or a cut connection may hide a write that happened. */
 function isCertainlyUnwritten(error: unknown): boolean {
   const status = statusOf(error);
   if (status !== undefined) return status >= 400 && status < 500 && status !== 408;
   const code = (error as { code?: unknown } | null)?.code;
-  return code === 'ECONNREFUSED' || code === 'ENOTFOUND' || nameOf(error) === 'CredentialsProviderError';
+  return UNREACHED.some((each) => each === code) || nameOf(error) === 'CredentialsProviderError';
 }
 
 function reasonOf(error: unknown): string {

@@ -131,9 +131,10 @@ function base64(value: unknown): string {
   return printed;
 }
 
-function hasStatementShape(value: Statement): boolean {
+function hasStatementShape(value: Statement | null): boolean {
   return (
     typeof value === 'object' &&
+    value !== null &&
     value._type === STATEMENT_TYPE &&
     typeof value.predicateType === 'string' &&
     Array.isArray(value.subject) &&

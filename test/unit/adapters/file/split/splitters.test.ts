@@ -8,6 +8,7 @@ import {
   SPAN_PART_END,
   SPAN_RECORD,
 } from '../../../../../src/adapters/file/split/record-spans.ts';
+import { splitCsv, splitNdjson } from '../../../../support/record-models.ts';
 
 const RECORD_BYTES_MAX = 20;
 
@@ -162,27 +163,3 @@ describe.each([
     }
   });
 });
-
-function splitNdjson(text: string): string[] {
-  const lines = text.split('\n');
-  const last = lines.pop()!;
-  const records = lines.map((line) => (line.endsWith('\r') ? line.slice(0, -1) : line));
-  return last === '' ? records : [...records, last];
-}
-
-/** RFC 4180 by one regular expression: fields that are quoted, and whatever stands behind their last quote, or plain. */
-function splitCsv(text: string): string[] {
-  const record = /(?:(?:"(?:[^"]|"")*(?:"(?!")[^,\n]*|$)|[^",\n][^,\n]*|)(?:,|(?=\n)|$))+?(?=\n|$)/y;
-  const records: string[] = [];
-  let at = 0;
-  while (at < text.length) {
-    record.lastIndex = at;
-    const found = record.exec(text)?.[0] ?? '';
-    const next = at + found.length;
-    const ends = text[next] === '\n';
-    records.push(ends && found.endsWith('\r') ? found.slice(0, -1) : found);
-    at = next + 1;
-    if (!ends) break;
-  }
-  return records;
-}

@@ -1,0 +1,43 @@
+import { createHash } from 'node:crypto';
+
+import type { RecordRequest } from '../../../../src/adapters/file/file-reader.ts';
+import type { FileLayout } from '../../../../src/adapters/file/record-buffer.ts';
+import type { RecordChunk, SourcePosition } from '../../../../src/record/chunk.ts';
+import { chunkRecords } from '../../../support/chunk-records.ts';
+import { splitCsv, splitNdjson } from '../../../support/record-models.ts';
+
+export const NDJSON: FileLayout = { format: 'ndjson', delimiter: ',', recordBytesMax: 1_000 };
+export const CSV: FileLayout = { format: 'csv', delimiter: ',', recordBytesMax: 1_000 };
+
+/** What a reader is asked for when nothing else matters. */
+export const ALL = { recordsMax: 1_000_000, bytesMax: 1_000_000_000 };
+
+/** Values of a chunk as latin1 text, so that no byte is lost. */
+export function valuesOf(chunk: RecordChunk): string[] {
+  return chunkRecords(chunk).map(({ value }) => value!);
+}
+
+/** Values from `offset` on, until there are no more. */
+export async function readValues(
+  reader: { read(request: RecordRequest): Promise<RecordChunk | null> | RecordChunk | null },
+  offset = 0,
+  limits: Partial<typeof ALL> = {},
+): Promise<string[]> {
+  const values: string[] = [];
+  for (let next = offset; ;) {
+    const chunk = await reader.read({ offset: next, ...ALL, ...limits });
+    if (chunk === null) return values;
+    values.push(...valuesOf(chunk));
+    next = chunk.nextOffset;
+  }
+}
+
+/** The records of a whole file, found without the code under test: latin1 text in and out. */
+export function recordsOf(text: string, { format }: Pick<FileLayout, 'format'>): string[] {
+  return format === 'ndjson' ? splitNdjson(text) : splitCsv(text).slice(1);
+}
+
+/** Where a reader stands behind the first `byte` bytes. */
+export function positionOf(content: Uint8Array, byte: number): SourcePosition {
+  return { byte, prefixSha256: createHash('sha256').update(content.subarray(0, byte)).digest('hex') };
+}
