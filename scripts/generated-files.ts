@@ -22,7 +22,9 @@ function errorsPage(): string {
 function cliPage(): string {
   const program = buildProgram(() => async () => undefined);
   program.configureHelp({ helpWidth: 120 });
-  const parts = [...commandsOf(program)].map(({ name, command }) => `## ${name}\n\n\`\`\`\n${command.helpInformation().trimEnd()}\n\`\`\`\n`);
+  const parts = [...commandsOf(program)].map(
+    ({ name, command }) => `## ${name}\n\n\`\`\`\n${command.helpInformation().trimEnd()}\n\`\`\`\n`,
+  );
   return `# Command line\n\nGenerated from the commands themselves (\`npm run generate\`).\n\n\`\`\`\n${program.helpInformation().trimEnd()}\n\`\`\`\n\n${parts.join('\n')}`;
 }
 

@@ -395,7 +395,7 @@ function startPosition(start: string): StartPosition {
 function columnsOf(columns: NonNullable<TopicConfig['schema']>): Schema['columns'] {
   return columns.map(({ path, ...rest }) => {
     const keys = typeof path === 'string' ? [path] : path;
-    return { name: columnName(keys), path: keys, ...rest } as Schema['columns'][number];
+    return { name: columnName(keys), path: keys, ...rest };
   });
 }
 

@@ -4,23 +4,28 @@
 export const ERROR_CODES = {
   CONFIG_INVALID: 'The configuration has faults; each is listed with its path, what was expected and what was found.',
   CONFIG_NOT_FOUND: 'There is no configuration file at the given path; run `headgate init` or pass --config.',
-  KEY_INVALID: 'A key file cannot be used: missing, readable by others, wrong curve, wrong passphrase, or not matching its public key.',
+  KEY_INVALID:
+    'A key file cannot be used: missing, readable by others, wrong curve, wrong passphrase, or not matching its public key.',
   TRUST_INVALID: 'The trust root cannot be used: missing, malformed, or it names no key for a role that is needed.',
   REQUEST_INVALID: 'The request cannot be carried out as it stands; the message says what to change.',
   NOT_FOUND: 'The named object does not exist.',
   STATEMENT_INVALID: 'A signed statement is malformed, signed by an unknown key, or its signature does not verify.',
-  CHAIN_BROKEN: 'A log entry does not follow from the one before it: wrong slot, wrong previous digest, or offsets that do not meet.',
+  CHAIN_BROKEN:
+    'A log entry does not follow from the one before it: wrong slot, wrong previous digest, or offsets that do not meet.',
   SLOT_INVALID: 'A log slot holds bytes that are not a valid entry (squatted or damaged).',
   SLOT_MISSING: 'A log slot is missing although a later one exists.',
   DIGEST_MISMATCH: 'The bytes of an object do not hash to the digest that its signed entry names.',
   OBJECT_MISSING: 'An object that a signed entry names is not in the store.',
   ROOT_MISMATCH: 'Leaves recomputed from the stored records do not give the signed Merkle root.',
-  ENCODING_UNFAITHFUL: 'A batch did not survive encoding: what was decoded back differs from what was encoded, so nothing was committed.',
+  ENCODING_UNFAITHFUL:
+    'A batch did not survive encoding: what was decoded back differs from what was encoded, so nothing was committed.',
   SIZE_EXCEEDED: 'An object is larger than the cap of its kind.',
-  STORE_NOT_ATOMIC: 'The object store lets two create-only writes of one key both win, or does not show a write at once; it cannot hold a ledger.',
+  STORE_NOT_ATOMIC:
+    'The object store lets two create-only writes of one key both win, or does not show a write at once; it cannot hold a ledger.',
   STORE_ROLLED_BACK: 'A witness outside the store has seen a later log head than the store now shows.',
   STORE_UNAVAILABLE: 'The object store cannot be reached or refuses; ingestion pauses and resumes by itself.',
-  STORE_UNCERTAIN: 'A write to the object store ended without an answer; the object must be read before anything else is done.',
+  STORE_UNCERTAIN:
+    'A write to the object store ended without an answer; the object must be read before anything else is done.',
   FOREIGN_WRITER: 'Another deployment writes to the same log.',
   FENCED: 'Another writer has claimed this partition with a higher epoch; this one drops its buffer and reloads.',
   CONFLICT: 'Someone else wrote the next control entry first; reload and redo.',
@@ -35,14 +40,17 @@ export const ERROR_CODES = {
   MALFORMED: 'A record batch passes its CRC32C but does not parse: its lengths or counts contradict each other.',
   TOPIC_GONE: 'The topic was deleted while it was being read.',
   SOURCE_CHANGED: 'The already ingested part of a file has changed.',
-  UNSUPPORTED_BROKER: 'The broker does not speak a version of the Kafka protocol that is needed; the message names the API.',
+  UNSUPPORTED_BROKER:
+    'The broker does not speak a version of the Kafka protocol that is needed; the message names the API.',
   SOURCE_UNAVAILABLE: 'The record source cannot be reached or refuses.',
   RULE: 'A rule with action halt was broken.',
-  QUEUE_UNSAFE: 'The Redis server may evict keys (its maxmemory-policy is not noeviction, or cannot be read), so it cannot hold jobs.',
+  QUEUE_UNSAFE:
+    'The Redis server may evict keys (its maxmemory-policy is not noeviction, or cannot be read), so it cannot hold jobs.',
   QUEUE_UNAVAILABLE: 'The job queue cannot be reached.',
   ALERT_REFUSED: 'A webhook target is not allowed: not https, not a public address, or credentials in the URL.',
   ALERT_UNDELIVERED: 'A webhook did not accept an alert.',
-  PAYLOAD_INVALID: 'A stored object (snapshot, page, schema, baseline, evidence, Parquet file) cannot be parsed as its kind.',
+  PAYLOAD_INVALID:
+    'A stored object (snapshot, page, schema, baseline, evidence, Parquet file) cannot be parsed as its kind.',
   PULL_CONFLICT: 'The target folder holds files that this command did not write.',
 } as const;
 
@@ -75,8 +83,17 @@ export interface ConfigFault {
 export class ConfigError extends HeadgateError {
   readonly faults: readonly ConfigFault[];
 
-  constructor(code: ErrorCode, message: string, faults: readonly ConfigFault[] = [], options: { cause?: unknown } = {}) {
-    super(code, faults.length === 0 ? message : `${message}\n${faults.map((f) => `  ${f.path}: ${f.message}`).join('\n')}`, options);
+  constructor(
+    code: ErrorCode,
+    message: string,
+    faults: readonly ConfigFault[] = [],
+    options: { cause?: unknown } = {},
+  ) {
+    super(
+      code,
+      faults.length === 0 ? message : `${message}\n${faults.map((f) => `  ${f.path}: ${f.message}`).join('\n')}`,
+      options,
+    );
     this.faults = faults;
   }
 }
@@ -85,7 +102,12 @@ export class ConfigError extends HeadgateError {
 export class IntegrityError extends HeadgateError {
   readonly object: string;
 
-  constructor(code: ErrorCode, object: string, message: string, options: { cause?: unknown; fields?: ErrorFields } = {}) {
+  constructor(
+    code: ErrorCode,
+    object: string,
+    message: string,
+    options: { cause?: unknown; fields?: ErrorFields } = {},
+  ) {
     super(code, message, options);
     this.object = object;
   }

@@ -116,7 +116,7 @@ function shapeFaults(value: unknown): ConfigFault[] {
 function knownKeys(instancePath: string): string[] {
   let at: unknown = ConfigSchema;
   for (const segment of instancePath.split('/').slice(1)) at = step(at, segment);
-  return Object.keys((objectOf(at)?.properties ?? {}) as object);
+  return Object.keys(objectOf(at)?.properties ?? {});
 }
 
 interface SchemaNode {

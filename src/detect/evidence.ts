@@ -38,6 +38,7 @@ export function decodeEvidence(bytes: Uint8Array, object: string): Evidence {
   } catch (cause) {
     throw new IntegrityError('PAYLOAD_INVALID', object, `Cannot read "${object}": it is not JSON`, { cause });
   }
-  if (value?.version !== 1) throw new IntegrityError('PAYLOAD_INVALID', object, `Cannot read "${object}": it is not evidence of version 1`);
+  if (value?.version !== 1)
+    throw new IntegrityError('PAYLOAD_INVALID', object, `Cannot read "${object}": it is not evidence of version 1`);
   return { ...value, profile: decodeProfile(Buffer.from(JSON.stringify(value.profile), 'utf8')) };
 }

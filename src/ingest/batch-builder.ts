@@ -229,7 +229,11 @@ export class BatchBuilder {
 function withPlainBytes(chunk: RecordChunk): RecordChunk {
   const { bytes, headers } = chunk;
   if (!Buffer.isBuffer(bytes)) return chunk;
-  return { ...chunk, bytes: plain(bytes), headers: headers === null ? null : { ...headers, bytes: plain(headers.bytes) } };
+  return {
+    ...chunk,
+    bytes: plain(bytes),
+    headers: headers === null ? null : { ...headers, bytes: plain(headers.bytes) },
+  };
 }
 
 function plain(view: Uint8Array): Uint8Array {

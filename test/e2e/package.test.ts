@@ -20,7 +20,10 @@ describe('the npm package', () => {
     expect(listing).not.toMatch(/package\/(test|src|scripts|\.services|dist\/scripts|dist\/test)\//);
     await run('npm', ['init', '--yes'], { cwd: folder });
     await run('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', `./${tarball}`], { cwd: folder });
-    const { stdout } = await run('npx', ['--no-install', 'headgate', 'demo', '--json'], { cwd: folder, maxBuffer: 2 ** 24 });
+    const { stdout } = await run('npx', ['--no-install', 'headgate', 'demo', '--json'], {
+      cwd: folder,
+      maxBuffer: 2 ** 24,
+    });
     expect(JSON.parse(stdout.trim().split('\n').at(-1)!)).toMatchObject({ ok: true });
   }, 240_000);
 });

@@ -343,3 +343,10 @@ export async function keysOf(store: ObjectStore, prefix = ''): Promise<string[]>
 }
 
 const refuseToJudge: Rejudge = (topic) => Promise.reject(new Error(`Nothing of "${topic}" is to be judged again here`));
+
+/** Everything that a generator gives. */
+export async function all<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
+  const found: Item[] = [];
+  for await (const item of items) found.push(item);
+  return found;
+}

@@ -85,7 +85,7 @@ async function profileFiles(
   const scratch = await mkdtemp(join(tmpdir(), 'headgate-learn-'));
   try {
     const local = await Promise.all(
-      paths.map((path, i) =>
+      paths.map(async (path, i) =>
         path.startsWith('s3://') ? download(loaded, path, join(scratch, `${i}-${basename(path)}`)) : path,
       ),
     );

@@ -40,7 +40,7 @@ async function doctor(context: CommandContext): Promise<CommandResult> {
   };
   const loaded = await load(context);
   await check('config', async () => `${loaded.path}: pipeline "${loaded.config.pipeline}", ${loaded.config.mode} mode`);
-  for (const name of ['ingest', 'publisher', 'approver'] as const) await check(`${name}`, () => checkKey(loaded, name));
+  for (const name of ['ingest', 'publisher', 'approver'] as const) await check(name, () => checkKey(loaded, name));
   await check('store', () => checkStore(loaded));
   await check('clock', () => checkClock(loaded));
   await check('source', () => checkSource(loaded));

@@ -91,7 +91,7 @@ type Complete = Required<Pick<InitOptions, 'pipeline' | 'store'>> & InitOptions 
 /** Fills what the flags left open: by asking on a terminal, by a default where there is one, or not at all. */
 async function complete(context: CommandContext, folder: string, given: InitOptions): Promise<Complete> {
   const ask =
-    process.stdin.isTTY === true && context.output.interactive
+    process.stdin.isTTY && context.output.interactive
       ? createInterface({ input: process.stdin, output: process.stderr })
       : null;
   try {

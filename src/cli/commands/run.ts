@@ -86,14 +86,21 @@ class Session {
     const publisher = parts.publish ? await openPublisher(this.#loaded, this.#ledger) : null;
     const finished = new AbortController();
     const stop = AbortSignal.any([this.#context.stop, finished.signal]);
-    const background = [
-      publisher !== null && !this.#once ? this.#publishLoop(publisher, stop) : null,
-      parts.alerts && !this.#once ? this.#reconcileLoop(stop) : null,
-    ];
-    if (parts.ingest) await this.#ingest();
-    else if (!this.#once) await this.#ledger.clock.sleep(2 ** 31 - 1, this.#context.stop);
+    let failure: unknown;
+    // A part that cannot go on ends the others too: half a pipeline must not look alive.
+    const alongside = (part: Promise<void>): Promise<void> =>
+      part.catch((error: unknown) => {
+        failure ??= error;
+        finished.abort();
+      });
+    const background: Promise<void>[] = [];
+    if (publisher !== null && !this.#once) background.push(alongside(this.#publishLoop(publisher, stop)));
+    if (parts.alerts && !this.#once) background.push(alongside(this.#reconcileLoop(stop)));
+    if (parts.ingest) await this.#ingest(stop);
+    else if (!this.#once) await this.#untilAborted(stop);
     finished.abort();
     await Promise.all(background);
+    if (failure !== undefined) throw failure;
     // What the last batches changed is published before the process ends.
     if (publisher !== null && !this.#context.kill.aborted) await this.#publish(publisher, this.#context.kill);
     if (parts.alerts) await this.#reconcile();
@@ -110,7 +117,14 @@ class Session {
     return { ...opened, [Symbol.asyncDispose]: () => opened.queue[Symbol.asyncDispose]() };
   }
 
-  async #ingest(): Promise<void> {
+  #untilAborted(stop: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      if (stop.aborted) resolve();
+      else stop.addEventListener('abort', () => resolve(), { once: true });
+    });
+  }
+
+  async #ingest(stop: AbortSignal): Promise<void> {
     const events: IngestEvents = {
       committed: (batch) => this.#committed(batch),
       halted: (log, error) => {
@@ -124,7 +138,7 @@ class Session {
       if (level === 'warn' || level === 'error') this.#sayOnce(message);
     };
     await using ingest = await openIngest(this.#loaded, this.#ledger, this.#once, events, log);
-    await ingest.ingestor.run(this.#context.stop, this.#context.kill);
+    await ingest.ingestor.run(stop, this.#context.kill);
   }
 
   #committed({ log, slot, digest, records, deadLetters, judged }: CommittedBatch): void {

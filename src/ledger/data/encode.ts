@@ -46,7 +46,12 @@ export function encodeAndCheck(format: FileFormat, content: BatchContent, root: 
   const deadLetters = content.dead.raw.count === 0 ? null : encodeDeadLetters(format, content);
   const rows = readBack(data);
   const dead = readBack(deadLetters);
-  assertSameRoot(content, [rows, dead].filter((part) => part !== null), root, unfaithful);
+  assertSameRoot(
+    content,
+    [rows, dead].filter((part) => part !== null),
+    root,
+    unfaithful,
+  );
   if (rows !== null) assertSameColumns(content, rows, unfaithful);
   if (dead !== null && !sameBytes(bytesOf(content.dead.reasons), bytesOf(dead.reasons!), content.dead.raw.count))
     throw unfaithful('why records did not decode differs');
@@ -83,11 +88,7 @@ function file(bytes: Buffer | null): EncodedBatch['data'] {
   return bytes === null ? null : { bytes, sha256: sha256Hex(bytes) };
 }
 
-function assertSameColumns(
-  { decoded }: BatchContent,
-  stored: StoredRecords,
-  unfaithful: Unfaithful,
-): void {
+function assertSameColumns({ decoded }: BatchContent, stored: StoredRecords, unfaithful: Unfaithful): void {
   const rows = decoded.columns.rows;
   if (stored.batch.numRows !== rows)
     throw unfaithful(`the number of rows is ${stored.batch.numRows} instead of ${rows}`);

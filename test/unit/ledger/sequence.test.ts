@@ -56,7 +56,10 @@ describe('updateSequence', () => {
           const changes = new Map<string, SequenceChange>();
           for (const { log, start, version, drop } of round)
             changes.set(`${log} ${start}`, drop ? remove(log, start) : put(log, start, version));
-          for (const [key, each] of changes) each.line === null ? wanted.delete(key) : wanted.set(key, each);
+          for (const [key, each] of changes) {
+            if (each.line === null) wanted.delete(key);
+            else wanted.set(key, each);
+          }
           sequence = await pages.update(sequence, [...changes.values()]);
         }
         expect(sequence).toEqual(await fresh([...wanted.values()]));

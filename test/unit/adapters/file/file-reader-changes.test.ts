@@ -11,7 +11,7 @@ import {
 } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { FileReader } from '../../../../src/adapters/file/file-reader.ts';
 import { fileTrouble } from '../../../../src/adapters/file/file-trouble.ts';
@@ -24,26 +24,45 @@ import { ALL, CSV, NDJSON, positionOf, readValues } from './reading.ts';
 
 const CHANGED = { name: 'HaltError', code: 'SOURCE_CHANGED' };
 let path: string;
+let opened: FileReader[];
 
 beforeEach(async () => {
   path = join(await temporaryFolder(), 'a.txt');
+  opened = [];
 });
+
+afterEach(async () => {
+  await Promise.all(opened.map((reader) => reader.rest()));
+});
+
+async function open(
+  options: { readonly layout?: FileLayout; readonly once?: boolean } = {},
+  offset = 0,
+  position: SourcePosition | null = null,
+): Promise<FileReader> {
+  const reader = await FileReader.open(
+    { path, layout: NDJSON, once: true, readBytes: 16, ...options },
+    offset,
+    position,
+  );
+  opened.push(reader);
+  return reader;
+}
 
 /** A process that goes on behind the first `byte` bytes of `before`, of which `records` are ingested, with what is there now. */
 function restart(
   before: string,
   byte: number,
   records: number,
-  { layout = NDJSON, once = true }: { layout?: FileLayout; once?: boolean } = {},
+  options: { readonly layout?: FileLayout; readonly once?: boolean } = {},
 ): Promise<FileReader> {
-  const position: SourcePosition = positionOf(Buffer.from(before), byte);
-  return FileReader.open({ path, layout, once, readBytes: 16 }, records, position);
+  return open(options, records, positionOf(Buffer.from(before), byte));
 }
 
 /** A process that has read everything and follows the file. */
 async function follow(text: string): Promise<FileReader> {
   await writeFile(path, text);
-  const reader = await FileReader.open({ path, layout: NDJSON, once: false, readBytes: 16 }, 0, null);
+  const reader = await open({ once: false });
   await readValues(reader);
   return reader;
 }
@@ -111,7 +130,7 @@ describe('the ingested part of a file', () => {
 
   it('halts a process that is reading it when it becomes shorter than what was read', async () => {
     await writeFile(path, before.repeat(10));
-    const reader = await FileReader.open({ path, layout: NDJSON, once: true, readBytes: 16 }, 0, null);
+    const reader = await open();
     await reader.read({ offset: 0, ...ALL });
     await truncate(path, 3);
     await expect(readValues(reader, 2)).rejects.toMatchObject(CHANGED);
@@ -176,7 +195,7 @@ describe('a last line without a line break', () => {
 
 describe('a file that cannot be read', () => {
   it('halts a run that reads what is there', async () => {
-    const reader = await FileReader.open({ path, layout: NDJSON, once: true, readBytes: 16 }, 0, null);
+    const reader = await open();
     await expect(reader.read({ offset: 0, ...ALL })).rejects.toMatchObject({
       name: 'HaltError',
       code: 'SOURCE_UNAVAILABLE',
@@ -202,7 +221,7 @@ describe('a file that cannot be read', () => {
 
   it.each([true, false])('is named when it is a folder (C3; one pass: %s)', async (once) => {
     await mkdir(path);
-    const reader = await FileReader.open({ path, layout: NDJSON, once, readBytes: 16 }, 0, null);
+    const reader = await open({ once });
     await expect(reader.read({ offset: 0, ...ALL })).rejects.toMatchObject({
       name: 'HaltError',
       code: 'SOURCE_UNAVAILABLE',
@@ -212,7 +231,7 @@ describe('a file that cannot be read', () => {
 
   it('is tried again when it is followed and its links lead nowhere for now', async () => {
     await symlink(path, path);
-    const reader = await FileReader.open({ path, layout: NDJSON, once: false, readBytes: 16 }, 0, null);
+    const reader = await open({ once: false });
     await expect(reader.read({ offset: 0, ...ALL })).rejects.toMatchObject({
       name: 'UnavailableError',
       code: 'SOURCE_UNAVAILABLE',

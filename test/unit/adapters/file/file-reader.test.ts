@@ -2,7 +2,7 @@ import { appendFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import fc from 'fast-check';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { FileReader, type FileReaderOptions } from '../../../../src/adapters/file/file-reader.ts';
 import type { FileLayout } from '../../../../src/adapters/file/record-buffer.ts';
@@ -11,17 +11,29 @@ import { temporaryFolder } from '../../../support/temporary-folder.ts';
 import { ALL, CSV, NDJSON, positionOf, readValues, recordsOf, valuesOf } from './reading.ts';
 
 let path: string;
+let opened: FileReader[];
 
 beforeEach(async () => {
   path = join(await temporaryFolder(), 'a.txt');
+  opened = [];
 });
 
-function open(
+afterEach(async () => {
+  await Promise.all(opened.map((reader) => reader.rest()));
+});
+
+async function open(
   options: Partial<FileReaderOptions> = {},
   offset = 0,
   position: SourcePosition | null = null,
 ): Promise<FileReader> {
-  return FileReader.open({ path, layout: NDJSON, once: true, readBytes: 64, ...options }, offset, position);
+  const reader = await FileReader.open(
+    { path, layout: NDJSON, once: true, readBytes: 64, ...options },
+    offset,
+    position,
+  );
+  opened.push(reader);
+  return reader;
 }
 
 /** One process: opens, reads some records, and says where it stands. */

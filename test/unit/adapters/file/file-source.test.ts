@@ -1,7 +1,7 @@
 import { appendFile, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { FileSource, type FileSourceOptions } from '../../../../src/adapters/file/file-source.ts';
 import type { ReadResult } from '../../../../src/ports/record-source.ts';
@@ -13,21 +13,25 @@ import { ALL, positionOf, valuesOf } from './reading.ts';
 const RESCAN_MS = 2_000;
 let base: string;
 let clock: ManualClock;
+let opened: FileSource[];
 
 beforeEach(async () => {
   base = await temporaryFolder();
   clock = new ManualClock();
+  opened = [];
+});
+
+afterEach(async () => {
+  await Promise.all(opened.map((source) => source[Symbol.asyncDispose]()));
 });
 
 async function joined(options: Partial<FileSourceOptions> = {}): Promise<FileSource> {
-  const source = open(options);
+  const stdin = { stdinId: 'stdin-1', openStdin: () => process.stdin };
+  const defaults = { topic: 't', paths: ['.'], base, format: 'ndjson', once: true, clock } as const;
+  const source = new FileSource({ ...defaults, ...stdin, ...options });
+  opened.push(source);
   await source.join();
   return source;
-}
-
-function open(options: Partial<FileSourceOptions> = {}): FileSource {
-  const stdin = { stdinId: 'stdin-1', openStdin: () => process.stdin };
-  return new FileSource({ topic: 't', paths: ['.'], base, format: 'ndjson', once: true, clock, ...stdin, ...options });
 }
 
 const logOf = (partition: string): LogId => ({ cluster: 'file', topic: 't', partition });

@@ -95,7 +95,9 @@ describe('a key file', () => {
 
   it('is refused when it holds something else', async () => {
     for (const text of ['', 'not a key', FINGERPRINTS[0]!.pem]) {
-      expect(() => pemSigner(text, 'k', undefined)).toThrow(expect.objectContaining(invalid(/not a PKCS#8 PEM/)) as Error);
+      expect(() => pemSigner(text, 'k', undefined)).toThrow(
+        expect.objectContaining(invalid(/not a PKCS#8 PEM/)) as Error,
+      );
     }
   });
 

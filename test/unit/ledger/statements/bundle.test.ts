@@ -12,10 +12,14 @@ import { newSigner } from '../../../support/ledger.ts';
 const signer = newSigner();
 const publicKey = createPublicKey(signer.publicKeyPem);
 const keyOf = (keyId: string) => (keyId === signer.keyId ? publicKey : undefined);
-const statement = makeStatement([{ name: 'batch.parquet', digest: { sha256: 'ab'.repeat(32) } }], 'https://example.com/x/v1', {
-  count: 3,
-  text: 'Zürich "quoted"',
-});
+const statement = makeStatement(
+  [{ name: 'batch.parquet', digest: { sha256: 'ab'.repeat(32) } }],
+  'https://example.com/x/v1',
+  {
+    count: 3,
+    text: 'Zürich "quoted"',
+  },
+);
 
 interface Bundle {
   mediaType: string;
@@ -39,7 +43,12 @@ async function bundleOf(payload: Buffer, payloadType = IN_TOTO_PAYLOAD_TYPE): Pr
 
 const encode = (bundle: unknown): Buffer => Buffer.from(JSON.stringify(bundle), 'utf8');
 const check = (bytes: Uint8Array) => verifyBundle(bytes, 'log/7', keyOf);
-const refusal = (why: RegExp) => expect.objectContaining({ code: 'STATEMENT_INVALID', object: 'log/7', message: expect.stringMatching(why) as string });
+const refusal = (why: RegExp) =>
+  expect.objectContaining({
+    code: 'STATEMENT_INVALID',
+    object: 'log/7',
+    message: expect.stringMatching(why) as string,
+  });
 
 describe('a signed statement', () => {
   let stored: Buffer;
@@ -77,7 +86,8 @@ describe('a signed statement', () => {
   });
 
   it('is refused when cut short or with bytes added at either end', () => {
-    for (let length = 0; length < stored.length; length += 7) expect(() => check(stored.subarray(0, length))).toThrow(refusal(/stored form/) as Error);
+    for (let length = 0; length < stored.length; length += 7)
+      expect(() => check(stored.subarray(0, length))).toThrow(refusal(/stored form/) as Error);
     for (const extra of [' ', '\n', '\0', '{}', '\ufeff']) {
       expect(() => check(Buffer.concat([stored, Buffer.from(extra)]))).toThrow(refusal(/stored form/) as Error);
       expect(() => check(Buffer.concat([Buffer.from(extra), stored]))).toThrow(refusal(/stored form/) as Error);
@@ -95,7 +105,9 @@ describe('a signed statement', () => {
 
   it('is refused with a second signature, the same or another (M9)', async () => {
     const [signature] = bundle.dsseEnvelope.signatures;
-    const again = Buffer.from(await signer.sign(preAuthEncoding(IN_TOTO_PAYLOAD_TYPE, Buffer.from(bundle.dsseEnvelope.payload, 'base64'))));
+    const again = Buffer.from(
+      await signer.sign(preAuthEncoding(IN_TOTO_PAYLOAD_TYPE, Buffer.from(bundle.dsseEnvelope.payload, 'base64'))),
+    );
     for (const second of [signature!, { sig: again.toString('base64'), keyid: signer.keyId }]) {
       const twice = { ...bundle, dsseEnvelope: { ...bundle.dsseEnvelope, signatures: [signature, second] } };
       expect(() => check(encode(twice))).toThrow(refusal(/stored form/) as Error);
@@ -106,7 +118,7 @@ describe('a signed statement', () => {
 
   // DSSE calls the key id a hint. Here it has one right value, so that no byte of a stored bundle can change unseen (M1).
   it('is refused with a wrong key id, although the key is right (M10, stricter than DSSE)', () => {
-    const [{ sig }] = bundle.dsseEnvelope.signatures as [{ sig: string }];
+    const { sig } = bundle.dsseEnvelope.signatures[0]!;
     for (const keyid of ['', 'SHA256:wrong']) {
       const changed = { ...bundle, dsseEnvelope: { ...bundle.dsseEnvelope, signatures: [{ sig, keyid }] } };
       expect(() => check(encode(changed))).toThrow(refusal(/not trusted/) as Error);
@@ -138,11 +150,20 @@ describe('a signed statement', () => {
 
   it('is refused in base64url, without padding, or with white space in the base64 (M13)', () => {
     const { payload, signatures } = bundle.dsseEnvelope;
-    const [{ sig, keyid }] = signatures as [{ sig: string; keyid: string }];
+    const { sig, keyid } = signatures[0]!;
     const games = (text: string): string[] =>
-      [text.replaceAll('+', '-').replaceAll('/', '_'), text.replace(/=+$/, ''), `${text}\n`, ` ${text}`, `${text}=`, `${text}====`].filter((each) => each !== text);
+      [
+        text.replaceAll('+', '-').replaceAll('/', '_'),
+        text.replace(/=+$/, ''),
+        `${text}\n`,
+        ` ${text}`,
+        `${text}=`,
+        `${text}====`,
+      ].filter((each) => each !== text);
     for (const each of games(payload)) {
-      expect(() => check(encode({ ...bundle, dsseEnvelope: { ...bundle.dsseEnvelope, payload: each } }))).toThrow(refusal(/stored form/) as Error);
+      expect(() => check(encode({ ...bundle, dsseEnvelope: { ...bundle.dsseEnvelope, payload: each } }))).toThrow(
+        refusal(/stored form/) as Error,
+      );
     }
     for (const each of games(sig)) {
       const changed = { ...bundle, dsseEnvelope: { ...bundle.dsseEnvelope, signatures: [{ sig: each, keyid }] } };
@@ -161,7 +182,9 @@ describe('a signed statement', () => {
     const last = alphabet.indexOf(payload.at(-3)!);
     const twin = `${payload.slice(0, -3)}${alphabet[last + 1]!}==`;
     expect(Buffer.from(twin, 'base64')).toEqual(Buffer.from(payload, 'base64'));
-    expect(() => check(encode({ ...padded, dsseEnvelope: { ...padded.dsseEnvelope, payload: twin } }))).toThrow(refusal(/stored form/) as Error);
+    expect(() => check(encode({ ...padded, dsseEnvelope: { ...padded.dsseEnvelope, payload: twin } }))).toThrow(
+      refusal(/stored form/) as Error,
+    );
   });
 
   it('is refused with white space, other key order, an extra or a missing field around it', () => {
@@ -210,13 +233,20 @@ describe('signStatement', () => {
   });
 
   it('signs anew each time, over the same payload', async () => {
-    const [a, b] = await Promise.all([signStatement(statement, signer, publicKey), signStatement(statement, signer, publicKey)]);
+    const [a, b] = await Promise.all([
+      signStatement(statement, signer, publicKey),
+      signStatement(statement, signer, publicKey),
+    ]);
     expect(a).not.toEqual(b);
     expect(check(a).statement).toEqual(check(b).statement);
   });
 
   it('keeps text of any kind: quotes, controls, lone surrogates, names of prototypes', async () => {
-    const odd: Statement = makeStatement([{ name: '\ud800', digest: { sha256: '' } }], 'x', JSON.parse('{"__proto__":1,"a\\u0000b":"\\"\\\\"}'));
+    const odd: Statement = makeStatement(
+      [{ name: '\ud800', digest: { sha256: '' } }],
+      'x',
+      JSON.parse('{"__proto__":1,"a\\u0000b":"\\"\\\\"}'),
+    );
     const bytes = await signStatement(odd, signer, publicKey);
     expect(JSON.stringify(check(bytes).statement)).toBe(JSON.stringify(odd));
   });

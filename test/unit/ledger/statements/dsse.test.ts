@@ -13,7 +13,8 @@ const EXAMPLE = {
   signature: 'A3JqsQGtVsJ2O2xqrI5IcnXip5GToJ3F+FnZ+O88SjtR6rDAajabZKciJTfUiHqJPcIAriEGAHTVeCUjW2JIZA==',
 };
 
-const coordinate = (value: bigint): string => Buffer.from(value.toString(16).padStart(64, '0'), 'hex').toString('base64url');
+const coordinate = (value: bigint): string =>
+  Buffer.from(value.toString(16).padStart(64, '0'), 'hex').toString('base64url');
 
 describe('preAuthEncoding', () => {
   it('gives the bytes of the protocol’s example', () => {

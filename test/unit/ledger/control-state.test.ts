@@ -1,0 +1,185 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+import type { ControlAct } from '../../../src/ledger/control-entry.ts';
+import { actFault } from '../../../src/ledger/control-rules.ts';
+import {
+  EMPTY_STATE,
+  applyAct,
+  encodeState,
+  parseState,
+  stateDigest,
+  type ControlState,
+} from '../../../src/ledger/control-state.ts';
+
+const sha = (character: string): string => character.repeat(64);
+const by = 'a person';
+const reason = 'because';
+const batch = (character: string) => ({ log: 'test/orders/0', slot: 1, digest: sha(character) });
+const publish = (parent: string | null, snapshot: string): ControlAct => ({
+  kind: 'publish',
+  by,
+  ref: 'main',
+  parent,
+  snapshot,
+});
+const rollback = (from: string, to: string): ControlAct => ({
+  kind: 'rollback',
+  by,
+  ref: 'main',
+  from,
+  to,
+  baselines: { orders: sha('b') },
+  reason,
+});
+
+/** The state after acts that follow each other. */
+function after(...acts: readonly ControlAct[]): ControlState {
+  return acts.reduce((state, act, seq) => applyAct(state, act, seq), EMPTY_STATE);
+}
+
+describe('applyAct', () => {
+  it('pins a schema, learns a candidate, and puts it in force when it is approved', () => {
+    const learned = after(
+      { kind: 'schema', by, topic: 't', schema: sha('1'), reason },
+      { kind: 'learn', by, topic: 't', baseline: sha('2'), reason },
+    );
+    expect(learned).toMatchObject({ schemas: { t: sha('1') }, candidates: { t: sha('2') }, baselines: {} });
+    const approved = applyAct(learned, { kind: 'approve', by, topic: 't', baseline: sha('2'), reason }, 2);
+    expect(approved).toMatchObject({ baselines: { t: sha('2') }, candidates: {} });
+  });
+
+  it('moves a ref, and takes up what was released and judged; what is condemned stays', () => {
+    const decided = after(
+      { kind: 'decision', by, batch: batch('1'), outcome: 'released', reason },
+      { kind: 'decision', by, batch: batch('2'), outcome: 'condemned', reason },
+      { kind: 'verdict', by, batches: [batch('3')], outcome: 'clean', baseline: sha('b'), evidence: sha('e') },
+    );
+    expect(Object.keys(decided.decisions)).toHaveLength(2);
+    const published = applyAct(decided, publish(null, sha('s')), 3);
+    expect(published).toMatchObject({ refs: { main: sha('s') }, verdicts: {} });
+    expect(Object.keys(published.decisions)).toEqual([sha('2')]);
+  });
+
+  it('lets the newest decision and the newest verdict on a batch count', () => {
+    const state = after(
+      { kind: 'decision', by, batch: batch('1'), outcome: 'released', reason },
+      { kind: 'decision', by, batch: batch('1'), outcome: 'condemned', reason },
+      { kind: 'verdict', by, batches: [batch('2')], outcome: 'clean', baseline: sha('b'), evidence: sha('e') },
+      { kind: 'verdict', by, batches: [batch('2')], outcome: 'suspect', baseline: sha('b'), evidence: sha('e') },
+    );
+    expect(state.decisions[sha('1')]).toMatchObject({ outcome: 'condemned', seq: 1 });
+    expect(state.verdicts[sha('2')]).toMatchObject({ outcome: 'suspect', seq: 3 });
+  });
+
+  it('holds a ref until it is resumed', () => {
+    const held = after({ kind: 'hold', by, ref: 'main', reason });
+    expect(held.holds).toEqual({ main: 0 });
+    expect(applyAct(held, { kind: 'resume', by, ref: 'main', reason }, 1)).toMatchObject({
+      holds: {},
+      resumed: { main: 1 },
+    });
+  });
+
+  it('goes back: the target’s baselines are in force, the ref is on hold, releases and verdicts are void', () => {
+    const before = after(
+      publish(null, sha('1')),
+      publish(sha('1'), sha('2')),
+      { kind: 'decision', by, batch: batch('1'), outcome: 'released', reason },
+      { kind: 'decision', by, batch: batch('2'), outcome: 'condemned', reason },
+      { kind: 'verdict', by, batches: [batch('3')], outcome: 'clean', baseline: sha('b'), evidence: sha('e') },
+    );
+    const back = applyAct(before, rollback(sha('2'), sha('1')), 5);
+    expect(back).toMatchObject({
+      refs: { main: sha('1') },
+      holds: { main: 5 },
+      baselines: { orders: sha('b') },
+      verdicts: {},
+    });
+    expect(Object.keys(back.decisions)).toEqual([sha('2')]);
+  });
+
+  it('leaves the state that it was given as it was', () => {
+    const state = after(publish(null, sha('1')));
+    const bytes = encodeState(state);
+    applyAct(state, rollback(sha('1'), sha('2')), 1);
+    expect(encodeState(state)).toEqual(bytes);
+  });
+});
+
+describe('a control state', () => {
+  const names = fc.constantFrom<string>('__proto__', 'constructor', 'toString', 'hasOwnProperty', '10', '9', 'a b', '');
+
+  it('survives being stored, whatever topics are called', () => {
+    fc.assert(
+      fc.property(fc.array(names, { maxLength: 8 }), (topics) => {
+        const state = after(
+          ...topics.map((topic, i): ControlAct => ({ kind: 'schema', by, topic, schema: sha(String(i)), reason })),
+        );
+        const read = parseState(encodeState(state), 'state');
+        expect(stateDigest(read)).toBe(stateDigest(state));
+        for (const topic of ['__proto__', 'constructor', 'toString', 'valueOf']) {
+          const last = topics.lastIndexOf(topic);
+          for (const each of [state, read])
+            expect(each.schemas[topic]).toBe(last === -1 ? undefined : sha(String(last)));
+        }
+      }),
+    );
+  });
+
+  it('has one digest whatever order its entries came in', () => {
+    const topics = ['b', 'a', '__proto__', '2', '10'];
+    const digests = [topics, topics.toReversed()].map((order) =>
+      stateDigest(
+        after(...order.map((topic): ControlAct => ({ kind: 'schema', by, topic, schema: sha('1'), reason }))),
+      ),
+    );
+    expect(digests[0]).toBe(digests[1]);
+  });
+
+  // Known answers: SHA-256 of Python's json.dumps(state, sort_keys=True, separators=(',', ':')).
+  it('is the known one for known acts: the digest is signed in every entry and must never change', () => {
+    expect(stateDigest(EMPTY_STATE)).toBe('c5f6f6de9fc41d4ee53e4735393afceb75ce18b22d82a7710893f23a7c5a9c2c');
+    expect(stateDigest(after(publish(null, sha('1')), { kind: 'hold', by, ref: 'main', reason }))).toBe(
+      '9a98742e6538e055a938bcac4818be7e2ccf2c73a2ad4a88e05dcebab252aeb8',
+    );
+  });
+
+  it.each(['', 'null', '[]', '{"version":2}', '{"version":1}', JSON.stringify({ ...EMPTY_STATE, extra: 1 })])(
+    'is refused as %j',
+    (text) => {
+      expect(() => parseState(Buffer.from(text), 'states/x')).toThrow(
+        expect.objectContaining({ code: 'PAYLOAD_INVALID', object: 'states/x' }) as Error,
+      );
+    },
+  );
+});
+
+describe('actFault', () => {
+  const published = after(publish(null, sha('1')));
+
+  it('lets a publish build only on what the ref names', () => {
+    expect(actFault(EMPTY_STATE, publish(null, sha('1')))).toBeNull();
+    expect(actFault(published, publish(sha('1'), sha('2')))).toBeNull();
+    expect(actFault(EMPTY_STATE, publish(sha('1'), sha('2')))).toMatch(/names none/);
+    expect(actFault(published, publish(null, sha('2')))).toMatch(/builds on snapshot none/);
+    expect(actFault(published, publish(sha('2'), sha('3')))).toMatch(/builds on snapshot 2222/);
+  });
+
+  it('lets nothing be published on hold', () => {
+    const held = applyAct(published, { kind: 'hold', by, ref: 'main', reason }, 1);
+    expect(actFault(held, publish(sha('1'), sha('2')))).toMatch(/on hold since control entry 1/);
+    expect(actFault(held, rollback(sha('1'), sha('0')))).toBeNull();
+  });
+
+  it('lets a rollback start only from what the ref names, and go somewhere else (R4)', () => {
+    expect(actFault(published, rollback(sha('1'), sha('0')))).toBeNull();
+    expect(actFault(published, rollback(sha('2'), sha('1')))).toMatch(/builds on/);
+    expect(actFault(published, rollback(sha('1'), sha('1')))).toMatch(/goes back to where the ref is/);
+  });
+
+  it('leaves refs of other names alone', () => {
+    const held = applyAct(published, { kind: 'hold', by, ref: 'beta', reason }, 1);
+    expect(actFault(held, publish(sha('1'), sha('2')))).toBeNull();
+  });
+});

@@ -1,0 +1,140 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+
+import { MemoryStore } from '../../../src/adapters/memory/store.ts';
+import { assertFits, getVerified, parseJson, putContent } from '../../../src/ledger/objects.ts';
+import { createSlot } from '../../../src/ledger/slot.ts';
+import { sha256Hex } from '../../../src/record/sha256.ts';
+import { CREATE_FAULTS, FaultyStore } from '../../support/faulty-store.ts';
+import { LeapingClock } from '../../support/leaping-clock.ts';
+
+const ours = Buffer.from('ours');
+const theirs = Buffer.from('theirs');
+const never = new AbortController().signal;
+let store: FaultyStore;
+const clock = new LeapingClock();
+
+beforeEach(() => {
+  store = new FaultyStore(new MemoryStore());
+});
+
+describe('createSlot', () => {
+  const create = (signal = never) => createSlot(store, 'log/1', ours, clock, signal);
+
+  it('creates a free slot with one attempt', async () => {
+    expect(await create()).toEqual({ owner: 'us' });
+    expect(store.attempts).toBe(1);
+  });
+
+  it.each(CREATE_FAULTS)('finds out that the slot is ours when the create is %s', async (fault) => {
+    store.creates.push(fault);
+    expect(await create()).toEqual({ owner: 'us' });
+    expect(await store.inner.get('log/1', 100)).toEqual(ours);
+  });
+
+  it.each([null, ...CREATE_FAULTS])('gives the bytes of whoever was first, with the create going %s', async (fault) => {
+    await store.inner.create('log/1', theirs);
+    store.creates.push(fault);
+    expect(await create()).toEqual({ owner: 'other', bytes: theirs });
+    expect(await store.inner.get('log/1', 100)).toEqual(theirs);
+  });
+
+  it('writes the same bytes again and again through an outage, with growing pauses', async () => {
+    const before = clock.now();
+    store.creates.push(...Array.from({ length: 10 }, () => 'refused' as const));
+    store.failingReads = 10;
+    expect(await create()).toEqual({ owner: 'us' });
+    expect(store.attempts).toBe(11);
+    // 100 ms, doubling up to 5 s.
+    expect(clock.now() - before).toBe(100 + 200 + 400 + 800 + 1_600 + 3_200 + 4 * 5_000);
+  });
+
+  it('lets a late write of ours meet the second one without harm', async () => {
+    store.creates.push('late', 'lost', 'refused');
+    expect(await create()).toEqual({ owner: 'us' });
+  });
+
+  it('does not know when it is stopped', async () => {
+    await expect(create(AbortSignal.abort())).rejects.toMatchObject({ code: 'STORE_UNCERTAIN' });
+    expect(store.attempts).toBe(0);
+  });
+
+  it('refuses bytes that nobody could read, before it writes them', async () => {
+    const huge = Buffer.alloc(256 * 1_024 + 1);
+    await expect(createSlot(store, 'log/1', huge, clock, never)).rejects.toMatchObject({
+      code: 'SIZE_EXCEEDED',
+      name: 'RequestError',
+    });
+    expect(store.attempts).toBe(0);
+  });
+
+  it('passes on what is no fault of the store', async () => {
+    await expect(createSlot(store, 'log//1', ours, clock, never)).rejects.toThrow(RangeError);
+  });
+});
+
+describe('putContent', () => {
+  const key = `states/${sha256Hex(ours)}`;
+
+  it.each([null, ...CREATE_FAULTS])('stores the object, with the create going %s', async (fault) => {
+    store.creates.push(fault);
+    await putContent(store, key, ours, clock, never);
+    expect(await store.inner.get(key, 100)).toEqual(ours);
+  });
+
+  it('does not care who stored it first', async () => {
+    await store.inner.create(key, ours);
+    await putContent(store, key, ours, clock, never);
+  });
+
+  it('refuses other bytes under its key', async () => {
+    await store.inner.create(key, Buffer.from('ourz'));
+    await expect(putContent(store, key, ours, clock, never)).rejects.toMatchObject({
+      code: 'DIGEST_MISMATCH',
+      object: key,
+    });
+  });
+
+  it('stops an outage only when it is told to', async () => {
+    const stop = new AbortController();
+    stop.abort();
+    store.creates.push('refused');
+    await expect(putContent(store, key, ours, clock, stop.signal)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+  });
+});
+
+describe('getVerified', () => {
+  it('gives the bytes whose digest is named, and nothing else (M21–M25)', async () => {
+    await store.put('a', ours);
+    expect(await getVerified(store, 'a', sha256Hex(ours), 4)).toEqual(ours);
+    await expect(getVerified(store, 'a', sha256Hex(theirs), 4)).rejects.toMatchObject({
+      code: 'DIGEST_MISMATCH',
+      object: 'a',
+    });
+    await expect(getVerified(store, 'b', sha256Hex(ours), 4)).rejects.toMatchObject({
+      code: 'OBJECT_MISSING',
+      object: 'b',
+    });
+    await expect(getVerified(store, 'a', sha256Hex(ours), 3)).rejects.toMatchObject({
+      code: 'SIZE_EXCEEDED',
+      object: 'a',
+    });
+  });
+});
+
+describe('assertFits', () => {
+  it('lets the cap itself pass', () => {
+    expect(() => assertFits('a', Buffer.alloc(5), 5)).not.toThrow();
+    expect(() => assertFits('a', Buffer.alloc(6), 5)).toThrow(
+      expect.objectContaining({ code: 'SIZE_EXCEEDED' }) as Error,
+    );
+  });
+});
+
+describe('parseJson', () => {
+  it('names the object that is no JSON', () => {
+    expect(parseJson(Buffer.from('{"a":1}'), 'x')).toEqual({ a: 1 });
+    expect(() => parseJson(Buffer.from('{'), 'x')).toThrow(
+      expect.objectContaining({ code: 'PAYLOAD_INVALID', object: 'x' }) as Error,
+    );
+  });
+});

@@ -1,0 +1,403 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+
+import { MemoryStore } from '../../../src/adapters/memory/store.ts';
+import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
+import type { Publisher } from '../../../src/publish/publisher.ts';
+import type { Rejudge } from '../../../src/publish/reconsider.ts';
+import { sha256Hex } from '../../../src/record/sha256.ts';
+import { FaultyStore } from '../../support/faulty-store.ts';
+import { bytesOf, overwrite, signPartitionEntry } from '../../support/forge.ts';
+import { LeapingClock } from '../../support/leaping-clock.ts';
+import { TOPIC, TestLedger, all, keysOf, never, partition } from '../../support/ledger.ts';
+
+const a = partition(0);
+const b = partition(1);
+
+describe('the publisher', () => {
+  let store: FaultyStore;
+  let clock: LeapingClock;
+  let test: TestLedger;
+  let publisher: Publisher;
+  const publish = () => publisher.publish(never);
+  const entries = async (): Promise<number> => (await all(test.reopened().control.walk())).length;
+  const kinds = async (): Promise<string[]> =>
+    (await all(test.reopened().control.walk(3))).map(({ entry }) => entry.kind);
+  const published = () => test.standings('batches');
+  const held = () => test.standings('held');
+
+  beforeEach(async () => {
+    store = new FaultyStore(new MemoryStore());
+    clock = new LeapingClock();
+    test = await TestLedger.open({ store, clock });
+    publisher = test.publisher();
+  });
+
+  it('writes nothing when nothing was committed', async () => {
+    const before = await entries();
+    expect(await publish()).toEqual({ snapshot: null, published: 0, held: 0, onHold: false });
+    expect(await entries()).toBe(before);
+    expect((await test.ledger.control.head()).state.refs).toEqual({});
+  });
+
+  it('writes nothing when nothing is new', async () => {
+    await test.commit(a);
+    await publish();
+    const [before, keys] = [await entries(), await keysOf(store)];
+    expect(await publish()).toMatchObject({ snapshot: null, published: 0 });
+    expect(await entries()).toBe(before);
+    expect(await keysOf(store)).toEqual(keys);
+  });
+
+  it('writes nothing when a log has only changed hands', async () => {
+    await test.commit(a);
+    await publish();
+    await (await test.newWriter(a)).claim({ next: 0, label: null }, never);
+    expect(await publish()).toMatchObject({ snapshot: null });
+    clock.advance(600_000);
+    expect(await publish()).toMatchObject({ snapshot: null });
+  });
+
+  it('publishes clean batches and holds all others back, each with its standing', async () => {
+    const clean = await test.commit(a);
+    const suspect = await test.commit(a, { verdict: 'suspect' });
+    const failed = await test.commit(b, { verdict: 'failed' });
+    expect(await publish()).toMatchObject({ published: 1, held: 2, onHold: false });
+    expect(await published()).toEqual({ [clean.digest]: 'clean' });
+    expect(await held()).toEqual({ [suspect.digest]: 'suspect', [failed.digest]: 'failed' });
+  });
+
+  it('publishes everything in observe mode, with the standing it would have been held for', async () => {
+    const observed = [];
+    for (const verdict of ['clean', 'suspect', 'small', 'failed', 'no-baseline'] as const) {
+      observed.push([(await test.commit(a, { verdict, mode: 'observe' })).digest, verdict]);
+    }
+    expect(await publish()).toMatchObject({ published: 5, held: 0 });
+    expect(await published()).toEqual(Object.fromEntries(observed));
+  });
+
+  it('chains snapshots and states in each how far every log was read', async () => {
+    await test.commit(a);
+    const first = (await publish()).snapshot!;
+    await test.commit(b);
+    const second = (await publish()).snapshot!;
+    const { parent, controlSeq, heads, baselines } = await test.snapshot();
+    expect(parent).toBe(first);
+    expect((await test.ledger.control.head()).state.refs['main']).toBe(second);
+    expect(controlSeq).toBe((await entries()) - 2);
+    expect(Object.keys(baselines)).toEqual([TOPIC]);
+    const lines = await test.ledger.snapshots.heads(heads);
+    expect([...lines.values()].map(({ log, slot, next }) => `${log} ${slot} ${next}`)).toEqual([
+      'test/orders/0 1 2',
+      'test/orders/1 1 2',
+    ]);
+  });
+
+  it('counts rows and bytes of what is in the dataset', async () => {
+    const mixed = await test.commit(a, { values: ['{"id":1}', 'no json', '{"id":2}'] });
+    const dead = await test.commit(a, { values: ['no json'] });
+    const suspect = await test.commit(a, { verdict: 'suspect' });
+    await publish();
+    expect(await test.snapshot()).toMatchObject({ records: 2, bytes: mixed.entry.data!.bytes, batches: { count: 2 } });
+    expect(dead.entry.data).toBeNull();
+    await test.decide(suspect, 'released');
+    await publish();
+    expect(await test.snapshot()).toMatchObject({
+      records: 4,
+      bytes: mixed.entry.data!.bytes + suspect.entry.data!.bytes,
+    });
+    await test.decide(mixed, 'condemned');
+    await publish();
+    expect(await test.snapshot()).toMatchObject({ records: 2, bytes: suspect.entry.data!.bytes });
+    expect(await published()).toEqual({ [dead.digest]: 'clean', [suspect.digest]: 'released' });
+  });
+
+  it('lets a released batch in, with its file where readers look', async () => {
+    const batch = await test.commit(a, { verdict: 'suspect' });
+    await publish();
+    const target = test.ledger.layout.data('data', { log: a, ...batch.entry }, batch.entry.data!.sha256);
+    expect(await store.stat(target)).toBeNull();
+    await test.decide(batch, 'released');
+    expect(await publish()).toMatchObject({ published: 1, held: 0 });
+    expect(await published()).toEqual({ [batch.digest]: 'released' });
+    expect(sha256Hex(await bytesOf(store, target))).toBe(batch.entry.data!.sha256);
+  });
+
+  it('does not let a batch in whose file in quarantine was changed', async () => {
+    const batch = await test.commit(a, { verdict: 'suspect' });
+    await publish();
+    await test.decide(batch, 'released');
+    const { key } = batch.entry.data!;
+    await overwrite(store, key, Buffer.concat([await bytesOf(store, key), Buffer.from('x')]));
+    await expect(publish()).rejects.toMatchObject({ object: key });
+    expect(await held()).toEqual({ [batch.digest]: 'suspect' });
+  });
+
+  it('takes a condemned batch out, and lets it back in when it is released again', async () => {
+    const batch = await test.commit(a);
+    await publish();
+    await test.decide(batch, 'condemned');
+    expect(await publish()).toMatchObject({ published: 0, held: 1 });
+    expect(await held()).toEqual({ [batch.digest]: 'condemned' });
+    expect((await test.snapshot()).records).toBe(0);
+    await test.decide(batch, 'released');
+    expect(await publish()).toMatchObject({ published: 1, held: 0 });
+    expect(await published()).toEqual({ [batch.digest]: 'released' });
+  });
+
+  it('takes a condemned batch out in observe mode too', async () => {
+    const batch = await test.commit(a, { mode: 'observe', verdict: 'suspect' });
+    await publish();
+    await test.decide(batch, 'condemned');
+    await publish();
+    expect(await published()).toEqual({});
+    expect(await held()).toEqual({ [batch.digest]: 'condemned' });
+  });
+
+  it('never publishes a batch that was condemned before it was looked at', async () => {
+    const batch = await test.commit(a);
+    await test.decide(batch, 'condemned');
+    expect(await publish()).toMatchObject({ published: 0, held: 1 });
+    expect(await held()).toEqual({ [batch.digest]: 'condemned' });
+  });
+
+  it('publishes nothing on hold, and everything after it', async () => {
+    const first = await test.commit(a);
+    await publish();
+    await test.act({ kind: 'hold', by: 'a person', ref: 'main', reason: 'wait' });
+    const second = await test.commit(a);
+    const before = await entries();
+    expect(await publish()).toEqual({ snapshot: null, published: 0, held: 0, onHold: true });
+    expect(await entries()).toBe(before);
+    await test.act({ kind: 'resume', by: 'a person', ref: 'main', reason: 'go on' });
+    await publish();
+    expect(await published()).toEqual({ [first.digest]: 'clean', [second.digest]: 'clean' });
+  });
+
+  it('finds batches whose hint was lost by its full walk', async () => {
+    await test.commit(a);
+    await publish();
+    const batch = await test.commit(a);
+    const hint = test.ledger.layout.headHint(a);
+    await store.delete(hint);
+    expect(await publish()).toMatchObject({ snapshot: null });
+    clock.advance(599_999);
+    expect(await publish()).toMatchObject({ snapshot: null });
+    clock.advance(1);
+    expect(await publish()).toMatchObject({ published: 1 });
+    expect(Object.keys(await published())).toContain(batch.digest);
+  });
+
+  it('finds batches of a log that appears later', async () => {
+    await publish();
+    const batch = await test.commit(b);
+    await publish();
+    expect(await published()).toEqual({ [batch.digest]: 'clean' });
+  });
+
+  it('carries out a decision on a batch that no hint led to: a publish takes up every decision or does not happen', async () => {
+    await test.commit(a);
+    await publish();
+    const batch = await test.commit(a, { verdict: 'suspect' });
+    await store.delete(test.ledger.layout.headHint(a));
+    await test.decide(batch, 'released');
+    await test.commit(b);
+    expect(await publish()).toMatchObject({ published: 2 });
+    expect(await published()).toMatchObject({ [batch.digest]: 'released' });
+  });
+
+  it('stops at a decision whose batch is gone: carried out wrongly it could publish what is condemned', async () => {
+    const batch = await test.commit(a);
+    await publish();
+    await test.decide(batch, 'condemned');
+    const slot = test.ledger.layout.slot(a, 1);
+    await store.delete(slot);
+    await expect(publish()).rejects.toMatchObject({ code: 'SLOT_MISSING', object: slot });
+  });
+
+  it('stops at a log that shows another entry than the one its snapshot covers', async () => {
+    const batch = await test.commit(a);
+    await publish();
+    const { pipeline } = batch.entry;
+    const other = { ...batch.entry, pipeline, time: '2000-01-01T00:00:00.000Z' };
+    const slot = test.ledger.layout.slot(a, 1);
+    await overwrite(store, slot, await signPartitionEntry(other, test.keys.ingest));
+    await store.put(test.ledger.layout.headHint(a), Buffer.from('moved'));
+    await expect(publish()).rejects.toMatchObject({ code: 'CHAIN_BROKEN', object: slot });
+  });
+
+  it('lets one of two racing publishers win; together they publish each batch once', async () => {
+    const committed: LoggedBatch[] = [];
+    for (let round = 0; round < 5; round++) {
+      committed.push(await test.commit(a), await test.commit(b));
+      const others = [test.publisher(undefined, test.reopened()), test.publisher(undefined, test.reopened())];
+      const reports = await Promise.all(others.map((each) => each.publish(never)));
+      expect(reports.reduce((sum, report) => sum + report.published, 0)).toBe(2);
+    }
+    expect(Object.keys(await published()).toSorted()).toEqual(committed.map(({ digest }) => digest).toSorted());
+    expect(await kinds()).toEqual(Array.from({ length: 5 }, () => 'publish'));
+  });
+
+  it('publishes once through lost answers and late writes', async () => {
+    await test.commit(a);
+    store.creates.push('answer-lost', 'late', 'own-exists', 'refused', 'lost');
+    expect(await publish()).toMatchObject({ published: 1 });
+    store.creates.length = 0;
+    expect(await kinds()).toEqual(['publish']);
+  });
+
+  it('starts over when somebody holds the ref between its look and its entry', async () => {
+    await test.commit(a);
+    await publish();
+    await test.commit(a);
+    const { control } = test.ledger;
+    const append = control.append.bind(control);
+    control.append = async (...args) => {
+      control.append = append;
+      await test.act({ kind: 'hold', by: 'a person', ref: 'main', reason: 'now' });
+      return append(...args);
+    };
+    expect(await publish()).toMatchObject({ snapshot: null, onHold: true });
+    expect(await kinds()).toEqual(['publish', 'hold']);
+  });
+
+  describe('with small batches', () => {
+    const asked: string[] = [];
+    const union =
+      (decide: (count: number) => 'clean' | 'suspect' | null): Rejudge =>
+      async (topic, batches, as, baseline) => {
+        asked.push(`${topic} ${as} ${batches.length}`);
+        const outcome = as === 'union' ? decide(batches.length) : null;
+        if (outcome === null) return null;
+        const evidence = await evidenceOf(`${baseline} ${batches.length}`);
+        return { clean: outcome === 'clean' ? batches : [], suspect: outcome === 'suspect' ? batches : [], evidence };
+      };
+    const evidenceOf = async (text: string): Promise<string> => {
+      const bytes = Buffer.from(text);
+      await store.inner.create(test.ledger.layout.judgement(sha256Hex(bytes)), bytes);
+      return sha256Hex(bytes);
+    };
+
+    beforeEach(() => {
+      asked.length = 0;
+    });
+
+    it('judges them together, held ones and new ones, until they can be judged', async () => {
+      publisher = test.publisher(union((count) => (count < 3 ? null : 'clean')));
+      const first = await test.commit(a, { verdict: 'small' });
+      expect(await publish()).toMatchObject({ published: 0, held: 1 });
+      expect(await held()).toEqual({ [first.digest]: 'small' });
+      const second = await test.commit(b, { verdict: 'small' });
+      await publish();
+      const third = await test.commit(a, { verdict: 'small' });
+      expect(await publish()).toMatchObject({ published: 3, held: 0 });
+      expect(asked).toEqual(['orders union 1', 'orders union 2', 'orders union 3']);
+      expect(await published()).toEqual({ [first.digest]: 'clean', [second.digest]: 'clean', [third.digest]: 'clean' });
+      expect(await kinds()).toEqual(['publish', 'publish', 'verdict', 'publish']);
+    });
+
+    it('holds them for good when together they are suspect', async () => {
+      publisher = test.publisher(union(() => 'suspect'));
+      const batch = await test.commit(a, { verdict: 'small' });
+      expect(await publish()).toMatchObject({ published: 0, held: 1 });
+      expect(await held()).toEqual({ [batch.digest]: 'suspect' });
+      await test.commit(b);
+      await publish();
+      expect(asked).toEqual(['orders union 1']);
+    });
+
+    it('lets a person’s decision on one of them count, whatever the union says', async () => {
+      publisher = test.publisher(union((count) => (count < 2 ? null : 'suspect')));
+      const first = await test.commit(a, { verdict: 'small' });
+      await publish();
+      await test.decide(first, 'released');
+      const second = await test.commit(a, { verdict: 'small' });
+      await publish();
+      expect(await published()).toEqual({ [first.digest]: 'released' });
+      expect(await held()).toEqual({ [second.digest]: 'small' });
+    });
+
+    it('judges topics apart, and leaves those without a baseline alone', async () => {
+      await test.pinSchema('returns');
+      publisher = test.publisher(union((count) => (count < 2 ? null : 'clean')));
+      await test.commit(a, { verdict: 'small' });
+      await test.commit(partition(0, 'returns'), { verdict: 'small' });
+      expect(await publish()).toMatchObject({ published: 0, held: 2 });
+      expect(asked).toEqual(['orders union 1']);
+    });
+
+    it('names no more batches in one verdict entry than fit it, and gets through all of them', async () => {
+      publisher = test.publisher(union(() => 'clean'));
+      const long = { cluster: 'x'.repeat(2_000), topic: TOPIC, partition: '0' };
+      for (let i = 0; i < 80; i++) await test.commit(long, { verdict: 'small', values: ['{"id":1}'] });
+      expect(await publish()).toMatchObject({ published: 80, held: 0 });
+      expect(await kinds()).toEqual(['verdict', 'verdict', 'publish']);
+    });
+  });
+
+  describe('with batches that were judged by no baseline or by another one', () => {
+    /** Judges by the first digit of the first record's id: 1 is clean, 2 suspect, anything else undecided. */
+    const each: Rejudge = async (_topic, batches, as, baseline) => {
+      if (as === 'union') return null;
+      const of = (digit: string): LoggedBatch[] => batches.filter(({ digest }) => truth.get(digest) === digit);
+      if (of('clean').length + of('suspect').length === 0) return null;
+      const bytes = Buffer.from(`${baseline} ${batches.map(({ digest }) => digest).join(' ')}`);
+      await store.inner.create(test.ledger.layout.judgement(sha256Hex(bytes)), bytes);
+      return { clean: of('clean'), suspect: of('suspect'), evidence: sha256Hex(bytes) };
+    };
+    const truth = new Map<string, string>();
+    const commit = async (as: string, batch: Parameters<TestLedger['commit']>[1], log = a): Promise<LoggedBatch> => {
+      const committed = await test.commit(log, batch);
+      truth.set(committed.digest, as);
+      return committed;
+    };
+
+    beforeEach(async () => {
+      truth.clear();
+      publisher = test.publisher(each);
+    });
+
+    it('holds batches for want of a baseline and judges each once there is one', async () => {
+      test = await TestLedger.open({ store: new FaultyStore(new MemoryStore()), clock, prepared: false });
+      await test.pinSchema();
+      store = test.store as FaultyStore;
+      publisher = test.publisher(each);
+      const good = await commit('clean', { verdict: 'no-baseline' });
+      const bad = await commit('suspect', { verdict: 'no-baseline' });
+      const unclear = await commit('undecided', { verdict: 'no-baseline' });
+      expect(await publish()).toMatchObject({ published: 0, held: 3 });
+      expect(await publish()).toMatchObject({ snapshot: null });
+      await test.approveBaseline('first');
+      expect(await publish()).toMatchObject({ published: 1, held: 2 });
+      expect(await published()).toEqual({ [good.digest]: 'clean' });
+      expect(await held()).toEqual({ [bad.digest]: 'suspect', [unclear.digest]: 'no-baseline' });
+      expect(await publish()).toMatchObject({ snapshot: null });
+    });
+
+    it('judges a clean batch again when its baseline was no longer in force at the last publish', async () => {
+      await commit('clean', {});
+      await publish();
+      const old = (await test.ledger.control.head()).state.baselines[TOPIC]!;
+      await test.approveBaseline('second');
+      await commit('clean', {});
+      await publish();
+      const late = [
+        await commit('clean', { baseline: old }),
+        await commit('suspect', { baseline: old }),
+        await commit('undecided', { baseline: old }),
+      ];
+      expect(await publish()).toMatchObject({ published: 1 });
+      expect(await held()).toEqual({ [late[1]!.digest]: 'suspect', [late[2]!.digest]: 'failed' });
+      expect((await published())[late[0]!.digest]).toBe('clean');
+    });
+
+    it('takes a clean batch as it is when its baseline was still in force at the last publish', async () => {
+      await commit('clean', {});
+      await publish();
+      const old = (await test.ledger.control.head()).state.baselines[TOPIC]!;
+      await test.approveBaseline('second');
+      const batch = await commit('suspect', { baseline: old });
+      await publish();
+      expect((await published())[batch.digest]).toBe('clean');
+    });
+  });
+});
