@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 
 import { buildProgram } from '../src/cli/program.ts';
-import { printDefaults, printJsonSchema } from '../src/config/print.ts';
+import { printJsonSchema } from '../src/config/json-schema.ts';
+import { printDefaults } from '../src/config/print.ts';
 import { ERROR_CODES } from '../src/errors.ts';
 
 /** Path (from the repository's root) → text of every generated file. */

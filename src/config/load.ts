@@ -2,14 +2,17 @@ import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
 import { Value } from 'typebox/value';
-import { parseDocument } from 'yaml';
 
 import { ConfigError, type ConfigFault } from '../errors.ts';
 import { sha256Hex } from '../record/sha256.ts';
+import { checkShape } from './check-shape.ts';
+import { complete, isGroup } from './complete.ts';
+import { describeFound } from './describe.ts';
 import { checkMeaning } from './meaning.ts';
-import { resolveReferences } from './references.ts';
+import type { SchemaNode } from './nodes.ts';
+import { parseYaml } from './parse-yaml.ts';
+import { resolveReferences, type ReferenceContext } from './references.ts';
 import { ConfigSchema, type Config } from './schema.ts';
-import { suggest } from './suggest.ts';
 
 /** A configuration as it was read: checked, complete, references replaced. */
 export interface LoadedConfig {
@@ -23,46 +26,41 @@ export interface LoadedConfig {
 
 /**
  * Reads and checks a configuration file.
- * @throws ConfigError CONFIG_NOT_FOUND, or CONFIG_INVALID with every fault at once (matrix G1–G6, G13)
+ * @param environment what `${NAME}` refers to.
+ * @throws ConfigError CONFIG_NOT_FOUND, or CONFIG_INVALID with every fault at once (matrix C2, C3, G1–G6, G11, G13); no
+ * message holds a secret.
  */
-export async function loadConfig(
-  path: string,
-  environment: Readonly<Record<string, string | undefined>>,
-): Promise<LoadedConfig> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new ConfigError(
-      'CONFIG_NOT_FOUND',
-      `Cannot read configuration "${path}" (mend: headgate init, or --config FILE)`,
-      [],
-      { cause },
-    );
-  }
+export async function loadConfig(path: string, environment: ReferenceContext['environment']): Promise<LoadedConfig> {
+  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw unreadable(path, cause);
+  });
   return parseConfig(text, resolve(path), environment);
 }
 
-/** The same from text; `path` names it in messages and gives the folder of relative paths. */
-export function parseConfig(
-  text: string,
-  path: string,
-  environment: Readonly<Record<string, string | undefined>>,
-): LoadedConfig {
+/**
+ * The same from text.
+ * @param path names it in messages, and gives the folder of relative paths.
+ * @throws ConfigError CONFIG_INVALID
+ */
+export function parseConfig(text: string, path: string, environment: ReferenceContext['environment']): LoadedConfig {
   const folder = dirname(path);
-  const raw = parseYaml(text, path);
+  const schema = ConfigSchema as unknown as SchemaNode;
+  const raw = complete(schema, parseYaml(text, path));
   const faults: ConfigFault[] = [];
-  const complete = Value.Default(ConfigSchema, structuredClone(raw));
-  const resolved = resolveReferences(Value.Default(ConfigSchema, structuredClone(raw)), folder, environment, faults);
-  faults.push(...shapeFaults(resolved));
-  if (faults.length === 0) faults.push(...checkMeaning(resolved as Config));
+  const resolved = resolveReferences(raw, { folder, environment, faults });
+  const isAsked = new Set(faults.map((fault) => fault.path));
+  // A reference that leads nowhere has been told of; what is left in its place is no other fault.
+  faults.push(...checkShape(schema, resolved, raw).filter((fault) => !isAsked.has(fault.path)));
+  if (faults.length === 0 && !Value.Check(ConfigSchema, resolved))
+    faults.push({ path: '/', message: 'does not match the schema' });
+  if (faults.length === 0) faults.push(...checkMeaning(resolved as Config, (at) => describeAt(schema, raw, at)));
   if (faults.length > 0)
     throw new ConfigError(
       'CONFIG_INVALID',
       `Cannot use configuration "${path}": it has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}`,
       faults,
     );
-  return { config: resolved as Config, folder, path, digest: configDigest(complete as Config) };
+  return { config: resolved as Config, folder, path, digest: configDigest(raw as Config) };
 }
 
 /** Settings of one topic: its own over the defaults. */
@@ -70,87 +68,39 @@ export function topicConfig({ topics, topicDefaults }: Config, topic: string): C
   return { ...topicDefaults, ...(Object.hasOwn(topics, topic) ? topics[topic] : {}) };
 }
 
-function configDigest({ pipeline, mode, topicDefaults, topics, batch, judge }: Config): string {
-  return sha256Hex(Buffer.from(JSON.stringify({ pipeline, mode, topicDefaults, topics, batch, judge }), 'utf8'));
+/** Of what decides how records are read, judged and published; where they come from and who is told is left out. */
+function configDigest({ pipeline, mode, source, topicDefaults, topics, batch, judge }: Config): string {
+  const { files } = source;
+  const read = files === null ? null : { format: files.format, csv: files.csv };
+  const text = JSON.stringify({ pipeline, mode, read, topicDefaults, topics, batch, judge }, inOrder);
+  return sha256Hex(Buffer.from(text, 'utf8'));
 }
 
-function parseYaml(text: string, path: string): unknown {
-  const document = parseDocument(text, { uniqueKeys: true, strict: true });
-  if (document.errors.length > 0) {
-    const faults = document.errors.map((error) => ({
-      path: `line ${error.linePos?.[0].line ?? '?'}`,
-      message: error.message.split('\n')[0]!,
-    }));
-    throw new ConfigError('CONFIG_INVALID', `Cannot use configuration "${path}": it is not YAML`, faults);
+/** Keys in code unit order, so that moving lines in the file changes nothing. */
+function inOrder(_: string, value: unknown): unknown {
+  return isGroup(value) ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value;
+}
+
+/** What stands at a JSON pointer of keys that need no escape. */
+function describeAt(schema: SchemaNode, raw: unknown, path: string): string {
+  let node: SchemaNode | undefined = schema;
+  let value = raw;
+  for (const key of path.split('/').slice(1)) {
+    const inner: SchemaNode | undefined = node?.anyOf?.find(({ type }) => type === 'object') ?? node;
+    node = inner?.properties?.[key] ?? inner?.items;
+    value = (value as Readonly<Record<string, unknown>> | undefined)?.[key];
   }
-  try {
-    return document.toJS({ maxAliasCount: 100 });
-  } catch (cause) {
-    throw new ConfigError('CONFIG_INVALID', `Cannot use configuration "${path}": too many aliases`, [], { cause });
-  }
+  return describeFound(node, value);
 }
 
-/** One fault a cause, in words; the library reports an unknown key twice and a union once per member. */
-function shapeFaults(value: unknown): ConfigFault[] {
-  const faults = new Map<string, string>();
-  for (const { keyword, instancePath, message, params } of Value.Errors(ConfigSchema, value)) {
-    const details = params as Record<string, unknown>;
-    const path = instancePath || '/';
-    const found = describe(valueAt(value, instancePath));
-    if (keyword === 'boolean' || keyword === 'anyOf' || (keyword === 'type' && details['type'] === 'null')) continue;
-    if (keyword === 'additionalProperties') {
-      for (const name of details['additionalProperties'] as string[])
-        faults.set(`${instancePath}/${name}`, `unknown key${suggest(name, knownKeys(instancePath))}`);
-    } else if (keyword === 'required') {
-      for (const name of details['requiredProperties'] as string[]) faults.set(`${instancePath}/${name}`, 'is missing');
-    } else if (keyword === 'enum') {
-      faults.set(path, `is ${found}, wanted one of ${(details['allowedValues'] as string[]).join(', ')}`);
-    } else if (!faults.has(path)) {
-      faults.set(path, `is ${found}: ${message}`);
-    }
-  }
-  return [...faults].map(([path, message]) => ({ path, message }));
-}
-
-/** Keys that the schema knows at an instance path. */
-function knownKeys(instancePath: string): string[] {
-  let at: unknown = ConfigSchema;
-  for (const segment of instancePath.split('/').slice(1)) at = step(at, segment);
-  return Object.keys(objectOf(at)?.properties ?? {});
-}
-
-interface SchemaNode {
-  readonly properties?: Readonly<Record<string, unknown>>;
-  readonly patternProperties?: Readonly<Record<string, unknown>>;
-  readonly items?: unknown;
-  readonly anyOf?: readonly unknown[];
-}
-
-function step(schema: unknown, segment: string): unknown {
-  const node = objectOf(schema);
-  return node?.properties?.[segment] ?? Object.values(node?.patternProperties ?? {})[0] ?? node?.items;
-}
-
-/** The schema itself, or the non-null member of a nullable one. */
-function objectOf(schema: unknown): SchemaNode | undefined {
-  const node = schema as SchemaNode | undefined;
-  return node?.anyOf === undefined
-    ? node
-    : (node.anyOf.find((member) => 'properties' in (member as object) || 'items' in (member as object)) as
-        | SchemaNode
-        | undefined);
-}
-
-function valueAt(value: unknown, instancePath: string): unknown {
-  let at = value;
-  for (const segment of instancePath.split('/').slice(1)) at = (at as Record<string, unknown> | undefined)?.[segment];
-  return at;
-}
-
-/** The found value for a message; texts may be secrets and are only described. */
-function describe(value: unknown): string {
-  if (typeof value === 'string')
-    return value.length > 40 ? `a text of ${value.length} characters` : JSON.stringify(value);
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'a group';
-  return String(value);
+function unreadable(path: string, cause: NodeJS.ErrnoException): ConfigError {
+  if (cause.code === 'ENOENT')
+    return new ConfigError(
+      'CONFIG_NOT_FOUND',
+      `Cannot read configuration "${path}": it does not exist (mend: headgate init, or --config FILE)`,
+      [],
+      { cause },
+    );
+  const why = cause.code === 'EISDIR' ? 'it is a folder, wanted a file' : `it cannot be read (${cause.code ?? '?'})`;
+  return new ConfigError('CONFIG_INVALID', `Cannot read configuration "${path}": ${why}`, [], { cause });
 }

@@ -1,58 +1,85 @@
 import type { ConfigFault } from '../errors.ts';
-import type { Config, RuleConfig } from './schema.ts';
+import { pointer } from './check-shape.ts';
+import { checkTopics } from './meaning-topics.ts';
+import type { Config } from './schema.ts';
+import { suggest } from './suggest.ts';
 
-/** Faults that a schema cannot see: settings that need or exclude each other. */
-export function checkMeaning(config: Config): ConfigFault[] {
+/** Describes what stands at a JSON pointer without giving secrets away. */
+export type Shown = (path: string) => string;
+
+/** Faults that a schema cannot see: settings that need or exclude each other (matrix G6, G11). */
+export function checkMeaning(config: Config, shown: Shown): ConfigFault[] {
   return [
-    ...sourceFaults(config),
-    ...storeFaults(config),
-    ...saslFaults(config),
-    ...alertFaults(config),
-    ...ruleFaults(config),
+    ...checkSource(config, shown),
+    ...checkTopicNames(config),
+    ...checkTopics(config),
+    ...checkStore(config, shown),
+    ...checkSasl(config),
+    ...checkAlerts(config, shown),
   ];
 }
 
-function sourceFaults({ source }: Config): ConfigFault[] {
+function checkSource({ source }: Config, shown: Shown): ConfigFault[] {
   const faults: ConfigFault[] = [];
-  const given = [source.files, source.kafka].filter((each) => each !== null).length;
-  if (given !== 1)
-    faults.push({
-      path: '/source',
-      message: given === 0 ? 'has neither files nor kafka' : 'has both files and kafka, wanted one',
-    });
-  const topics = source.kafka?.topics ?? [];
-  for (const topic of new Set(topics.filter((each, i) => topics.indexOf(each) !== i)))
-    faults.push({ path: '/source/kafka/topics', message: `names "${topic}" twice` });
-  const start = source.kafka?.start ?? 'earliest';
-  if (!['earliest', 'latest'].includes(start) && Number.isNaN(Date.parse(start)))
+  const { files, kafka } = source;
+  if (files === null && kafka === null)
+    faults.push({ path: '/source', message: 'has neither files nor kafka, wanted one of them' });
+  if (files !== null && kafka !== null)
+    faults.push({ path: '/source', message: 'has both files and kafka, wanted one of them' });
+  if (kafka === null) return faults;
+  for (const [i, topic] of kafka.topics.entries()) {
+    if (kafka.topics.indexOf(topic) !== i)
+      faults.push({ path: `/source/kafka/topics/${i}`, message: `names "${topic}" for the second time` });
+  }
+  if (!['earliest', 'latest'].includes(kafka.start) && Number.isNaN(Date.parse(kafka.start)))
     faults.push({
       path: '/source/kafka/start',
-      message: `is ${JSON.stringify(start)}, wanted earliest, latest or an ISO 8601 time`,
+      message: `is ${shown('/source/kafka/start')}, wanted earliest, latest or a time like 2026-01-31T00:00:00Z`,
     });
   return faults;
 }
 
-function storeFaults({ store }: Config): ConfigFault[] {
+/** A misspelt topic would leave its settings without effect, and nobody would notice. */
+function checkTopicNames({ source, topics }: Config): ConfigFault[] {
+  const read = source.kafka?.topics ?? (source.files === null ? [] : [source.files.topic]);
+  return Object.keys(topics)
+    .filter((topic) => !read.includes(topic))
+    .map((topic) => ({
+      path: pointer('/topics', topic),
+      message: `is no topic that is read${suggest(topic, read)}`,
+    }));
+}
+
+function checkStore({ store }: Config, shown: Shown): ConfigFault[] {
   const faults: ConfigFault[] = [];
   const isS3 = store.url.startsWith('s3://');
-  if (isS3 && !/^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[A-Za-z0-9%~_.=/-]*)?$/.test(store.url))
-    faults.push({ path: '/store/url', message: `is ${JSON.stringify(store.url)}, wanted s3://bucket/prefix` });
-  if (!isS3 && /^[a-z][a-z0-9+]*:\/\//.test(store.url))
+  const isBucket = /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[A-Za-z0-9%~_.=/-]*)?$/.test(store.url);
+  if (isS3 ? !isBucket : /^[A-Za-z][A-Za-z0-9+.-]*:\/\//.test(store.url))
     faults.push({
       path: '/store/url',
-      message: `is ${JSON.stringify(store.url)}, wanted a folder or s3://bucket/prefix`,
+      message: `is ${shown('/store/url')}, wanted ${isS3 ? 's3://bucket/prefix' : 'a folder or s3://bucket/prefix'}`,
     });
-  if (store.endpoint?.startsWith('http://') === true && !isLoopback(new URL(store.endpoint).hostname)) {
-    faults.push({ path: '/store/endpoint', message: 'is plain http to another machine, wanted https' });
-  }
+  if (store.endpoint !== null) faults.push(...checkEndpoint(store.endpoint, shown));
   return faults;
+}
+
+function checkEndpoint(endpoint: string, shown: Shown): ConfigFault[] {
+  const path = '/store/endpoint';
+  if (!URL.canParse(endpoint))
+    return [{ path, message: `is ${shown(path)}, wanted an address like https://host:9000` }];
+  const { protocol, hostname, username, password } = new URL(endpoint);
+  if (username !== '' || password !== '')
+    return [{ path, message: 'holds credentials, which belong in the environment or in ~/.aws/credentials' }];
+  if (protocol === 'http:' && !isLoopback(hostname))
+    return [{ path, message: `is plain http to ${hostname}, wanted https (http is for this machine only)` }];
+  return [];
 }
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
-function saslFaults({ source }: Config): ConfigFault[] {
+function checkSasl({ source }: Config): ConfigFault[] {
   const sasl = source.kafka?.sasl;
   if (sasl === undefined || sasl === null) return [];
   const missing = sasl.mechanism === 'oauthbearer' ? ['tokenFile'] : ['username', 'password'];
@@ -61,44 +88,27 @@ function saslFaults({ source }: Config): ConfigFault[] {
     .map((name) => ({ path: `/source/kafka/sasl/${name}`, message: `is missing, ${sasl.mechanism} needs it` }));
 }
 
-function alertFaults({ alerts }: Config): ConfigFault[] {
-  const faults: ConfigFault[] = [];
-  alerts.forEach((channel, i) => {
+function checkAlerts({ alerts }: Config, shown: Shown): ConfigFault[] {
+  return alerts.flatMap((channel, i) => {
+    const faults: ConfigFault[] = [];
+    const path = `/alerts/${i}`;
     if (alerts.findIndex(({ name }) => name === channel.name) !== i)
-      faults.push({ path: `/alerts/${i}/name`, message: `is ${JSON.stringify(channel.name)} for the second time` });
-    if (channel.type === 'webhook') {
-      if (channel.url === undefined)
-        faults.push({ path: `/alerts/${i}/url`, message: 'is missing, a webhook needs it' });
-      if (channel.secrets === undefined)
-        faults.push({ path: `/alerts/${i}/secrets`, message: 'is missing, a webhook needs one to sign with' });
+      faults.push({ path: `${path}/name`, message: `is ${shown(`${path}/name`)} for the second time` });
+    if (channel.type === 'console') {
+      for (const key of ['url', 'secrets', 'allowPrivate'] as const)
+        if (channel[key] !== undefined) faults.push({ path: `${path}/${key}`, message: 'means nothing to a console' });
+      return faults;
     }
+    if (channel.url === undefined) faults.push({ path: `${path}/url`, message: 'is missing, a webhook needs it' });
+    else if (!isWebUrl(channel.url))
+      faults.push({ path: `${path}/url`, message: 'is no address of a web server, wanted one like https://host/path' });
+    if (channel.secrets === undefined)
+      faults.push({ path: `${path}/secrets`, message: 'is missing, a webhook needs one to sign with' });
+    return faults;
   });
-  return faults;
 }
 
-const NEEDS: Readonly<Record<RuleConfig['rule'], readonly (readonly (keyof RuleConfig)[])[]>> = {
-  not_null: [['column']],
-  range: [['column'], ['min', 'max']],
-  set: [['column'], ['values']],
-  pattern: [['column'], ['pattern']],
-  unique: [['column']],
-  row_count: [['min', 'max']],
-  freshness: [['maxAgeMs']],
-};
-
-function ruleFaults({ topicDefaults, topics }: Config): ConfigFault[] {
-  const lists = [
-    { path: '/topicDefaults/rules', rules: topicDefaults.rules },
-    ...Object.entries(topics).map(([name, { rules }]) => ({ path: `/topics/${name}/rules`, rules: rules ?? [] })),
-  ];
-  return lists.flatMap(({ path, rules }) =>
-    rules.flatMap((rule, i) =>
-      NEEDS[rule.rule]
-        .filter((names) => names.every((name) => rule[name] === undefined))
-        .map((names) => ({
-          path: `${path}/${i}`,
-          message: `has no ${names.join(' or ')}, the rule ${rule.rule} needs it`,
-        })),
-    ),
-  );
+/** Whether the address is allowed is decided by the channel itself, which also resolves names. */
+function isWebUrl(url: string): boolean {
+  return URL.canParse(url) && ['http:', 'https:'].includes(new URL(url).protocol);
 }

@@ -72,9 +72,13 @@ export const mustChoose = <const Values extends readonly [string, ...string[]]>(
 export const maybe = <Schema extends TSchema>(schema: Schema, description: string) =>
   Type.Union([schema, Type.Null()], { description, default: null });
 
-/** A list that is empty by default. */
-export const list = <Schema extends TSchema>(schema: Schema, description: string, maxItems: number) =>
-  Type.Array(schema, { description, default: [], maxItems });
+/** A list that is empty by default. @param example a list to show in the documentation. */
+export const list = <Schema extends TSchema>(
+  schema: Schema,
+  description: string,
+  maxItems: number,
+  example: readonly unknown[],
+) => Type.Array(schema, { description, default: [], maxItems, examples: [example] });
 
 /** A list with at least one entry. */
 export const someOf = <Schema extends TSchema>(

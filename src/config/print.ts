@@ -1,90 +1,128 @@
+import { isGroup } from './complete.ts';
+import { describeChoices } from './describe.ts';
+import type { SchemaNode } from './nodes.ts';
 import { ConfigSchema } from './schema.ts';
 
-interface Node {
-  readonly type?: string;
-  readonly description?: string;
-  readonly default?: unknown;
-  readonly properties?: Readonly<Record<string, Node>>;
-  readonly patternProperties?: Readonly<Record<string, Node>>;
-  readonly required?: readonly string[];
-  readonly items?: Node;
-  readonly anyOf?: readonly Node[];
-  readonly enum?: readonly string[];
-}
+const WIDTH = 110;
+const HEAD = `\
+yaml-language-server: $schema=./schema.json
 
-const NO_DEFAULT: Readonly<Record<string, unknown>> = { pipeline: 'my-pipeline', deployment: '0123456789abcdef' };
+Every key of the configuration with its default. Generated from the schema; a valid configuration itself.
 
-/** The JSON Schema of the configuration file, for editors. */
-export function printJsonSchema(): string {
-  const schema = {
-    $schema: 'https://json-schema.org/draft/2020-12/schema',
-    title: 'Headgate configuration',
-    ...(structuredClone(ConfigSchema) as object),
-  };
-  return `${JSON.stringify(withoutRequiredDefaults(schema), null, 2)}\n`;
-}
+\`headgate init\` writes the few keys that you need. Take from here what you want to change; all else may be left
+out. Unknown keys are refused. Relative paths start from the folder of the file.
 
-/** A configuration with every key at its default, each with its meaning; optional parts are commented out. */
+Any text may hold \${NAME}, an environment variable, or \${file:PATH}, the content of a file; that is the place of
+secrets. A literal \${ is written $\${.
+
+A "#" without a space behind it turns off a key that is null or empty by default; what it shows is an example.`;
+
+/** A configuration with every key at its default, each with its meaning; what is off by default is commented out. */
 export function printDefaults(): string {
-  const head = [
-    '# Every key of headgate.yaml, its default and its meaning. Generated from src/config/schema.ts (npm run generate).',
-    '# Texts may hold ${NAME} (environment) and ${file:PATH}; secrets belong there. Relative paths start from this file.',
-    '',
-  ];
-  return `${[...head, ...printGroup(ConfigSchema as unknown as Node, '')].join('\n')}\n`;
+  const keys = Object.entries(ConfigSchema.properties).map(([key, node]) => printKey(key, node as SchemaNode));
+  return `${[comment(HEAD), ...keys].map((lines) => lines.join('\n')).join('\n\n')}\n`;
 }
 
-function printGroup(group: Node, indent: string): string[] {
-  return Object.entries(group.properties ?? {}).flatMap(([name, node]) => printKey(name, node, indent));
+/** Lines of one key, its comment first. */
+function printKey(key: string, node: SchemaNode): string[] {
+  const { properties, items, patternProperties } = memberOf(node);
+  const isOff = isEmpty(node.default);
+  const head = comment(`${node.description ?? ''}${describeChoices(node)}`);
+  if (patternProperties !== undefined || items?.type === 'object') {
+    const [example] = node.examples ?? memberOf(node).examples ?? [];
+    return [...head, ...off([`${key}:`, ...indent(printExample(memberOf(node), example))])];
+  }
+  if (properties !== undefined) {
+    const lines = [`${key}:`, ...indent(printGroup(properties))];
+    // The file must be a valid one, so one source is on.
+    return [...head, ...(isOff && node.anyOf !== undefined && key !== 'files' ? off(lines) : lines)];
+  }
+  const value = isOff || node.default === undefined ? exampleOf(node) : node.default;
+  const line = [`${key}: ${yaml(value)}${inWords(key, value)}`];
+  return [...head, ...(isOff ? off(line) : line)];
 }
 
-function printKey(name: string, node: Node, indent: string): string[] {
-  const comment = `${indent}# ${describe(node)}`;
-  if (node.type === 'object' && node.properties !== undefined && node.default !== undefined)
-    return [comment, `${indent}${name}:`, ...printGroup(node, `${indent}  `)];
-  const value = node.default === undefined ? (NO_DEFAULT[name] ?? null) : node.default;
-  const lines = [comment, `${indent}${name}: ${JSON.stringify(value)}`];
-  const inner =
-    node.anyOf?.find(({ type }) => type === 'object') ??
-    (node.items?.type === 'object' ? node.items : Object.values(node.patternProperties ?? {})[0]);
-  return inner?.properties === undefined ? lines : [...lines, ...printExample(inner, indent, node.items !== undefined)];
+function printGroup(properties: Readonly<Record<string, SchemaNode>>): string[] {
+  return Object.entries(properties).flatMap(([key, node]) => printKey(key, node));
 }
 
-/** What an optional group or an item of a list looks like, commented out. */
-function printExample(inner: Node, indent: string, isItem: boolean): string[] {
-  const lines = Object.entries(inner.properties ?? {}).flatMap(([name, node]) => {
-    const required = (inner.required ?? []).includes(name) && node.default === undefined;
-    const nested = node.anyOf?.find(({ type }) => type === 'object') ?? (node.type === 'object' ? node : undefined);
-    const fallback = node.default === undefined ? '…' : JSON.stringify(node.default);
-    const text =
-      node.enum === undefined
-        ? (node.description ?? '')
-        : `${node.description ?? ''} One of ${node.enum.join(', ')}.`.trim();
-    const own = `${name}: ${fallback}${text === '' ? '' : `  # ${text}`}${required ? ' Required.' : ''}`;
-    return [
-      own,
-      ...(nested?.properties === undefined
-        ? []
-        : printExample(nested, '', false).map((line) => line.replace(/^# {3}/, '  '))),
-    ];
+/** A list of groups or a map, with its example; keys that the example does not use are off. */
+function printExample({ items, patternProperties }: SchemaNode, example: unknown): string[] {
+  if (patternProperties !== undefined) return plain(example);
+  const [entry] = example as readonly Readonly<Record<string, unknown>>[];
+  let isFirst = true;
+  return Object.entries(items!.properties!).flatMap(([key, node]) => {
+    const isUsed = Object.hasOwn(entry!, key);
+    const value = isUsed ? entry![key] : exampleOf(node);
+    const line = `${key}: ${yaml(value)}${inWords(key, value)}`;
+    const head = indent(comment(`${node.description ?? ''}${describeChoices(node)}`));
+    if (!isUsed) return [...head, ...indent(off([line]))];
+    const mark = isFirst ? '- ' : '  ';
+    isFirst = false;
+    return [...head, `${mark}${line}`];
   });
-  return lines.map((line, i) => `${indent}#   ${isItem ? (i === 0 ? '- ' : '  ') : ''}${line}`);
 }
 
-function describe(node: Node): string {
-  const choices = node.enum ?? [];
-  return `${node.description ?? ''}${choices.length === 0 ? '' : ` One of ${choices.join(', ')}.`}`;
+/** Lines of a nested value, without comments. */
+function plain(value: unknown): string[] {
+  if (!isGroup(value)) return [yaml(value)];
+  return Object.entries(value).flatMap(([key, inner]) =>
+    isGroup(inner) ? [`${key}:`, ...indent(plain(inner))] : [`${key}: ${yaml(inner)}`],
+  );
 }
 
-/** A key with a default need not be given. */
-function withoutRequiredDefaults(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutRequiredDefaults);
-  if (typeof value !== 'object' || value === null) return value;
-  const copy = Object.fromEntries(
-    Object.entries(value).map(([key, inner]) => [key, withoutRequiredDefaults(inner)]),
-  ) as Record<string, unknown>;
-  const properties = copy['properties'] as Record<string, Node> | undefined;
-  if (properties !== undefined && Array.isArray(copy['required']))
-    copy['required'] = (copy['required'] as string[]).filter((name) => properties[name]?.default === undefined);
-  return copy;
+/** The node itself, or the one that a nullable node holds. */
+function memberOf(node: SchemaNode): SchemaNode {
+  return node.anyOf?.find(({ type }) => type !== 'null') ?? node;
+}
+
+function exampleOf(node: SchemaNode): unknown {
+  return [...(node.examples ?? []), ...(memberOf(node).examples ?? []), ...(node.enum ?? []), null][0];
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === null || (Array.isArray(value) && value.length === 0);
+}
+
+function comment(text: string): string[] {
+  return text.split('\n').flatMap((line) => (line === '' ? ['#'] : wrap(line).map((part) => `# ${part}`)));
+}
+
+function wrap(text: string): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + word.length < WIDTH) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
+
+const indent = (lines: readonly string[]): string[] => lines.map((line) => `  ${line}`);
+const off = (lines: readonly string[]): string[] => lines.map((line) => `#${line}`);
+
+/** A large number in a unit that people think in, as a comment behind it; empty where there is none. */
+function inWords(key: string, value: unknown): string {
+  const units = /ms$/i.test(key) ? DURATIONS : /bytes(max)?$/i.test(key) ? SIZES : [];
+  const unit = typeof value === 'number' ? units.find(([, size]) => value >= size && value % size === 0) : undefined;
+  return unit === undefined ? '' : ` # ${(value as number) / unit[1]} ${unit[0]}`;
+}
+
+const SIZES: readonly (readonly [unit: string, bytes: number])[] = [
+  ['GiB', 2 ** 30],
+  ['MiB', 2 ** 20],
+  ['KiB', 2 ** 10],
+];
+const DURATIONS: readonly (readonly [unit: string, ms: number])[] = [
+  ['h', 3_600_000],
+  ['min', 60_000],
+  ['s', 1_000],
+];
+
+/** A scalar or a list of scalars, on one line. */
+function yaml(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(yaml).join(', ')}]`;
+  if (typeof value !== 'string') return JSON.stringify(value);
+  if (/^(?!(?:true|false|null|yes|no|on|off|y|n)$)[A-Za-z][\w -]*$/i.test(value)) return value;
+  return /[\p{Cc}]/u.test(value) ? JSON.stringify(value) : `'${value.replaceAll("'", "''")}'`;
 }

@@ -10,7 +10,7 @@ const ColumnConfig = block('One column.', {
     ],
     {
       description: 'Name of the field, or the list of keys that lead down to it.',
-      examples: ['price', ['user', 'id']],
+      examples: ['distance', ['carrier', 'name']],
     },
   ),
   type: mustChoose('How values are stored; json keeps the text of any value.', [
@@ -39,7 +39,7 @@ const Rule = block('One rule.', {
       minLength: 1,
       maxLength: 200,
       description: 'Name in findings and alerts; made from the rest if it is left out.',
-      examples: ['price is sane'],
+      examples: ['sane distance'],
     }),
   ),
   rule: mustChoose(
@@ -47,7 +47,7 @@ const Rule = block('One rule.', {
       'batch, a number of records, an age of the newest record.',
     ['not_null', 'range', 'set', 'pattern', 'unique', 'row_count', 'freshness'],
   ),
-  column: Type.Optional(text('Column it is about; row_count and freshness have none.', { examples: ['price'] })),
+  column: Type.Optional(text('Column it is about; row_count and freshness have none.', { examples: ['distance'] })),
   min: Type.Optional(Type.Number({ description: 'range and row_count: lowest allowed.', examples: [0] })),
   max: Type.Optional(Type.Number({ description: 'range and row_count: highest allowed.', examples: [10_000] })),
   values: Type.Optional(
@@ -55,7 +55,7 @@ const Rule = block('One rule.', {
       minItems: 1,
       maxItems: 10_000,
       description: 'set: what is allowed.',
-      examples: [['EUR', 'USD']],
+      examples: [['AA', 'UA']],
     }),
   ),
   pattern: Type.Optional(
@@ -83,20 +83,26 @@ const Rule = block('One rule.', {
 export const Topic = Type.Object(
   {
     schema: maybe(
-      Type.Array(ColumnConfig, { minItems: 1, maxItems: 2_048 }),
+      Type.Array(ColumnConfig, {
+        minItems: 1,
+        maxItems: 2_048,
+        examples: [[{ path: 'distance', type: 'int64' }]],
+      }),
       'Columns; null = learn them from the first records. Either way they are pinned then.',
     ),
     label: maybe(
-      text('', { examples: ['species'] }),
+      text('', { examples: ['late'] }),
       'Column that a model learns to predict. Turns on the checks for flipped labels.',
     ),
     source: maybe(
-      text('', { examples: ['sensor_id'] }),
+      text('', { examples: ['carrier'] }),
       'Column that says who sent a record. Turns on the search for the culprit.',
     ),
-    time: maybe(text('', { examples: ['measured_at'] }), 'Column that says when a record happened.'),
-    rules: list(Rule, 'What every batch must keep, whatever the baseline says.', 1_000),
-    alertColumns: list(text(''), 'Columns whose values may appear in alerts.', 2_048),
+    time: maybe(text('', { examples: ['time_hour'] }), 'Column that says when a record happened.'),
+    rules: list(Rule, 'What every batch must keep, whatever the baseline says.', 1_000, [
+      { name: 'sane distance', rule: 'range', column: 'distance', min: 0, max: 10_000, action: 'quarantine' },
+    ]),
+    alertColumns: list(text(''), 'Columns whose values may appear in alerts.', 2_048, ['carrier']),
   },
   {
     additionalProperties: false,

@@ -76,7 +76,7 @@ const Publish = group('How snapshots are made.', {
 
 const Queue = group('Where alerts wait to be delivered.', {
   url: maybe(
-    text('', { pattern: '^rediss?://', writeOnly: true, examples: ['${REDIS_URL}'] }),
+    text('', { pattern: '^rediss?://', writeOnly: true, examples: ['${REDIS_URL}', 'redis://127.0.0.1:6379'] }),
     'Redis, as redis:// or rediss://; null = inside of the process.',
   ),
   attemptsMax: count('Tries of one delivery; after them it waits for the next look for lost alerts.', 10),
@@ -139,13 +139,21 @@ export const ConfigSchema = Type.Object(
     topicDefaults: Topic,
     topics: Type.Record(Type.String({ minLength: 1 }), Type.Partial(Topic, { additionalProperties: false }), {
       default: {},
-      description: 'What is known of single topics, by their names; each key goes before that of topicDefaults.',
+      description: 'What is known of single topics, by their names: any keys of topicDefaults, which they go before.',
+      examples: [{ flights: { label: 'late' } }],
     }),
     batch: Batch,
     judge: Judge,
     publish: Publish,
     queue: Queue,
-    alerts: list(AlertChannelConfig, 'Who is told when a batch is held back or a partition stops.', 100),
+    alerts: list(AlertChannelConfig, 'Who is told when a batch is held back or a partition stops.', 100, [
+      {
+        name: 'on-call',
+        type: 'webhook',
+        url: 'https://hooks.example.com/headgate',
+        secrets: ['${WEBHOOK_SECRET}'],
+      },
+    ]),
     memoryBytesMax: count(
       'Bytes of records that all open batches may hold together; at the limit, reading pauses.',
       134_217_728,

@@ -1,20 +1,29 @@
-/** ` (did you mean "x"?)` for the known name nearest to `name` within two edits; empty if none is near. */
+/** ` (did you mean "x"?)` for the known name nearest to `name`: within two edits, and fewer for short names; empty if none is near. */
 export function suggest(name: string, known: readonly string[]): string {
   const near = known
     .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
-    .filter(({ distance }) => distance <= 2)
+    .filter(({ candidate, distance }) => distance <= Math.min(2, Math.floor(candidate.length / 3)))
     .sort((a, b) => a.distance - b.distance)[0];
   return near === undefined ? '' : ` (did you mean "${near.candidate}"?)`;
 }
 
-/** Levenshtein distance. */
+/** Longer texts are no names; comparing them would take time in the square of their length. */
+const LENGTH_MAX = 200;
+
+/** Insertions, deletions, replacements and swaps of neighbours that make `b` of `a` (optimal string alignment). */
 function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  if (Math.max(a.length, b.length) > LENGTH_MAX) return Infinity;
+  let before: number[] = [];
+  let last = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++)
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    row = next;
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = last[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      row.push(Math.min(last[j]! + 1, row[j - 1]! + 1, replaced));
+      if (a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] && i > 1) row[j] = Math.min(row[j]!, before[j - 2]! + 1);
+    }
+    before = last;
+    last = row;
   }
-  return row[b.length]!;
+  return last[b.length]!;
 }

@@ -17,8 +17,6 @@ const BatchRef = Type.Object({ log: Text, slot: Count, digest: Sha256 }, { addit
 export type BatchRef = Static<typeof BatchRef>;
 
 const Outcome = Type.Union([Type.Literal('released'), Type.Literal('condemned')]);
-/** What a person made of a held batch. */
-export type DecisionOutcome = Static<typeof Outcome>;
 
 const common = {
   pipeline: Text,
@@ -109,15 +107,15 @@ export function parseControlEntry({ predicateType, predicate }: Statement, objec
       `Cannot accept "${object}": its predicate is not a control-log entry`,
     );
   }
-  return predicate as ControlEntry;
+  return predicate;
 }
 
 /** Refuses an act that no reader would accept, such as one on a ref of a forbidden name (matrix R6). @throws RequestError */
-export function assertControlEntry(entry: ControlEntry): void {
-  if (compiled.Check(entry)) return;
-  const [fault] = Value.Errors(kinds[entry.kind], entry);
+export function assertControlEntry(candidate: ControlEntry): void {
+  if (compiled.Check(candidate)) return;
+  const [fault] = Value.Errors(kinds[candidate.kind], candidate);
   throw new RequestError(
     'REQUEST_INVALID',
-    `Cannot sign a ${entry.kind}: its field "${fault?.instancePath.slice(1) ?? '?'}" ${fault?.message ?? 'is malformed'}`,
+    `Cannot sign a ${candidate.kind}: its field "${fault?.instancePath.slice(1) ?? '?'}" ${fault?.message ?? 'is malformed'}`,
   );
 }

@@ -55,9 +55,6 @@ const compiled = Compile(SnapshotSchema);
 /** An immutable version of the dataset: which batches are in it, which are held, and how far each log had been read. */
 export type Snapshot = Static<typeof SnapshotSchema>;
 
-/** The three sorted sequences of a snapshot. */
-export type SequenceName = 'batches' | 'held' | 'heads';
-
 /** A batch of the dataset, or a held one. */
 export interface BatchLine {
   /** Log path as {@link formatLogId} prints it. */

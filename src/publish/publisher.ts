@@ -6,7 +6,7 @@ import { recordOf } from '../ledger/named-records.ts';
 import { getVerified, putContent } from '../ledger/objects.ts';
 import type { PartitionLogs } from '../ledger/partition-log.ts';
 import { EMPTY_SEQUENCE, type SequenceChange } from '../ledger/sequence.ts';
-import { formatHeadLine, type BatchLine, type Snapshot, type Snapshots } from '../ledger/snapshot.ts';
+import { formatHeadLine, type BatchLine, type Snapshot, type Snapshots, type Standing } from '../ledger/snapshot.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import type { Signer } from '../ports/signer.ts';
@@ -72,7 +72,7 @@ export function emptySnapshot(pipeline: string): Snapshot {
 export class Publisher {
   readonly #o: PublisherOptions;
   readonly #held: HeldBatches;
-  /** Control seq of the snapshot that the last round built on; −1 before the first. */
+  /** Control seq of the newest snapshot that was built on or published; −1 before the first. */
   #baseSeq = -1;
 
   constructor(options: PublisherOptions) {
@@ -111,6 +111,7 @@ export class Publisher {
     const next = await this.#nextSnapshot(settled.head, base, found, plan, signal);
     const snapshot = await snapshots.write({ ...next, parent }, signal);
     await this.#append(settled.head, { kind: 'publish', by: this.#o.by, ref, parent, snapshot }, signal);
+    this.#baseSeq = next.controlSeq;
     return { snapshot, published: plan.added.length, held: next.held.count, onHold: false };
   }
 
@@ -153,17 +154,23 @@ export class Publisher {
       if (seq <= base.controlSeq || placed.has(digest)) continue;
       placed.add(digest);
       const batch = await this.#o.logs.readBatch({ log, slot, digest });
-      placeBatch(plan, batch, standingOf(batch, state), await this.#whereIs(base, log, batch));
+      const current = await this.#whereIs(base, log, batch);
+      const standing = standingOf(batch, state);
+      if (current.standing !== standing) placeBatch(plan, batch, standing, current.sequence);
     }
     return plan;
   }
 
   /** @throws ConflictError for a batch that the logs hold beyond the heads that were looked at: they must be read again. */
-  async #whereIs(base: Snapshot, log: string, { entry, digest }: NewBatch): Promise<'batches' | 'held'> {
+  async #whereIs(
+    base: Snapshot,
+    log: string,
+    { entry, digest }: NewBatch,
+  ): Promise<{ readonly sequence: 'batches' | 'held'; readonly standing: Standing }> {
     const { snapshots, layout } = this.#o;
     for (const sequence of ['batches', 'held'] as const) {
       const line = await snapshots.find(base[sequence], [log, entry.start]);
-      if (line?.digest === digest) return sequence;
+      if (line?.digest === digest) return { sequence, standing: line.standing };
     }
     const what = `Cannot publish: batch ${digest} of "${log}" was decided on`;
     if (entry.slot > ((await snapshots.heads(base.heads)).get(log)?.slot ?? -1))

@@ -23,32 +23,6 @@ export function parseLogId(text: string): LogId | undefined {
   return formatLogId(id) === text ? id : undefined;
 }
 
-/** Total order of partition logs: by cluster, topic, then partition; numbers come before other ids and in numeric order. */
-export function compareLogId(a: LogId, b: LogId): number {
-  return (
-    compareSegment(a.cluster, b.cluster) ||
-    compareSegment(a.topic, b.topic) ||
-    comparePartition(a.partition, b.partition)
-  );
-}
-
-const KAFKA_PARTITION = /^(0|[1-9]\d{0,9})$/;
-
-function comparePartition(a: string, b: string): number {
-  const aNumeric = KAFKA_PARTITION.test(a);
-  const bNumeric = KAFKA_PARTITION.test(b);
-  if (aNumeric && bNumeric) return Number(a) - Number(b);
-  if (aNumeric !== bNumeric) return aNumeric ? -1 : 1;
-  return compareSegment(a, b);
-}
-
-/** Compares the escaped forms, which are ASCII, so that every language sorts alike. */
-function compareSegment(a: string, b: string): number {
-  const left = encodeSegment(a);
-  const right = encodeSegment(b);
-  return left < right ? -1 : left > right ? 1 : 0;
-}
-
 /**
  * One path segment for any text: unreserved ASCII stays, every other byte becomes `%XX`; a leading dot is escaped, the
  * empty text is `%`. Injective, so `a.b` and `a_b`, `..` and `%2E%2E` never share a key (matrix K32).

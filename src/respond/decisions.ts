@@ -1,5 +1,6 @@
 import { NotFoundError, RequestError } from '../errors.ts';
-import type { BatchLine } from '../ledger/snapshot.ts';
+import type { ControlHead } from '../ledger/control-log.ts';
+import type { BatchLine, Standing } from '../ledger/snapshot.ts';
 import type { NewBatch } from '../publish/news.ts';
 import { standingOf } from '../publish/plan.ts';
 import { formatLogId, parseLogId } from '../record/log-id.ts';
@@ -32,8 +33,11 @@ export async function decide(
   const target = { log: formatLogId(batch.log), slot: batch.entry.slot, digest: batch.digest };
   await ledger.control.append(
     signer,
-    ({ state }) => {
-      const standing = standingOf(batch, state);
+    async (head) => {
+      const { state } = head;
+      const isOpen = state.decisions[batch.digest] !== undefined || state.verdicts[batch.digest] !== undefined;
+      const published = isOpen ? null : await standingIn(ledger, head, ref, batch);
+      const standing = published ?? standingOf(batch, state);
       if (standing === outcome)
         throw new RequestError(
           'REQUEST_INVALID',
@@ -50,6 +54,23 @@ export async function decide(
     signal,
   );
   return { ...target, outcome };
+}
+
+/** What the snapshot of a ref says of a batch; null if it does not list it. */
+async function standingIn(
+  { snapshots }: LedgerContext,
+  { state }: ControlHead,
+  ref: string,
+  { log, entry, digest }: NewBatch,
+): Promise<Standing | null> {
+  const sha256 = state.refs[ref];
+  if (sha256 === undefined) return null;
+  const snapshot = await snapshots.read(sha256);
+  for (const sequence of [snapshot.held, snapshot.batches]) {
+    const line = await snapshots.find(sequence, [formatLogId(log), entry.start]);
+    if (line?.digest === digest) return line.standing;
+  }
+  return null;
 }
 
 /** Finds a batch by digest prefix among the held and published ones of a ref, or by `LOG@OFFSET` in its log. @throws NotFoundError */

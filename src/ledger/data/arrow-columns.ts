@@ -137,7 +137,7 @@ function binaryData(column: BinaryColumn, count: number): Data<Binary> {
     nullCount: column.nullCount,
     ...(column.nullCount === 0 ? {} : { nullBitmap: column.validity! }),
     valueOffsets: column.offsets.subarray(0, count + 1),
-    data: column.bytes.subarray(0, column.offsets[count]!),
+    data: column.bytes.subarray(0, column.offsets[count]),
   });
 }
 
@@ -150,7 +150,7 @@ function headersData(headers: BinaryColumn | null, count: number): Data<List<typ
     const view = new DataView(headers.bytes.buffer, headers.bytes.byteOffset, headers.bytes.byteLength);
     for (let row = 0; row < count; row++) {
       let at = headers.offsets[row]!;
-      const pairs = headers.offsets[row + 1]! === at ? 0 : view.getUint32(at);
+      const pairs = at === headers.offsets[row + 1] ? 0 : view.getUint32(at);
       at += 4;
       for (let pair = 0; pair < pairs; pair++) {
         at = keys.append(headers.bytes, view, at);

@@ -96,7 +96,7 @@ function assertSameColumns({ decoded }: BatchContent, stored: StoredRecords, unf
     const { name } = column.column;
     const wanted = userColumn(column, rows);
     const found = childData(stored.batch, name);
-    if (found === undefined || String(found.type) !== String(wanted.data.type) || !sameData(wanted.data, found, rows))
+    if (found === undefined || nameOf(found) !== nameOf(wanted.data) || !sameData(wanted.data, found, rows))
       throw unfaithful(`column "${name}" differs`);
   }
 }
@@ -134,11 +134,16 @@ function sameValidRows(validity: Uint8Array, a: Buffer, b: Buffer, rows: number,
   return true;
 }
 
+/** Arrow's own name of a type, with its parameters. */
+function nameOf({ type }: Data): string {
+  return (type as { toString(): string }).toString();
+}
+
 /** Bytes of `rows` fixed-width values; undefined for bit-packed booleans. */
 function fixedBytes(data: Data, rows: number): number | undefined {
   const { values } = data as { values: { BYTES_PER_ELEMENT: number } };
   const elements = (data.type as { bitWidth?: number }).bitWidth === 128 ? 4 : 1;
-  return String(data.type) === 'Bool' ? undefined : rows * values.BYTES_PER_ELEMENT * elements;
+  return nameOf(data) === 'Bool' ? undefined : rows * values.BYTES_PER_ELEMENT * elements;
 }
 
 function bytesOf(values: ArrayBufferView): Buffer {

@@ -25,8 +25,8 @@ export class Past {
 
   /** A rollback voids releases and verdicts on all but what its target holds. @param kept entry digests of that. */
   rollBack(kept: ReadonlySet<string>): void {
-    for (const digest of [...this.#verdicts.keys()]) if (!kept.has(digest)) this.#verdicts.delete(digest);
-    for (const [digest, outcome] of [...this.#decisions])
+    for (const digest of this.#verdicts.keys()) if (!kept.has(digest)) this.#verdicts.delete(digest);
+    for (const [digest, outcome] of this.#decisions)
       if (outcome === 'released' && !kept.has(digest)) this.#decisions.delete(digest);
   }
 
