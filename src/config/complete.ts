@@ -10,6 +10,8 @@ export function complete(node: SchemaNode, value: unknown): unknown {
     return member === undefined ? value : complete(member, value);
   }
   if (Array.isArray(value)) return value.map((item) => (node.items === undefined ? item : complete(node.items, item)));
+  // A group whose keys are all commented out is null in YAML.
+  if (value === null && node.type === 'object' && node.default !== undefined) return complete(node, {});
   if (!isGroup(value)) return value;
   const { properties = {}, patternProperties = {}, required = [] } = node;
   const entry = Object.values(patternProperties)[0];

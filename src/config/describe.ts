@@ -18,6 +18,14 @@ export function describeFound(node: SchemaNode | undefined, raw: unknown): strin
   return raw.length > SHOWN_MAX ? `a text of ${raw.length} characters` : JSON.stringify(raw);
 }
 
+/** Describes what stands at a JSON pointer, as {@link describeFound} does. */
+export type Shown = (path: string) => string;
+
+/** Of the later one of two that must differ. */
+export function repeated(shown: Shown, path: string): string {
+  return `is ${shown(path)} for the second time`;
+}
+
 /** What a node takes, for a message. */
 export function describeWanted(node: SchemaNode): string {
   if (node.anyOf !== undefined) return node.anyOf.map(describeWanted).join(' or ');

@@ -81,13 +81,14 @@ function inOrder(_: string, value: unknown): unknown {
   return isGroup(value) ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value;
 }
 
-/** What stands at a JSON pointer of keys that need no escape. */
+/** What stands at a JSON pointer, as a message may show it. */
 function describeAt(schema: SchemaNode, raw: unknown, path: string): string {
   let node: SchemaNode | undefined = schema;
   let value = raw;
-  for (const key of path.split('/').slice(1)) {
-    const inner: SchemaNode | undefined = node?.anyOf?.find(({ type }) => type === 'object') ?? node;
-    node = inner?.properties?.[key] ?? inner?.items;
+  for (const part of path.split('/').slice(1)) {
+    const key = part.replaceAll('~1', '/').replaceAll('~0', '~');
+    const inner: SchemaNode | undefined = node?.anyOf?.find(({ type }) => type !== 'null') ?? node;
+    node = inner?.properties?.[key] ?? inner?.items ?? Object.values(inner?.patternProperties ?? {})[0];
     value = (value as Readonly<Record<string, unknown>> | undefined)?.[key];
   }
   return describeFound(node, value);

@@ -2,11 +2,12 @@ import { compilePattern } from '../detect/rules/pattern.ts';
 import type { ConfigFault } from '../errors.ts';
 import { columnName } from '../record/schema.ts';
 import { pointer } from './check-shape.ts';
+import { repeated, type Shown } from './describe.ts';
 import type { ColumnConfig, Config, RuleConfig, TopicConfig } from './schema.ts';
 import { suggest } from './suggest.ts';
 
 /** Faults in what is said of topics: rules, columns, and names of columns that do not exist. */
-export function checkTopics({ source, topicDefaults, topics }: Config): ConfigFault[] {
+export function checkTopics({ source, topicDefaults, topics }: Config, shown: Shown): ConfigFault[] {
   const isCsv = source.files?.format === 'csv';
   const places: { readonly path: string; readonly own: Partial<TopicConfig>; readonly all: TopicConfig }[] = [
     { path: '/topicDefaults', own: topicDefaults, all: topicDefaults },
@@ -17,19 +18,19 @@ export function checkTopics({ source, topicDefaults, topics }: Config): ConfigFa
     })),
   ];
   return places.flatMap(({ path, own, all }) => [
-    ...checkColumns(`${path}/schema`, own.schema ?? [], isCsv),
-    ...checkRules(`${path}/rules`, own.rules ?? []),
-    ...(all.schema === null ? [] : checkColumnNames(path, own, all.schema)),
+    ...checkColumns(`${path}/schema`, own.schema ?? [], isCsv, shown),
+    ...checkRules(`${path}/rules`, own.rules ?? [], shown),
+    ...(all.schema === null ? [] : checkColumnNames(path, own, all.schema, shown)),
   ]);
 }
 
-function checkColumns(path: string, columns: readonly ColumnConfig[], isCsv: boolean): ConfigFault[] {
+function checkColumns(path: string, columns: readonly ColumnConfig[], isCsv: boolean, shown: Shown): ConfigFault[] {
   const names = columns.map(nameOf);
   return columns.flatMap((column, i) => {
     const faults: ConfigFault[] = [];
     const at = `${path}/${i}`;
     const { type, precision, scale, unit } = column;
-    if (names.indexOf(names[i]!) !== i) faults.push({ path: at, message: `is "${names[i]}" for the second time` });
+    if (names.indexOf(names[i]!) !== i) faults.push({ path: `${at}/path`, message: repeated(shown, `${at}/path`) });
     if (isCsv && keysOf(column).length > 1)
       faults.push({ path: `${at}/path`, message: 'leads into an object, but CSV has none' });
     if (type === 'decimal' && (precision === undefined || scale === undefined))
@@ -54,7 +55,7 @@ const NEEDS: Readonly<Record<RuleConfig['rule'], readonly (readonly (keyof RuleC
 
 const MAY_HAVE: readonly (keyof RuleConfig)[] = ['name', 'rule', 'action'];
 
-function checkRules(path: string, rules: readonly RuleConfig[]): ConfigFault[] {
+function checkRules(path: string, rules: readonly RuleConfig[], shown: Shown): ConfigFault[] {
   return rules.flatMap((rule, i) => {
     const at = `${path}/${i}`;
     const needs = NEEDS[rule.rule];
@@ -68,15 +69,23 @@ function checkRules(path: string, rules: readonly RuleConfig[]): ConfigFault[] {
     if ((rule.min ?? -Infinity) > (rule.max ?? Infinity))
       faults.push({ path: `${at}/min`, message: `is ${rule.min}, above max ${rule.max}` });
     if (rule.name !== undefined && rules.findIndex(({ name }) => name === rule.name) !== i)
-      faults.push({ path: `${at}/name`, message: `is ${JSON.stringify(rule.name)} for the second time` });
+      faults.push({ path: `${at}/name`, message: repeated(shown, `${at}/name`) });
     const pattern = rule.pattern === undefined ? null : compilePattern(rule.pattern);
-    if (typeof pattern === 'string') faults.push({ path: `${at}/pattern`, message: pattern });
+    // What is wrong with it would quote it.
+    const isShown = shown(`${at}/pattern`).startsWith('"');
+    if (typeof pattern === 'string')
+      faults.push({ path: `${at}/pattern`, message: isShown ? pattern : 'is no pattern that can be used' });
     return faults;
   });
 }
 
 /** Names of columns that the configured columns do not have: a misspelt label would turn checks off in silence. */
-function checkColumnNames(path: string, own: Partial<TopicConfig>, columns: readonly ColumnConfig[]): ConfigFault[] {
+function checkColumnNames(
+  path: string,
+  own: Partial<TopicConfig>,
+  columns: readonly ColumnConfig[],
+  shown: Shown,
+): ConfigFault[] {
   const known = columns.map(nameOf);
   const named: (readonly [path: string, column: string | null | undefined])[] = [
     [`${path}/label`, own.label],
@@ -91,7 +100,7 @@ function checkColumnNames(path: string, own: Partial<TopicConfig>, columns: read
       : [
           {
             path: at,
-            message: `is ${JSON.stringify(column)}, which is no column of the schema${suggest(column, known)}`,
+            message: `is ${shown(at)}, which is no column of the schema${suggest(column, known)}`,
           },
         ],
   );

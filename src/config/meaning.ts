@@ -1,18 +1,16 @@
 import type { ConfigFault } from '../errors.ts';
 import { pointer } from './check-shape.ts';
+import { repeated, type Shown } from './describe.ts';
 import { checkTopics } from './meaning-topics.ts';
 import type { Config } from './schema.ts';
 import { suggest } from './suggest.ts';
-
-/** Describes what stands at a JSON pointer without giving secrets away. */
-export type Shown = (path: string) => string;
 
 /** Faults that a schema cannot see: settings that need or exclude each other (matrix G6, G11). */
 export function checkMeaning(config: Config, shown: Shown): ConfigFault[] {
   return [
     ...checkSource(config, shown),
     ...checkTopicNames(config),
-    ...checkTopics(config),
+    ...checkTopics(config, shown),
     ...checkStore(config, shown),
     ...checkSasl(config),
     ...checkAlerts(config, shown),
@@ -29,7 +27,7 @@ function checkSource({ source }: Config, shown: Shown): ConfigFault[] {
   if (kafka === null) return faults;
   for (const [i, topic] of kafka.topics.entries()) {
     if (kafka.topics.indexOf(topic) !== i)
-      faults.push({ path: `/source/kafka/topics/${i}`, message: `names "${topic}" for the second time` });
+      faults.push({ path: `/source/kafka/topics/${i}`, message: repeated(shown, `/source/kafka/topics/${i}`) });
   }
   if (!['earliest', 'latest'].includes(kafka.start) && Number.isNaN(Date.parse(kafka.start)))
     faults.push({
@@ -71,7 +69,7 @@ function checkEndpoint(endpoint: string, shown: Shown): ConfigFault[] {
   if (username !== '' || password !== '')
     return [{ path, message: 'holds credentials, which belong in the environment or in ~/.aws/credentials' }];
   if (protocol === 'http:' && !isLoopback(hostname))
-    return [{ path, message: `is plain http to ${hostname}, wanted https (http is for this machine only)` }];
+    return [{ path, message: `is ${shown(path)}, wanted https (plain http is for this machine only)` }];
   return [];
 }
 
@@ -93,7 +91,7 @@ function checkAlerts({ alerts }: Config, shown: Shown): ConfigFault[] {
     const faults: ConfigFault[] = [];
     const path = `/alerts/${i}`;
     if (alerts.findIndex(({ name }) => name === channel.name) !== i)
-      faults.push({ path: `${path}/name`, message: `is ${shown(`${path}/name`)} for the second time` });
+      faults.push({ path: `${path}/name`, message: repeated(shown, `${path}/name`) });
     if (channel.type === 'console') {
       for (const key of ['url', 'secrets', 'allowPrivate'] as const)
         if (channel[key] !== undefined) faults.push({ path: `${path}/${key}`, message: 'means nothing to a console' });

@@ -56,7 +56,7 @@ function toValue(document: ReturnType<typeof parseDocument>, path: string): unkn
 
 function parse(text: string, path: string): ReturnType<typeof parseDocument> {
   try {
-    return parseDocument(text, { uniqueKeys: true, strict: true, logLevel: 'silent', prettyErrors: true });
+    return parseDocument(text, { uniqueKeys: true, strict: true, prettyErrors: true });
   } catch {
     throw unusable(path, 'it is not YAML');
   }

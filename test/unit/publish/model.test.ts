@@ -107,20 +107,16 @@ class Model {
       );
       if (stuck) return false;
       for (const batch of pending)
-        if (truth(batch) !== 'undecided') this.verdicts.set(batch.name, truth(batch) as 'clean');
+        if (truth(batch) !== 'undecided') this.verdicts.set(batch.name, truth(batch) as 'clean' | 'suspect');
     }
     this.hold = 'none';
     return true;
   }
 
-  /** A decision is carried out once: until then the batch does not stand as decided. */
+  /** Decisions that change where a batch stands. */
   #freshDecisions(placed: ReadonlyMap<string, Standing>): string[] {
-    return [...this.decisions]
-      .filter(([name, outcome]) => this.#pending.has(name) || placed.get(name) !== outcome)
-      .map(([name]) => name);
+    return [...this.decisions].filter(([name, outcome]) => placed.get(name) !== outcome).map(([name]) => name);
   }
-
-  readonly #pending = new Set<string>();
 
   #beyond(base: ModelSnapshot | null): ModelBatch[] {
     return this.batches.filter(({ log, index }) => index >= (base?.heads[log] ?? 0));

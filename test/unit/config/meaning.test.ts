@@ -1,0 +1,244 @@
+import { describe, expect, it } from 'vitest';
+
+import { faultsOf, FILES, KAFKA, parse } from './configuration.ts';
+
+/** A configuration of Kafka with these settings beside brokers and topics. */
+const kafka = (settings: string): string => KAFKA.replace('topics: [orders, returns]', settings);
+const topics = 'topics: [orders]';
+
+describe('a configuration', () => {
+  it.each([
+    ['no source', '', 'pipeline: p\ndeployment: d\n', ['/source: has neither files nor kafka, wanted one of them']],
+    [
+      'two sources',
+      '',
+      'pipeline: p\ndeployment: d\nsource: { files: { topic: t, paths: [x] }, kafka: { brokers: ["a:1"], topics: [b] } }\n',
+      ['/source: has both files and kafka, wanted one of them'],
+    ],
+    [
+      'G6 a topic that is given twice',
+      '',
+      kafka('topics: [a, b, a, a]'),
+      ['/source/kafka/topics/2: is "a" for the second time', '/source/kafka/topics/3: is "a" for the second time'],
+    ],
+    [
+      'a start that is no time',
+      '',
+      kafka(`${topics}, start: 2026-13-41T00:00:00Z`),
+      ['/source/kafka/start: is "2026-13-41T00:00:00Z", wanted earliest, latest or a time like 2026-01-31T00:00:00Z'],
+    ],
+    [
+      'settings of a topic that is not read',
+      'topics: { ordres: { label: x }, other: {} }',
+      KAFKA,
+      ['/topics/ordres: is no topic that is read (did you mean "orders"?)', '/topics/other: is no topic that is read'],
+    ],
+    [
+      'settings of files that have another name',
+      'topics: { flight: {} }',
+      FILES,
+      ['/topics/flight: is no topic that is read (did you mean "flights"?)'],
+    ],
+    [
+      'SASL without a password',
+      '',
+      kafka(`${topics}, sasl: { mechanism: plain, username: u }`),
+      ['/source/kafka/sasl/password: is missing, plain needs it'],
+    ],
+    [
+      'SASL without a token',
+      '',
+      kafka(`${topics}, sasl: { mechanism: oauthbearer }`),
+      ['/source/kafka/sasl/tokenFile: is missing, oauthbearer needs it'],
+    ],
+    [
+      'a broker without a port',
+      '',
+      KAFKA.replace('kafka:9092', 'kafka'),
+      ['/source/kafka/brokers/0: is "kafka", wanted a text like "kafka-1:9092"'],
+    ],
+    [
+      'a broker with a protocol',
+      '',
+      KAFKA.replace('kafka:9092', 'https://kafka:9092'),
+      ['/source/kafka/brokers/0: is "https://kafka:9092", wanted a text like "kafka-1:9092"'],
+    ],
+    [
+      'a bucket that is none',
+      'store: { url: s3://Under_score }',
+      FILES,
+      ['/store/url: is "s3://Under_score", wanted s3://bucket/prefix'],
+    ],
+    [
+      'another kind of store',
+      'store: { url: gs://bucket }',
+      FILES,
+      ['/store/url: is "gs://bucket", wanted a folder or s3://bucket/prefix'],
+    ],
+    [
+      'G11 plain http to another machine',
+      'store: { endpoint: http://minio:9000 }',
+      FILES,
+      ['/store/endpoint: is "http://minio:9000", wanted https (plain http is for this machine only)'],
+    ],
+    [
+      'G11 plain http to a name that begins like ours',
+      'store: { endpoint: http://localhost.evil.com }',
+      FILES,
+      ['/store/endpoint: is "http://localhost.evil.com", wanted https (plain http is for this machine only)'],
+    ],
+    [
+      'an endpoint that is no address',
+      'store: { endpoint: "http://" }',
+      FILES,
+      ['/store/endpoint: is "http://", wanted an address like https://host:9000'],
+    ],
+    [
+      'an endpoint with credentials',
+      'store: { endpoint: https://key:secret@host }',
+      FILES,
+      ['/store/endpoint: holds credentials, which belong in the environment or in ~/.aws/credentials'],
+    ],
+    [
+      'two channels of one name',
+      'alerts: [{ name: a, type: console }, { name: a, type: console }]',
+      FILES,
+      ['/alerts/1/name: is "a" for the second time'],
+    ],
+    [
+      'a webhook that leads nowhere',
+      'alerts: [{ name: a, type: webhook }]',
+      FILES,
+      [
+        '/alerts/0/url: is missing, a webhook needs it',
+        '/alerts/0/secrets: is missing, a webhook needs one to sign with',
+      ],
+    ],
+    [
+      'a webhook that is no web server',
+      'alerts: [{ name: a, type: webhook, url: "ftp://x", secrets: [s] }]',
+      FILES,
+      ['/alerts/0/url: is no address of a web server, wanted one like https://host/path'],
+    ],
+    [
+      'a console with an address',
+      'alerts: [{ name: a, type: console, url: "https://x", secrets: [s] }]',
+      FILES,
+      ['/alerts/0/url: means nothing to a console', '/alerts/0/secrets: means nothing to a console'],
+    ],
+  ])('is refused for %s', (_, text, base, faults) => {
+    expect(faultsOf(text, { base })).toEqual(faults);
+  });
+
+  it.each([
+    'http://localhost:9000',
+    'http://127.0.0.1:9000',
+    'http://127.9.9.9',
+    'http://[::1]:9000',
+    'https://minio:9000',
+  ])('may name %s as its endpoint (G11)', (endpoint) => {
+    expect(parse(`store: { endpoint: "${endpoint}" }`).config.store.endpoint).toBe(endpoint);
+  });
+
+  it.each(['./store', '/var/lib/headgate', 'store', 's3://bucket', 's3://bucket/', 's3://my.bucket-1/a/b=c/d~e'])(
+    'may keep its store in %s',
+    (url) => {
+      expect(parse(`store: { url: "${url}" }`).config.store.url).toBe(url);
+    },
+  );
+
+  it.each(['kafka:9092', '10.0.0.1:9092', '[::1]:9092', 'b-1.x.kafka.eu-west-1.amazonaws.com:9098'])(
+    'may name %s as a broker',
+    (broker) => {
+      expect(parse('', { base: KAFKA.replace('kafka:9092', broker) }).config.source.kafka!.brokers).toEqual([broker]);
+    },
+  );
+
+  it.each(['earliest', 'latest', '2026-01-31T00:00:00Z', '2026-01-31T00:00:00.5+01:00'])('may start at %s', (start) => {
+    expect(parse('', { base: kafka(`${topics}, start: "${start}"`) }).config.source.kafka!.start).toBe(start);
+  });
+});
+
+describe('the rules of a topic', () => {
+  const faults = (rules: string): string[] => faultsOf(`topicDefaults: { rules: [${rules}] }`);
+
+  it.each([
+    ['{ rule: not_null }', '/0: has no column, the rule not_null needs it'],
+    ['{ rule: range, column: a }', '/0: has no min or max, the rule range needs it'],
+    ['{ rule: range, column: a, min: 5, max: 4 }', '/0/min: is 5, above max 4'],
+    ['{ rule: set, column: a }', '/0: has no values, the rule set needs it'],
+    ['{ rule: set, column: a, values: [] }', '/0/values: is empty, wanted at least one entry'],
+    ['{ rule: pattern, column: a }', '/0: has no pattern, the rule pattern needs it'],
+    ['{ rule: freshness }', '/0: has no maxAgeMs, the rule freshness needs it'],
+    ['{ rule: row_count }', '/0: has no min or max, the rule row_count needs it'],
+    ['{ rule: row_count, min: 1, column: a }', '/0/column: means nothing to the rule row_count'],
+    ['{ rule: row_count, min: 1, maxShare: 0.5 }', '/0/maxShare: means nothing to the rule row_count'],
+    ['{ rule: unique, column: a, min: 3 }', '/0/min: means nothing to the rule unique'],
+    ['{ rule: unique, column: a, maxShare: 1.5 }', '/0/maxShare: is 1.5, wanted a number from 0 to 1'],
+    [
+      '{ rule: unique, column: a, name: n }, { rule: unique, column: b, name: n }',
+      '/1/name: is "n" for the second time',
+    ],
+  ])('are refused as %s', (rules, fault) => {
+    expect(faults(rules)).toEqual([`/topicDefaults/rules${fault}`]);
+  });
+
+  it('must have patterns that run in linear time', () => {
+    expect(
+      faults("{ rule: pattern, column: a, pattern: '(a+)+$' }, { rule: pattern, column: a, pattern: '(' }"),
+    ).toEqual([expect.stringMatching(/^\/topicDefaults\/rules\/1\/pattern: /)]);
+    expect(faults(String.raw`{ rule: pattern, column: a, pattern: '(?=x)\1' }`)).toHaveLength(1);
+  });
+
+  it('are checked for single topics too', () => {
+    expect(faultsOf('topics: { orders: { rules: [{ rule: not_null }] } }', { base: KAFKA })).toEqual([
+      '/topics/orders/rules/0: has no column, the rule not_null needs it',
+    ]);
+  });
+});
+
+describe('the columns of a topic', () => {
+  const schema = (columns: string, more = ''): string => `topicDefaults: { schema: [${columns}]${more} }`;
+
+  it.each([
+    ['{ path: a, type: decimal }', '/schema/0: lacks precision and scale, a decimal needs both'],
+    ['{ path: a, type: decimal, precision: 2, scale: 3 }', '/schema/0/scale: is 3, wanted at most the precision 2'],
+    [
+      '{ path: a, type: decimal, precision: 39, scale: 3 }',
+      '/schema/0/precision: is 39, wanted a whole number from 1 to 38',
+    ],
+    ['{ path: a, type: timestamp }', '/schema/0/unit: is missing, a timestamp needs one of ms, us, ns'],
+    ['{ path: a, type: int64 }, { path: [a], type: string }', '/schema/1/path: is a list for the second time'],
+    ['{ path: 5, type: int64 }', '/schema/0/path: is 5, wanted a text or a list'],
+    ['{ path: [], type: int64 }', '/schema/0/path: is empty, wanted at least one entry'],
+  ])('are refused as %s', (columns, fault) => {
+    expect(faultsOf(schema(columns))).toEqual([`/topicDefaults${fault}`]);
+  });
+
+  it('are one level deep for CSV', () => {
+    const base = FILES.replace('paths:', 'format: csv, paths:');
+    expect(faultsOf(schema('{ path: [a, b], type: int64 }'), { base })).toEqual([
+      '/topicDefaults/schema/0/path: leads into an object, but CSV has none',
+    ]);
+    expect(parse(schema('{ path: [a, b], type: int64 }')).config.topicDefaults.schema).toHaveLength(1);
+  });
+
+  it('are all that other settings may name', () => {
+    const columns = '{ path: late, type: int64 }, { path: [user, id], type: string }';
+    const more =
+      ', label: lte, source: user.id, time: at, alertColumns: [late, x], rules: [{ rule: unique, column: lat }]';
+    expect(faultsOf(schema(columns, more))).toEqual([
+      '/topicDefaults/label: is "lte", which is no column of the schema (did you mean "late"?)',
+      '/topicDefaults/time: is "at", which is no column of the schema',
+      '/topicDefaults/rules/0/column: is "lat", which is no column of the schema (did you mean "late"?)',
+      '/topicDefaults/alertColumns/1: is "x", which is no column of the schema',
+    ]);
+  });
+
+  it('may be named by what a single topic lays over them', () => {
+    const text = `${schema('{ path: late, type: int64 }')}\ntopics: { orders: { label: late, source: nobody } }`;
+    expect(faultsOf(text, { base: KAFKA })).toEqual([
+      '/topics/orders/source: is "nobody", which is no column of the schema',
+    ]);
+  });
+});
