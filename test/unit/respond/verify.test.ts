@@ -116,7 +116,7 @@ describe('verifying a store that holds every kind of object', () => {
     const report = await verify(test);
     expect(report).toMatchObject({ ok: true, complete: true, problems: [], logs: 2, deep: true });
     const kinds = new Set(keys.map((key) => key.split('/')[1]));
-    expect([...kinds].toSorted((a, b) => (a < b ? -1 : 1))).toEqual([
+    expect([...kinds].toSorted((left, right) => String(left).localeCompare(String(right)))).toEqual([
       'baselines',
       'control',
       'data',
@@ -302,7 +302,7 @@ describe('verifying what a stolen key has signed', () => {
       state: stateDigest(next),
     };
     const signer = ['publish', 'verdict'].includes(act.kind) ? test.keys.publisher : test.keys.approver;
-    await store.create(layout.controlEntry(seq), await signControlEntry({ ...act, ...place } as ControlEntry, signer));
+    await store.create(layout.controlEntry(seq), await signControlEntry({ ...act, ...place }, signer));
     return layout.controlEntry(seq);
   }
 
