@@ -6,7 +6,7 @@ import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import { MemoryStore } from '../../../src/adapters/memory/store.ts';
 import { parquetFormat } from '../../../src/adapters/parquet/format.ts';
-import type { ControlAct, ControlEntry } from '../../../src/ledger/control-entry.ts';
+import type { ControlAct } from '../../../src/ledger/control-entry.ts';
 import { applyAct, encodeState, stateDigest, type ControlState } from '../../../src/ledger/control-state.ts';
 import type { BatchEntry } from '../../../src/ledger/partition-entry.ts';
 import { encodeSnapshot, formatBatchLine, formatHeadLine, type Snapshot } from '../../../src/ledger/snapshot.ts';
