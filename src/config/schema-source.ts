@@ -15,6 +15,7 @@ const Csv = group(
   },
 );
 
+/** Settings of a source of files. */
 export const Files = block('Read files.', {
   topic: text('Name of the stream that the files make up.', { examples: ['flights'] }),
   paths: someOf(
@@ -59,6 +60,7 @@ const Sasl = block('Log in to the brokers.', {
   ),
 });
 
+/** Settings of a source of Kafka topics. */
 export const Kafka = block('Read Kafka.', {
   brokers: someOf(
     Type.String({ pattern: '^(\\[[0-9A-Fa-f:.]+\\]|[^\\s:/@]+):\\d{1,5}$', examples: ['kafka-1:9092'] }),

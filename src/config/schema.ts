@@ -170,6 +170,7 @@ export const ConfigSchema = Type.Object(
 
 /** A complete, checked configuration. */
 export type Config = Static<typeof ConfigSchema>;
+/** Parts of it. */
 export type TopicConfig = Static<typeof Topic>;
 export type KafkaConfig = Static<typeof Kafka>;
 export type FilesConfig = Static<typeof Files>;

@@ -1,3 +1,4 @@
+/* Long (under 400 lines): the loop, what it opens and how it ends are one state machine over the same slots. */
 import {
   ConflictError,
   HaltError,
@@ -48,6 +49,7 @@ export interface IngestLimits extends BatchLimits {
   readonly memoryBytesMax: number;
 }
 
+/** What the consume loop is made of. */
 export interface IngestorOptions {
   readonly source: RecordSource;
   readonly topics: Topics;

@@ -36,6 +36,7 @@ export interface CsvSettings {
   readonly delimiter: CsvDelimiter;
 }
 
+/** What {@link Topics} is made of. */
 export interface TopicsOptions {
   readonly store: ObjectStore;
   readonly layout: Layout;

@@ -66,6 +66,7 @@ export interface TextData extends ColumnDataBase {
   readonly dictionary: TextDictionary;
 }
 
+/** One decoded column. */
 export type ColumnData = Int64Data | Float64Data | DecimalData | BooleanData | TextData;
 
 /** Distinct values in order of first appearance; value i is `bytes[offsets[i], offsets[i + 1])`. May hold values no row uses. */

@@ -22,6 +22,7 @@ export const DEAD_LETTER_REASONS = [
   'unsafe-key',
 ] as const;
 
+/** One of {@link DEAD_LETTER_REASONS}. */
 export type DeadLetterReason = (typeof DEAD_LETTER_REASONS)[number];
 
 /** Codes by name: `DEAD_LETTER.syntax` is the index of 'syntax'. 0 = decoded. */

@@ -1,5 +1,6 @@
 import { nextSeq } from '../ledger/control-log.ts';
-import { isTold, type AlertCause } from './alerts.ts';
+import type { AlertCause } from './alert-cause.ts';
+import { isTold } from './alerts.ts';
 import type { LedgerContext } from './ledger-context.ts';
 
 /** Control entries looked back at: older ones were told long ago. */

@@ -1,28 +1,15 @@
 import { decodeEvidence } from '../detect/evidence.ts';
 import type { Finding } from '../detect/verdict.ts';
-import { IntegrityError, type HeadgateError } from '../errors.ts';
+import { IntegrityError } from '../errors.ts';
 import type { VerifiedControlEntry } from '../ledger/control-log.ts';
 import { BYTES_MAX } from '../ledger/layout.ts';
 import { getVerified } from '../ledger/objects.ts';
 import type { BatchEntry } from '../ledger/partition-entry.ts';
 import type { Alert, AlertChannel } from '../ports/alert-channel.ts';
 import type { Job, JobQueue } from '../ports/job-queue.ts';
-import { formatLogId, parseLogId, type LogId } from '../record/log-id.ts';
-import { sha256Hex } from '../record/sha256.ts';
+import { parseLogId, type LogId } from '../record/log-id.ts';
+import { alertId, parseCause, type AlertCause } from './alert-cause.ts';
 import type { LedgerContext } from './ledger-context.ts';
-
-/** Why people are told; everything else is read from the ledger when the alert is sent. Ids only, no values. */
-export type AlertCause =
-  | { readonly about: 'batch'; readonly log: string; readonly slot: number; readonly digest: string }
-  | { readonly about: 'control'; readonly seq: number; readonly digest: string }
-  | {
-      readonly about: 'halt';
-      readonly log: string;
-      readonly code: string;
-      readonly next: number;
-      readonly message: string;
-      readonly time: string;
-    };
 
 /** Kind of alert jobs in the queue. */
 export const ALERT_JOB = 'alert';
@@ -31,6 +18,7 @@ const FINDINGS_MAX = 5;
 /** Control entries that people are told of. */
 const TOLD_KINDS: readonly string[] = ['rollback', 'hold', 'resume', 'approve', 'decision'];
 
+/** What {@link AlertDesk} is made of. */
 export interface AlertDeskOptions {
   readonly ledger: LedgerContext;
   readonly queue: JobQueue;
@@ -60,11 +48,11 @@ export class AlertDesk {
   async notify(cause: AlertCause): Promise<void> {
     const id = alertId(cause);
     this.#known.set(id, cause);
+    const { store, layout } = this.#o.ledger;
     for (const { name } of this.#o.channels) {
       const jobId = `${id}-${name}`;
       if (this.#delivered.has(jobId)) continue;
-      if ((await this.#o.ledger.store.stat(this.#o.ledger.layout.receipt(id, name))) !== null)
-        this.#delivered.add(jobId);
+      if ((await store.stat(layout.receipt(id, name))) !== null) this.#delivered.add(jobId);
       else await this.#o.queue.add({ id: jobId, kind: ALERT_JOB, data: { ...cause, channel: name } });
     }
   }
@@ -83,12 +71,13 @@ export class AlertDesk {
     this.#o.queue.handle(ALERT_JOB, 4, (job, { signal }) => this.#deliver(job, signal));
   }
 
-  async #deliver({ id, data }: Job, signal: AbortSignal): Promise<void> {
+  async #deliver({ data }: Job, signal: AbortSignal): Promise<void> {
     const { ledger, channels } = this.#o;
-    const cause = data as unknown as AlertCause & { readonly channel: string };
-    const channel = channels.find(({ name }) => name === cause.channel);
+    const { channel: channelName, ...rest } = data;
+    const cause = parseCause(rest);
+    const channel = channels.find(({ name }) => name === channelName);
     // A job of another configuration, or a forged one: the reconciler makes the right ones.
-    if (channel === undefined) return;
+    if (channel === undefined || cause === null) return;
     const alert = await this.#alert(cause);
     const receipt = ledger.layout.receipt(alert.id, channel.name);
     if ((await ledger.store.stat(receipt)) !== null) return;
@@ -103,7 +92,8 @@ export class AlertDesk {
         }),
       ),
     );
-    this.#delivered.add(id);
+    // The id of the job itself may be forged, to pass one alert off as another.
+    this.#delivered.add(`${alert.id}-${channel.name}`);
   }
 
   async #alert(cause: AlertCause): Promise<Alert> {
@@ -177,27 +167,9 @@ export class AlertDesk {
   }
 }
 
-/** The alert's id: the same for the same cause, on every machine and after every restart. */
-export function alertId(cause: AlertCause): string {
-  if (cause.about !== 'halt') return `${cause.about}-${cause.digest.slice(0, 32)}`;
-  return `halt-${sha256Hex(Buffer.from(`${cause.log}\n${cause.code}\n${cause.next}`, 'utf8')).slice(0, 32)}`;
-}
-
 /** True when people are told of a control entry. */
 export function isTold({ entry }: VerifiedControlEntry): boolean {
   return TOLD_KINDS.includes(entry.kind);
-}
-
-/** Cause of a halted partition. */
-export function haltCause(log: LogId, error: HeadgateError, next: number, timeMs: number): AlertCause {
-  return {
-    about: 'halt',
-    log: formatLogId(log),
-    code: error.code,
-    next,
-    message: error.message,
-    time: new Date(timeMs).toISOString(),
-  };
 }
 
 function batchSummary(log: string, entry: BatchEntry, sentence: string | undefined): string {

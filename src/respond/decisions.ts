@@ -76,8 +76,7 @@ async function standingIn(
 /** Finds a batch by digest prefix among the held and published ones of a ref, or by `LOG@OFFSET` in its log. @throws NotFoundError */
 export async function findBatch(ledger: LedgerContext, ref: string, id: string): Promise<NewBatch> {
   const at = id.lastIndexOf('@');
-  const found =
-    at === -1 ? await byDigest(ledger, ref, id) : await byOffset(ledger, id.slice(0, at), Number(id.slice(at + 1)));
+  const found = at === -1 ? await byDigest(ledger, ref, id) : await byOffset(ledger, id.slice(0, at), id.slice(at + 1));
   if (found === null)
     throw new NotFoundError('NOT_FOUND', `Cannot find batch "${id}" (headgate quarantine list shows what is held)`);
   return found;
@@ -99,8 +98,10 @@ async function byDigest(
   return matches.length === 0 ? null : logs.readBatch(matches[0]!);
 }
 
-async function byOffset({ logs }: LedgerContext, path: string, offset: number): Promise<NewBatch | null> {
+async function byOffset({ logs }: LedgerContext, path: string, digits: string): Promise<NewBatch | null> {
   const log = parseLogId(path);
+  // No text at all would be offset 0 to Number().
+  const offset = /^\d+$/.test(digits) ? Number(digits) : Number.NaN;
   if (log === undefined || !Number.isSafeInteger(offset)) return null;
   for await (const { verified } of logs.walk(log, null)) {
     const { entry, digest } = verified;

@@ -10,7 +10,7 @@ import { FILES, parse } from './configuration.ts';
 
 const FOLDER = new URL('../../../config/examples/', import.meta.url);
 const ENVIRONMENT = {
-  HOME: '/home/x',
+  HOME: '/people/x',
   KAFKA_PASSWORD: 'x',
   HEADGATE_PASSPHRASE: 'x',
   REDIS_URL: 'rediss://redis:6380',

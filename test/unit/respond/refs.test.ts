@@ -352,6 +352,8 @@ describe('acts on a ref', () => {
         'test/orders/0@99',
         'test/orders/0@x',
         'test/orders/0@',
+        'test/orders/0@0x0',
+        'test/orders/0@ 0',
         'no/such/log@0',
         '../@0',
         '@',

@@ -1,0 +1,152 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+
+import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
+import { gate, type GateReport } from '../../../src/respond/gate.ts';
+import { bytesOf, overwrite, signPartitionEntry } from '../../support/forge.ts';
+import { LeapingClock } from '../../support/leaping-clock.ts';
+import { TestLedger, never, partition } from '../../support/ledger.ts';
+
+const a = partition(0);
+const HOUR_MS = 3_600_000;
+
+describe('the gate', () => {
+  let clock: LeapingClock;
+  let test: TestLedger;
+  let batch: LoggedBatch;
+  const ask = (maxAgeMs: number | null = null, ref = 'main'): Promise<GateReport> =>
+    gate(test.reopened(), { ref, maxAgeMs, signal: never });
+  const dataKey = (): string => test.ledger.layout.data('data', { log: a, ...batch.entry }, batch.entry.data!.sha256);
+  const problem = (object: string, code: string) => expect.objectContaining({ object, code }) as unknown;
+
+  beforeEach(async () => {
+    clock = new LeapingClock();
+    test = await TestLedger.open({ clock });
+    batch = await test.commit(a);
+    await test.publisher().publish(never);
+  });
+
+  it('passes a ref whose batches are clean', async () => {
+    const { newest } = await test.ledger.control.head();
+    expect(await ask()).toEqual({
+      verdict: 'pass',
+      ref: 'main',
+      snapshot: (await test.ledger.control.head()).state.refs['main'],
+      records: 2,
+      batches: 1,
+      held: 0,
+      reasons: [],
+      warnings: [],
+      problems: [],
+      newestTime: newest!.entry.time,
+    });
+  });
+
+  it('passes released batches, and tells how many are held back', async () => {
+    const held = await test.commit(a, { verdict: 'suspect' });
+    await test.commit(a, { verdict: 'failed' });
+    await test.publisher().publish(never);
+    await test.decide(held, 'released');
+    await test.publisher().publish(never);
+    expect(await ask()).toMatchObject({ verdict: 'pass', batches: 2, held: 1, warnings: ['1 batches are held back'] });
+  });
+
+  it('passes what observe mode let through, with a warning', async () => {
+    await test.commit(a, { mode: 'observe', verdict: 'suspect' });
+    await test.publisher().publish(never);
+    expect(await ask()).toMatchObject({
+      verdict: 'pass',
+      warnings: [expect.stringContaining('1 of 2 batches were let through in observe mode')],
+    });
+  });
+
+  it('refuses a ref on hold, one that was never published, one without records', async () => {
+    await test.act({ kind: 'hold', by: 'a person', ref: 'main', reason: 'wait' });
+    expect(await ask()).toMatchObject({ verdict: 'refused', reasons: ['"main" is on hold since control entry 4'] });
+    for (const ref of ['beta', 'constructor', '__proto__']) {
+      expect(await ask(null, ref)).toMatchObject({
+        verdict: 'refused',
+        snapshot: null,
+        reasons: [`"${ref}" was never published`],
+      });
+    }
+    const empty = await TestLedger.open();
+    await empty.commit(a, { values: ['no json'] });
+    await empty.publisher().publish(never);
+    expect(await gate(empty.ledger, { ref: 'main', maxAgeMs: null, signal: never })).toMatchObject({
+      verdict: 'refused',
+      reasons: ['the snapshot holds no records'],
+    });
+  });
+
+  it('refuses as soon as a batch in it is condemned, before the publisher has taken it out', async () => {
+    await test.decide(batch, 'condemned');
+    expect(await ask()).toMatchObject({
+      verdict: 'refused',
+      reasons: [expect.stringMatching(/was condemned by control entry 4/)],
+    });
+    await test.commit(a);
+    await test.publisher().publish(never);
+    expect(await ask()).toMatchObject({ verdict: 'pass', held: 1 });
+  });
+
+  it('says stale when nobody has written for too long (R8)', async () => {
+    clock.advance(25 * HOUR_MS);
+    expect(await ask(24 * HOUR_MS)).toMatchObject({
+      verdict: 'stale',
+      reasons: [expect.stringMatching(/90000 s old, at most 86400 s/)],
+    });
+    expect(await ask(26 * HOUR_MS)).toMatchObject({ verdict: 'pass' });
+    expect(await ask()).toMatchObject({ verdict: 'pass' });
+    await test.act({ kind: 'hold', by: 'a person', ref: 'main', reason: 'wait' });
+    clock.advance(25 * HOUR_MS);
+    expect(await ask(24 * HOUR_MS)).toMatchObject({ verdict: 'refused' });
+  });
+
+  it('does not take an entry from the future for a fresh one (M29)', async () => {
+    clock.advance(2 * 24 * HOUR_MS);
+    await test.act({ kind: 'hold', by: 'a person', ref: 'beta', reason: 'wait' });
+    clock.advance(-2 * 24 * HOUR_MS);
+    expect(await ask(HOUR_MS)).toMatchObject({
+      verdict: 'tampered',
+      problems: [problem(test.ledger.layout.controlEntry(4), 'CHAIN_BROKEN')],
+    });
+  });
+
+  it('finds a page, a snapshot, a state or an entry that was changed', async () => {
+    const { layout } = test.ledger;
+    const { newest, state } = await test.ledger.control.head();
+    const keys = [
+      layout.page((await test.snapshot()).batches.pages[0]!.sha256),
+      layout.snapshot(state.refs['main']!),
+      layout.state(newest!.entry.state),
+      newest!.key,
+      layout.slot(a, 1),
+    ];
+    for (const key of keys) {
+      const own = await bytesOf(test.store, key);
+      const changed = Buffer.from(own);
+      changed[changed.length >> 1]! ^= 1;
+      await overwrite(test.store, key, changed);
+      expect(await ask(), key).toMatchObject({ verdict: 'tampered', problems: [{ object: key }] });
+      await overwrite(test.store, key, own);
+    }
+  });
+
+  it('finds a data file that is missing or has another size', async () => {
+    const own = await bytesOf(test.store, dataKey());
+    await overwrite(test.store, dataKey(), own.subarray(1));
+    expect(await ask()).toMatchObject({ verdict: 'tampered', problems: [problem(dataKey(), 'OBJECT_MISSING')] });
+    await test.store.delete(dataKey());
+    expect(await ask()).toMatchObject({ verdict: 'tampered', problems: [problem(dataKey(), 'OBJECT_MISSING')] });
+  });
+
+  it('finds another entry in the slot of a batch', async () => {
+    const key = test.ledger.layout.slot(a, 1);
+    await overwrite(
+      test.store,
+      key,
+      await signPartitionEntry({ ...batch.entry, config: 'f'.repeat(64) }, test.keys.ingest),
+    );
+    expect(await ask()).toMatchObject({ verdict: 'tampered', problems: [problem(key, 'CHAIN_BROKEN')] });
+  });
+});

@@ -1,0 +1,234 @@
+import { mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { beforeEach, describe, expect, it } from 'vitest';
+
+import { MemoryStore } from '../../../src/adapters/memory/store.ts';
+import { UnavailableError } from '../../../src/errors.ts';
+import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
+import { sha256Hex } from '../../../src/record/sha256.ts';
+import { filesOf, listFiles, pull, type PullReport } from '../../../src/respond/pull.ts';
+import { StoreDecorator } from '../../support/faulty-store.ts';
+import { bytesOf, overwrite } from '../../support/forge.ts';
+import { TestLedger, never, partition } from '../../support/ledger.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+
+const a = partition(0);
+const b = partition(1);
+
+/** Fails after some downloads, as a network does. */
+class BreakingStore extends StoreDecorator {
+  downloadsLeft = Infinity;
+  downloads: string[] = [];
+
+  override async get(key: string, bytesMax: number): Promise<Buffer | null> {
+    if (!key.startsWith('shop/data/')) return super.get(key, bytesMax);
+    if (this.downloadsLeft-- <= 0)
+      throw new UnavailableError('STORE_UNAVAILABLE', `Cannot read "${key}" in the store: planned fault`);
+    this.downloads.push(key);
+    return super.get(key, bytesMax);
+  }
+}
+
+describe('pull', () => {
+  let store: BreakingStore;
+  let test: TestLedger;
+  let folder: string;
+  let batches: LoggedBatch[];
+  const publish = async (): Promise<string> => {
+    await test.publisher().publish(never);
+    return (await test.ledger.control.head()).state.refs['main']!;
+  };
+  const into = (snapshot: string, signal = never, to = folder): Promise<PullReport> =>
+    pull(test.ledger, snapshot, to, signal, () => undefined);
+  const pathOf = ({ log, entry }: LoggedBatch): string =>
+    join(folder, log.topic, log.partition, `${entry.start}-${entry.data!.sha256.slice(0, 8)}.parquet`);
+  const files = async (): Promise<string[]> =>
+    (await readdir(folder, { recursive: true, withFileTypes: true }))
+      .filter((file) => file.isFile() && !file.parentPath.endsWith('.headgate'))
+      .map((file) => join(file.parentPath, file.name))
+      .toSorted();
+
+  beforeEach(async () => {
+    store = new BreakingStore(new MemoryStore());
+    test = await TestLedger.open({ store });
+    folder = join(await temporaryFolder(), 'data');
+    batches = [await test.commit(a), await test.commit(a), await test.commit(b)];
+    store.downloads = [];
+  });
+
+  it('brings every file of a snapshot under a name that stays the same, with the signed content', async () => {
+    await test.commit(b, { verdict: 'suspect' });
+    await test.commit(b, { values: ['only dead letters'] });
+    const snapshot = await publish();
+    const report = await into(snapshot);
+    expect(report).toMatchObject({
+      snapshot,
+      files: 3,
+      records: 6,
+      downloaded: 3,
+      kept: 0,
+      removed: 0,
+      complete: true,
+    });
+    expect(await files()).toEqual(batches.map(pathOf).toSorted());
+    for (const batch of batches) expect(sha256Hex(await readFile(pathOf(batch)))).toBe(batch.entry.data!.sha256);
+    expect(report.bytes).toBe(batches.reduce((sum, { entry }) => sum + entry.data!.bytes, 0));
+  });
+
+  it('brings only what is new, and takes away what is gone', async () => {
+    await into(await publish());
+    await test.decide(batches[0]!, 'condemned');
+    const added = await test.commit(b);
+    const second = await publish();
+    store.downloads = [];
+    expect(await into(second)).toMatchObject({ files: 3, downloaded: 1, kept: 2, removed: 1 });
+    expect(store.downloads).toHaveLength(1);
+    expect(await files()).toEqual([batches[1]!, batches[2]!, added].map(pathOf).toSorted());
+    expect(await into(second)).toMatchObject({ downloaded: 0, kept: 3, removed: 0 });
+  });
+
+  it('brings a file anew that was changed or deleted', async () => {
+    const snapshot = await publish();
+    await into(snapshot);
+    const [changed, deleted] = [pathOf(batches[0]!), pathOf(batches[1]!)];
+    const bytes = await readFile(changed);
+    bytes[10]! ^= 1;
+    await writeFile(changed, bytes);
+    await rm(deleted);
+    expect(await into(snapshot)).toMatchObject({ downloaded: 2, kept: 1 });
+    expect(sha256Hex(await readFile(changed))).toBe(batches[0]!.entry.data!.sha256);
+  });
+
+  it('goes on where it was interrupted, by an outage or by the user', async () => {
+    for (let i = 0; i < 12; i++) batches.push(await test.commit(a));
+    const snapshot = await publish();
+    store.downloadsLeft = 5;
+    await expect(into(snapshot)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    const first = await files();
+    expect(first.length).toBeGreaterThan(0);
+    expect(first.length).toBeLessThan(15);
+    store.downloadsLeft = Infinity;
+    const stop = new AbortController();
+    const interrupted = await pull(
+      test.ledger,
+      snapshot,
+      folder,
+      stop.signal,
+      (done) => done >= first.length + 2 && stop.abort(),
+    );
+    expect(interrupted).toMatchObject({ complete: false, files: 15, removed: 0 });
+    expect((await files()).length).toBeLessThan(15);
+    expect(await into(snapshot)).toMatchObject({
+      complete: true,
+      downloaded: 15 - first.length - interrupted.downloaded,
+    });
+    expect(await files()).toEqual(batches.map(pathOf).toSorted());
+  });
+
+  it('removes nothing while it is interrupted', async () => {
+    await into(await publish());
+    await test.decide(batches[0]!, 'condemned');
+    await test.commit(b);
+    const second = await publish();
+    expect(await into(second, AbortSignal.abort())).toMatchObject({ complete: false, downloaded: 0, removed: 0 });
+    expect(await files()).toHaveLength(3);
+    expect(await into(second)).toMatchObject({ complete: true, removed: 1 });
+  });
+
+  it('never shows a tampered file, whole or in part', async () => {
+    const snapshot = await publish();
+    const victim = batches[1]!;
+    const { key } = victim.entry.data!;
+    const own = await bytesOf(store, key);
+    const attacks = [
+      Buffer.concat([own.subarray(0, 10), Buffer.from([own[10]! ^ 1]), own.subarray(11)]),
+      own.subarray(0, -1),
+      Buffer.concat([own, Buffer.from('x')]),
+      Buffer.alloc(0),
+    ];
+    for (const bytes of attacks) {
+      await overwrite(store, key, bytes);
+      await expect(into(snapshot)).rejects.toMatchObject({ object: key });
+      expect(await files()).not.toContain(pathOf(victim));
+    }
+    await store.delete(key);
+    await expect(into(snapshot)).rejects.toMatchObject({ code: 'OBJECT_MISSING', object: key });
+    await overwrite(store, key, own);
+    expect(await into(snapshot)).toMatchObject({ complete: true });
+  });
+
+  it('does not touch a file in the way that no pull has written, not even when it is asked again', async () => {
+    const snapshot = await publish();
+    const target = pathOf(batches[1]!);
+    await mkdir(join(folder, 'orders', '0'), { recursive: true });
+    await writeFile(target, 'a thesis');
+    for (let i = 0; i < 3; i++) await expect(into(snapshot)).rejects.toMatchObject({ code: 'PULL_CONFLICT' });
+    expect(await readFile(target, 'utf8')).toBe('a thesis');
+    expect(store.downloads).toEqual([]);
+    await rm(target);
+    expect(await into(snapshot)).toMatchObject({ downloaded: 3 });
+  });
+
+  it('leaves files alone that are none of a snapshot', async () => {
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, 'notes.txt'), 'mine');
+    const snapshot = await publish();
+    await into(snapshot);
+    await test.decide(batches[0]!, 'condemned');
+    await into(await publish());
+    expect(await readFile(join(folder, 'notes.txt'), 'utf8')).toBe('mine');
+  });
+
+  it('keeps a file that is there already with the right content, whoever brought it', async () => {
+    const snapshot = await publish();
+    await mkdir(join(folder, 'orders', '0'), { recursive: true });
+    await writeFile(pathOf(batches[0]!), await bytesOf(store, batches[0]!.entry.data!.key));
+    expect(await into(snapshot)).toMatchObject({ downloaded: 2, kept: 1 });
+  });
+
+  it.each([
+    ['no JSON', '{'],
+    ['another shape', '{"files":[{"path":1}]}'],
+    [
+      'a path that leads out of the folder',
+      JSON.stringify({
+        snapshot: null,
+        files: [{ path: '../../0-aaaaaaaa.parquet', sha256: '', bytes: 0, rows: 0, key: '' }],
+      }),
+    ],
+    [
+      'an absolute path',
+      JSON.stringify({ snapshot: null, files: [{ path: '/etc/passwd', sha256: '', bytes: 0, rows: 0, key: '' }] }),
+    ],
+  ])('refuses a folder whose manifest is %s: it may come from elsewhere', async (_, text) => {
+    const snapshot = await publish();
+    await mkdir(join(folder, '.headgate'), { recursive: true });
+    await writeFile(join(folder, '.headgate', 'manifest.json'), text);
+    await expect(into(snapshot)).rejects.toMatchObject({ code: 'PULL_CONFLICT' });
+    expect(await readFile(join(folder, '.headgate', 'manifest.json'), 'utf8')).toBe(text);
+  });
+
+  it('gives hostile topic names no way out of the folder', async () => {
+    await test.pinSchema('../..');
+    await test.pinSchema('.headgate');
+    for (const topic of ['../..', '.headgate'])
+      batches.push(await test.commit(partition('..', topic), { verdict: 'no-baseline', mode: 'observe' }));
+    await into(await publish());
+    const found = await files();
+    expect(found).toHaveLength(5);
+    expect(found.every((path) => path.startsWith(folder))).toBe(true);
+    expect((await stat(join(folder, '.headgate', 'manifest.json'))).isFile()).toBe(true);
+  });
+
+  it('lists addresses, sizes and digests for reading in place', async () => {
+    const snapshot = await publish();
+    const listed = await listFiles(test.ledger, snapshot);
+    expect(listed.map(({ key }) => key)).toEqual((await filesOf(test.ledger, snapshot)).map(({ key }) => key));
+    for (const { key, uri, sha256, bytes } of listed) {
+      expect(uri).toBe(`memory:${key}`);
+      expect(sha256Hex(await bytesOf(store, key))).toBe(sha256);
+      expect((await bytesOf(store, key)).length).toBe(bytes);
+    }
+  });
+});
