@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 
-import { openLedgerOf, type OpenedLedger } from '../compose.ts';
+import { openLedgerOf, type OpenedLedger } from '../compose/ledger.ts';
 import { loadConfig, type LoadedConfig } from '../config/load.ts';
 import { EXIT } from './exit-codes.ts';
 import type { Output } from './output.ts';
@@ -25,6 +25,7 @@ export interface CommandContext {
 /** What a command returns: its exit code, 0 if nothing. */
 export type CommandResult = number | undefined;
 
+/** The configuration that is read when no other is named. */
 export const CONFIG_NAME = 'headgate.yaml';
 
 /** Reads the configuration of this call. @throws ConfigError */

@@ -13,6 +13,7 @@ import { registerMode } from './commands/mode.ts';
 import { registerQuarantine } from './commands/quarantine.ts';
 import { registerRefs } from './commands/refs.ts';
 import { registerRun } from './commands/run.ts';
+import { registerStatus } from './commands/status.ts';
 import { registerVerify } from './commands/verify.ts';
 
 /** Runs a command's work with its context; commands call it from their actions. */
@@ -26,6 +27,7 @@ const GROUPS: readonly Register[] = [
   registerDemo,
   registerDoctor,
   registerRun,
+  registerStatus,
   registerInspect,
   registerMode,
   registerBaseline,

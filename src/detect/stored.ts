@@ -15,6 +15,7 @@ export const OrNull = <T extends Type.TSchema>(schema: T) => Type.Union([schema,
 /** An object with these fields and no others. */
 export const Exactly = <T extends Type.TProperties>(fields: T) => Type.Object(fields, { additionalProperties: false });
 
+/** Counts of the most frequent values, as stored; `error` bounds how far each count may be too high. */
 export const TopValuesSchema = Exactly({
   values: Type.Array(Text, { maxItems: 256 }),
   counts: Type.Array(Type.Integer({ minimum: 1 }), { maxItems: 256 }),

@@ -38,6 +38,7 @@ export interface JudgeSettings {
   readonly recent: readonly PastHashes[];
 }
 
+/** Settings of a pipeline that sets none. */
 export const JUDGE_DEFAULTS: JudgeSettings = { budget: BUDGET_DEFAULT, recordsMin: RECORDS_MIN_DEFAULT, recent: [] };
 
 /** What one detector says. Sentences hold column names and numbers, never a record's values. */

@@ -12,8 +12,8 @@ const Topic = Type.String({ maxLength: 4_096 });
 /** Name of a ref: `main` or a tag. */
 const RefName = Type.String({ pattern: '^[a-z0-9][a-z0-9._-]{0,99}$' });
 
-/** One batch, by the log path that {@link formatLogId} prints, its slot, and the digest of its entry. */
 const BatchRef = Type.Object({ log: Text, slot: Count, digest: Sha256 }, { additionalProperties: false });
+/** One batch, by the log path that {@link formatLogId} prints, its slot, and the digest of its entry. */
 export type BatchRef = Static<typeof BatchRef>;
 
 const Outcome = Type.Union([Type.Literal('released'), Type.Literal('condemned')]);
@@ -69,6 +69,7 @@ const kinds = {
 const ControlEntrySchema = Type.Union(Object.values(kinds));
 const compiled = Compile(ControlEntrySchema);
 
+/** One signed act, and its kind. */
 export type ControlEntry = { [Kind in keyof typeof kinds]: Static<(typeof kinds)[Kind]> }[keyof typeof kinds];
 export type ControlKind = ControlEntry['kind'];
 

@@ -8,15 +8,16 @@ import { Count, Sha256, Time } from './stored-types.ts';
 
 const Name = Type.String({ minLength: 1, maxLength: 4_096 });
 
-/** An object that an entry names: where it lies and what its bytes hash to. */
 const StoredObject = Type.Object({ key: Name, sha256: Sha256, bytes: Count }, { additionalProperties: false });
+/** An object that an entry names: where it lies and what its bytes hash to. */
 export type StoredObject = Static<typeof StoredObject>;
 
 const VerdictOutcome = Type.Union([Type.Literal('clean'), Type.Literal('suspect'), Type.Literal('undecided')]);
+/** What the judge said of a batch. */
 export type VerdictOutcome = Static<typeof VerdictOutcome>;
 
-/** Why a verdict is undecided. */
 const UndecidedReason = Type.Union([Type.Literal('no-baseline'), Type.Literal('small'), Type.Literal('failed')]);
+/** Why a verdict is undecided. */
 export type UndecidedReason = Static<typeof UndecidedReason>;
 
 const Mode = Type.Union([Type.Literal('observe'), Type.Literal('enforce')]);
@@ -98,6 +99,7 @@ const CloseEntry = entry('close', {});
 const PartitionEntrySchema = Type.Union([OpenEntry, BatchEntry, GapEntry, CloseEntry]);
 const compiled = Compile(PartitionEntrySchema);
 
+/** The entries of a partition log. */
 export type OpenEntry = Static<typeof OpenEntry>;
 export type BatchEntry = Static<typeof BatchEntry>;
 export type GapEntry = Static<typeof GapEntry>;

@@ -40,6 +40,7 @@ type Filled =
   | 'epoch'
   | 'writer'
   | 'time';
+/** Entries as their author writes them; the writer fills in the rest. */
 export type BatchFields = Omit<BatchEntry, Filled>;
 export type GapFields = Omit<GapEntry, Filled>;
 

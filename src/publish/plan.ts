@@ -16,6 +16,7 @@ export interface Plan {
   readonly toCopy: NewBatch[];
 }
 
+/** The plan that changes nothing. */
 export function emptyPlan(): Plan {
   return { batches: [], held: [], added: [], removed: [], toCopy: [] };
 }

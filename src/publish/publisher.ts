@@ -26,6 +26,7 @@ export interface PublishReport {
   readonly onHold: boolean;
 }
 
+/** What {@link Publisher} is made of. */
 export interface PublisherOptions {
   readonly store: ObjectStore;
   readonly layout: Layout;

@@ -15,6 +15,7 @@ import { sha256Hex } from '../record/sha256.ts';
 import type { NewBatch } from './news.ts';
 import { refOf, type Rejudge } from './reconsider.ts';
 
+/** What judging again needs: the ledger it reads and the rules in force. */
 export interface RejudgeContext {
   readonly store: ObjectStore;
   readonly layout: Layout;

@@ -1,7 +1,7 @@
 import { nextSeq } from '../ledger/control-log.ts';
 import type { AlertCause } from './alert-cause.ts';
-import { isTold } from './alerts.ts';
 import type { LedgerContext } from './ledger-context.ts';
+import { isAlarming, isTold } from './told.ts';
 
 /** Control entries looked back at: older ones were told long ago. */
 const CONTROL_ENTRIES_MAX = 200;
@@ -23,7 +23,7 @@ export async function alertCauses({ control, snapshots }: LedgerContext, ref: st
   const snapshot = await snapshots.read(sha256);
   for (const sequence of [snapshot.held, snapshot.batches]) {
     for await (const { log, slot, digest, standing } of snapshots.batches(sequence)) {
-      if (standing === 'suspect' || standing === 'failed') causes.push({ about: 'batch', log, slot, digest });
+      if (isAlarming(standing)) causes.push({ about: 'batch', log, slot, digest });
     }
   }
   return causes;

@@ -10,13 +10,14 @@ import type { Job, JobQueue } from '../ports/job-queue.ts';
 import { parseLogId, type LogId } from '../record/log-id.ts';
 import { alertId, parseCause, type AlertCause } from './alert-cause.ts';
 import type { LedgerContext } from './ledger-context.ts';
+import { isTold, isToldBatch } from './told.ts';
 
 /** Kind of alert jobs in the queue. */
 export const ALERT_JOB = 'alert';
 
 const FINDINGS_MAX = 5;
-/** Control entries that people are told of. */
-const TOLD_KINDS: readonly string[] = ['rollback', 'hold', 'resume', 'approve', 'decision'];
+/** Causes told and not yet delivered that a process remembers; receipts it remembers to have seen. */
+const REMEMBERED_MAX = 10_000;
 
 /** What {@link AlertDesk} is made of. */
 export interface AlertDeskOptions {
@@ -37,7 +38,7 @@ export class AlertDesk {
   readonly #o: AlertDeskOptions;
   /** Job ids whose receipt this process has seen, so that it is not looked up again. */
   readonly #delivered = new Set<string>();
-  /** Causes told since the start, for the next reconciliation. */
+  /** Causes told since the start and not yet delivered, for the next reconciliation; the oldest are forgotten first. */
   readonly #known = new Map<string, AlertCause>();
 
   constructor(options: AlertDeskOptions) {
@@ -46,22 +47,21 @@ export class AlertDesk {
 
   /** Queues one job a channel; those that are delivered or queued already stay as they are. @throws UnavailableError */
   async notify(cause: AlertCause): Promise<void> {
-    const id = alertId(cause);
-    this.#known.set(id, cause);
-    const { store, layout } = this.#o.ledger;
-    for (const { name } of this.#o.channels) {
-      const jobId = `${id}-${name}`;
-      if (this.#delivered.has(jobId)) continue;
-      if ((await store.stat(layout.receipt(id, name))) !== null) this.#delivered.add(jobId);
-      else await this.#o.queue.add({ id: jobId, kind: ALERT_JOB, data: { ...cause, channel: name } });
-    }
+    this.#known.set(alertId(cause), cause);
+    forgetOldest(this.#known);
+    await this.#addJobs(cause);
   }
 
-  /** Makes jobs again for every known cause that some channel has not confirmed. @throws UnavailableError */
+  /**
+   * Makes jobs again for every cause that some channel has not confirmed.
+   * @param causes all that the ledger knows of; what this process was told of besides is remembered.
+   * @throws UnavailableError
+   */
   async reconcile(causes: Iterable<AlertCause>): Promise<void> {
-    for (const cause of causes) this.#known.set(alertId(cause), cause);
-    for (const [id, cause] of this.#known) {
-      await this.notify(cause);
+    const open = new Map(this.#known);
+    for (const cause of causes) open.set(alertId(cause), cause);
+    for (const [id, cause] of open) {
+      await this.#addJobs(cause);
       if (this.#o.channels.every(({ name }) => this.#delivered.has(`${id}-${name}`))) this.#known.delete(id);
     }
   }
@@ -69,6 +69,22 @@ export class AlertDesk {
   /** Starts sending. */
   start(): void {
     this.#o.queue.handle(ALERT_JOB, 4, (job, { signal }) => this.#deliver(job, signal));
+  }
+
+  async #addJobs(cause: AlertCause): Promise<void> {
+    const id = alertId(cause);
+    const { store, layout } = this.#o.ledger;
+    for (const { name } of this.#o.channels) {
+      const jobId = `${id}-${name}`;
+      if (this.#delivered.has(jobId)) continue;
+      if ((await store.stat(layout.receipt(id, name))) !== null) this.#noteDelivered(jobId);
+      else await this.#o.queue.add({ id: jobId, kind: ALERT_JOB, data: { ...cause, channel: name } });
+    }
+  }
+
+  #noteDelivered(jobId: string): void {
+    this.#delivered.add(jobId);
+    forgetOldest(this.#delivered);
   }
 
   async #deliver({ data }: Job, signal: AbortSignal): Promise<void> {
@@ -79,9 +95,14 @@ export class AlertDesk {
     // A job of another configuration, or a forged one: the reconciler makes the right ones.
     if (channel === undefined || cause === null) return;
     const alert = await this.#alert(cause);
+    if (alert === null) {
+      // Nobody is to be told: the job is forged, or the batch has been released since.
+      this.#known.delete(alertId(cause));
+      return;
+    }
     const receipt = ledger.layout.receipt(alert.id, channel.name);
     if ((await ledger.store.stat(receipt)) !== null) return;
-    await channel.deliver(alert, signal);
+    await channel.deliver({ ...alert, summary: asOneLine(alert.summary) }, signal);
     await ledger.store.create(
       receipt,
       Buffer.from(
@@ -93,10 +114,11 @@ export class AlertDesk {
       ),
     );
     // The id of the job itself may be forged, to pass one alert off as another.
-    this.#delivered.add(`${alert.id}-${channel.name}`);
+    this.#noteDelivered(`${alert.id}-${channel.name}`);
   }
 
-  async #alert(cause: AlertCause): Promise<Alert> {
+  /** Null when the ledger knows nothing of it that people are told. @throws IntegrityError, UnavailableError */
+  async #alert(cause: AlertCause): Promise<Alert | null> {
     if (cause.about === 'batch') return this.#batchAlert(cause);
     if (cause.about === 'control') return controlAlert(cause, await this.#o.ledger.control.read(cause.seq));
     const { log, code, message, time, next } = cause;
@@ -112,7 +134,7 @@ export class AlertDesk {
     };
   }
 
-  async #batchAlert(cause: Extract<AlertCause, { about: 'batch' }>): Promise<Alert> {
+  async #batchAlert(cause: Extract<AlertCause, { about: 'batch' }>): Promise<Alert | null> {
     const { ledger } = this.#o;
     const log = parseLogId(cause.log);
     const verified = log === undefined ? null : await ledger.logs.read(log, cause.slot);
@@ -123,7 +145,8 @@ export class AlertDesk {
         `Cannot send an alert about slot ${cause.slot} of "${cause.log}": it holds another entry`,
       );
     }
-    const { entry } = verified;
+    const { entry, digest } = verified;
+    if (!(await isToldBatch(ledger, { log, entry, digest }))) return null;
     const { judgement } = decodeEvidence(
       await getVerified(ledger.store, entry.evidence.key, entry.evidence.sha256, BYTES_MAX.evidence),
       entry.evidence.key,
@@ -167,18 +190,33 @@ export class AlertDesk {
   }
 }
 
-/** True when people are told of a control entry. */
-export function isTold({ entry }: VerifiedControlEntry): boolean {
-  return TOLD_KINDS.includes(entry.kind);
+/** A line break, or a character that hides or reorders text, must not pass for our own words. Trust: messages and reasons are anyone's. */
+function asOneLine(text: string): string {
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '\u{fffd}');
+}
+
+function forgetOldest(remembered: Pick<Map<string, unknown>, 'keys' | 'size' | 'delete'>): void {
+  for (const oldest of remembered.keys()) {
+    if (remembered.size <= REMEMBERED_MAX) return;
+    remembered.delete(oldest);
+  }
 }
 
 function batchSummary(log: string, entry: BatchEntry, sentence: string | undefined): string {
   const what = entry.mode === 'enforce' ? 'was quarantined' : 'would have been quarantined';
-  const why = sentence ?? (entry.verdict === 'undecided' ? 'it could not be judged' : 'see its evidence');
+  const why =
+    entry.verdict === 'suspect'
+      ? (sentence ?? 'see its evidence')
+      : entry.undecided === 'failed'
+        ? (sentence ?? 'it could not be judged')
+        : 'its own verdict no longer stands';
   return `Batch ${log} [${entry.start}, ${entry.end}) of ${entry.records} records ${what}: ${why}`;
 }
 
-function controlAlert(cause: Extract<AlertCause, { about: 'control' }>, verified: VerifiedControlEntry | null): Alert {
+function controlAlert(
+  cause: Extract<AlertCause, { about: 'control' }>,
+  verified: VerifiedControlEntry | null,
+): Alert | null {
   if (verified === null || verified.digest !== cause.digest) {
     throw new IntegrityError(
       'CHAIN_BROKEN',
@@ -186,6 +224,7 @@ function controlAlert(cause: Extract<AlertCause, { about: 'control' }>, verified
       `Cannot send an alert about control entry ${cause.seq}: it is another one`,
     );
   }
+  if (!isTold(verified)) return null;
   const { entry } = verified;
   const reason = 'reason' in entry ? entry.reason : '';
   const about =

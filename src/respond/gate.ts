@@ -27,6 +27,7 @@ export interface GateReport {
   readonly newestTime: string | null;
 }
 
+/** What a training job asks for. */
 export interface GateOptions {
   readonly ref: string;
   /** The newest control entry must not be older than this; null = any age. */

@@ -25,6 +25,7 @@ export interface PullFile {
   readonly key: string;
 }
 
+/** What a pull brought, and how much of it was there before. */
 export interface PullReport {
   readonly snapshot: string;
   readonly files: number;

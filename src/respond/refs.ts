@@ -19,7 +19,10 @@ export interface RollbackReport {
   readonly ref: string;
   readonly from: string;
   readonly to: string;
-  /** Batches and records that the ref no longer names. */
+  /**
+   * How many batches and records fewer the ref names; negative when those that were condemned since outnumber the rest.
+   * From totals alone: a rollback must not depend on pages of the snapshot that it leaves.
+   */
   readonly batchesRemoved: number;
   readonly recordsRemoved: number;
   /** True when the ref names the target already; it is on hold all the same. */

@@ -20,6 +20,7 @@ export interface VerifyReport {
   readonly deep: boolean;
 }
 
+/** How deep to look. */
 export interface VerifyOptions {
   /** Decode every file and recompute every leaf. */
   readonly deep: boolean;

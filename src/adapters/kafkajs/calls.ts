@@ -22,6 +22,7 @@ export const APIS = {
   ApiVersions: { key: 18, versions: [2] },
 } as const satisfies Record<string, { readonly key: number; readonly versions: readonly number[] }>;
 
+/** Name of a request of the Kafka protocol that we send. */
 export type ApiName = keyof typeof APIS;
 
 /** One request and how its answer is read. */
@@ -41,6 +42,7 @@ export interface ApiVersionsAnswer {
   readonly versions: readonly { readonly key: number; readonly min: number; readonly max: number }[];
 }
 
+/** Which requests, in which versions, the broker answers. */
 export const apiVersionsCall: Call<ApiVersionsAnswer> = {
   api: 'ApiVersions',
   encode: () => Buffer.alloc(0),
@@ -57,6 +59,7 @@ export interface PartitionAnswer {
   readonly leader: number;
 }
 
+/** One topic of a metadata answer. */
 export interface TopicAnswer {
   readonly errorCode: number;
   readonly name: string;
@@ -65,6 +68,7 @@ export interface TopicAnswer {
   readonly partitions: readonly PartitionAnswer[];
 }
 
+/** Brokers and topics, as the asked broker knows them. */
 export interface MetadataAnswer {
   readonly brokers: readonly { readonly nodeId: number; readonly host: string; readonly port: number }[];
   readonly clusterId: string | null;

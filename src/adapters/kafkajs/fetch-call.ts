@@ -13,6 +13,7 @@ export interface FetchPartition {
   readonly bytesMax: number;
 }
 
+/** What to fetch from one broker. */
 export interface FetchRequest {
   /** Longest wait for the first record, in ms. */
   readonly waitMs: number;
@@ -37,6 +38,7 @@ export interface FetchedPartition {
   readonly batches: Buffer;
 }
 
+/** Record batches as the broker sent them, not checked yet. */
 export interface FetchAnswer {
   readonly errorCode: number;
   readonly partitions: readonly FetchedPartition[];

@@ -14,6 +14,7 @@ export interface PlainAnswer {
   readonly errorCode: number;
 }
 
+/** The broker that keeps the group. */
 export interface CoordinatorAnswer extends PlainAnswer {
   readonly nodeId: number;
 }
@@ -32,6 +33,7 @@ export function findCoordinatorCall(groupId: string): Call<CoordinatorAnswer> {
   };
 }
 
+/** A member that wants in. */
 export interface JoinRequest {
   readonly groupId: string;
   readonly sessionTimeoutMs: number;
@@ -42,6 +44,7 @@ export interface JoinRequest {
   readonly metadata: Buffer;
 }
 
+/** The member's place in the new generation; the leader also gets the members. */
 export interface JoinAnswer extends PlainAnswer {
   readonly generation: number;
   readonly protocol: string | null;
@@ -79,6 +82,7 @@ export function joinGroupCall(request: JoinRequest): Call<JoinAnswer> {
   };
 }
 
+/** The partitions of one member, encoded by the group's leader. */
 export interface SyncAnswer extends PlainAnswer {
   readonly assignment: Buffer;
 }
@@ -100,6 +104,7 @@ export function syncGroupCall(member: Membership, assignments: ReadonlyMap<strin
   };
 }
 
+/** Tells the coordinator that the member lives; its answer tells of a rebalance. */
 export function heartbeatCall(member: Membership): Call<PlainAnswer> {
   return {
     api: 'Heartbeat',
@@ -111,6 +116,7 @@ export function heartbeatCall(member: Membership): Call<PlainAnswer> {
   };
 }
 
+/** Gives the partitions back at once, not after the session has timed out. */
 export function leaveGroupCall(groupId: string, memberId: string): Call<PlainAnswer> {
   return {
     api: 'LeaveGroup',
@@ -143,6 +149,7 @@ export function offsetCommitCall(
   };
 }
 
+/** The committed offset of one partition. */
 export interface CommittedAnswer extends PlainAnswer {
   /** −1: nothing was committed. */
   readonly offset: number;

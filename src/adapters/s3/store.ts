@@ -1,17 +1,28 @@
+import type { Readable } from 'node:stream';
+
 import {
   DeleteObjectCommand,
   GetObjectCommand,
-  HeadBucketCommand,
   HeadObjectCommand,
-  ListObjectsV2Command,
   PutObjectCommand,
   S3Client,
+  type GetObjectCommandOutput,
   type S3ClientConfig,
 } from '@aws-sdk/client-s3';
 
-import { IntegrityError, UncertainError, UnavailableError } from '../../errors.ts';
-import { assertKey, assertPrefix } from '../../ports/object-key.ts';
+import { IntegrityError } from '../../errors.ts';
+import { assertKey, assertPrefix, isKey } from '../../ports/object-key.ts';
 import type { ListPage, ObjectStat, ObjectStore, StoreCallOptions } from '../../ports/object-store.ts';
+import {
+  isCertainlyUnwritten,
+  isMissingKey,
+  NO_ANSWER,
+  NOT_SENT,
+  statusOf,
+  uncertain,
+  unavailable,
+} from './failures.ts';
+import { readPage } from './listing.ts';
 
 /** Where the objects lie and how the server is reached. Credentials come from the SDK's own chain. */
 export interface S3StoreOptions {
@@ -43,8 +54,6 @@ export class S3Store implements ObjectStore {
   /** One attempt only: an automatic retry would turn our own success into "exists". */
   readonly #writer: S3Client;
   readonly #reader: S3Client;
-  /** True once an answer showed that the bucket is there. */
-  #bucketSeen = false;
 
   constructor(options: S3StoreOptions) {
     this.#options = options;
@@ -60,12 +69,8 @@ export class S3Store implements ObjectStore {
       await this.#write(key, bytes, { IfNoneMatch: '*' }, options);
       return 'created';
     } catch (cause) {
-      const status = statusOf(cause);
-      if (status === 412) return 'exists';
-      if (isCertainlyUnwritten(cause)) throw unavailable('create', key, cause);
-      throw new UncertainError('STORE_UNCERTAIN', `Cannot tell whether "${key}" was created: ${reasonOf(cause)}`, {
-        cause,
-      });
+      if (statusOf(cause) === 412) return 'exists';
+      throw isCertainlyUnwritten(cause) ? unavailable('create', key, cause) : uncertain(key, cause);
     }
   }
 
@@ -73,9 +78,7 @@ export class S3Store implements ObjectStore {
     assertKey(key);
     try {
       return await this.#within(options, 0, async (abortSignal, heard) => {
-        const command = new GetObjectCommand({ Bucket: this.#options.bucket, Key: this.#keyPrefix + key });
-        const { Body: body, ContentLength: length } = await this.#reader.send(command, { abortSignal });
-        this.#bucketSeen = true;
+        const { Body: body, ContentLength: length } = await this.#read(key, abortSignal);
         // Each part of a large object may take its time, silence may not.
         return readBody((body ?? []) as AsyncIterable<Uint8Array>, length, bytesMax, key, heard);
       });
@@ -92,20 +95,20 @@ export class S3Store implements ObjectStore {
       return await this.#within(options, 0, async (abortSignal) => {
         const command = new HeadObjectCommand({ Bucket: this.#options.bucket, Key: this.#keyPrefix + key });
         const found = await this.#reader.send(command, { abortSignal }).catch((cause: unknown) => {
-          if (statusOf(cause) !== 404) throw cause;
-          return null;
+          const status = statusOf(cause);
+          if (status === undefined || status >= 500) throw cause;
+          return this.#statByReading(key, abortSignal);
         });
-        if (found === null) await this.#assertBucket(abortSignal);
-        this.#bucketSeen = true;
-        if (found === null) return null;
         const { ContentLength: bytes = 0, VersionId: versionId = null } = found;
         return { bytes, uri: `${this.location}${key}`, versionId };
       });
     } catch (cause) {
+      if (isMissingKey(cause)) return null;
       throw unavailable('read', key, cause);
     }
   }
 
+  /** Passes over keys that this store would not take, see {@link readPage}. */
   async list(
     prefix: string,
     { startAfter, limit }: { startAfter?: string; limit: number },
@@ -113,20 +116,17 @@ export class S3Store implements ObjectStore {
   ): Promise<ListPage> {
     assertPrefix(prefix);
     try {
-      return await this.#within(options, 0, async (abortSignal) => {
-        const command = new ListObjectsV2Command({
-          Bucket: this.#options.bucket,
-          Prefix: this.#keyPrefix + prefix,
-          MaxKeys: limit,
-          ...(startAfter === undefined ? {} : { StartAfter: this.#keyPrefix + startAfter }),
-        });
-        const found = await this.#reader.send(command, { abortSignal });
-        const objects = (found.Contents ?? []).map(({ Key: key, ETag: tag }) => ({
-          key: key!.slice(this.#keyPrefix.length),
-          tag: tag ?? '',
-        }));
-        return { objects, next: found.IsTruncated === true ? objects.at(-1)!.key : null };
-      });
+      return await this.#within(options, 0, (abortSignal) =>
+        readPage({
+          client: this.#reader,
+          bucket: this.#options.bucket,
+          keyPrefix: this.#keyPrefix,
+          prefix,
+          startAfter,
+          limit,
+          abortSignal,
+        }),
+      );
     } catch (cause) {
       throw unavailable('list', prefix, cause);
     }
@@ -176,13 +176,22 @@ export class S3Store implements ObjectStore {
     await this.#within(options, bytes.length / UPLOAD_BYTES_A_MS_MIN, async (abortSignal) => {
       await this.#writer.send(command, { abortSignal });
     });
-    this.#bucketSeen = true;
   }
 
-  /** An answer 404 to HEAD says nothing of which is missing; a bucket that is not there must not look like a free key. */
-  async #assertBucket(abortSignal: AbortSignal): Promise<void> {
-    if (this.#bucketSeen) return;
-    await this.#reader.send(new HeadBucketCommand({ Bucket: this.#options.bucket }), { abortSignal });
+  #read(key: string, abortSignal: AbortSignal): Promise<GetObjectCommandOutput> {
+    const command = new GetObjectCommand({ Bucket: this.#options.bucket, Key: this.#keyPrefix + key });
+    return this.#reader.send(command, { abortSignal });
+  }
+
+  /**
+   * What HEAD should have said. A refusal of HEAD has no body and so no reason: 404 may be a missing key, a missing bucket
+   * or an unknown account, of which only the first is an answer.
+   */
+  async #statByReading(key: string, abortSignal: AbortSignal): Promise<GetObjectCommandOutput> {
+    const found = await this.#read(key, abortSignal);
+    // Unread, it would keep its socket.
+    (found.Body as Readable | undefined)?.destroy();
+    return found;
   }
 
   /**
@@ -195,22 +204,27 @@ export class S3Store implements ObjectStore {
     extraMs: number,
     work: (abortSignal: AbortSignal, heard: () => void) => Promise<Result>,
   ): Promise<Result> {
+    if (signal?.aborted === true) throw fault('the call was stopped before it was sent', NOT_SENT);
     const limitMs = this.#options.requestTimeoutMs + Math.ceil(extraMs);
     const abort = new AbortController();
     const stop = (): void => abort.abort(new Error('the call was stopped'));
-    const timer = setTimeout(() => abort.abort(new Error(`no answer within ${limitMs} ms`)), limitMs);
-    if (signal?.aborted === true) stop();
+    const timer = setTimeout(() => abort.abort(fault(`no answer within ${limitMs} ms`, NO_ANSWER)), limitMs);
     signal?.addEventListener('abort', stop, { once: true });
+    // The SDK does not look at the signal while it waits for credentials.
+    const aborted = new Promise<never>((_, reject) => {
+      abort.signal.addEventListener('abort', () => reject(abort.signal.reason as Error), { once: true });
+    });
     try {
-      return await work(abort.signal, () => void timer.refresh());
-    } catch (cause) {
-      if (!abort.signal.aborted || cause instanceof IntegrityError) throw cause;
-      throw new Error((abort.signal.reason as Error).message, { cause });
+      return await Promise.race([work(abort.signal, () => void timer.refresh()), aborted]);
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener('abort', stop);
     }
   }
+}
+
+function fault(message: string, code: string): Error {
+  return Object.assign(new Error(message), { code });
 }
 
 /** The whole body, or an error if it is cut short. An unread body would keep its socket: leaving the loop destroys it. */
@@ -259,39 +273,4 @@ function clientConfig(options: S3StoreOptions, maxAttempts: number): S3ClientCon
           responseChecksumValidation: 'WHEN_REQUIRED',
         }),
   };
-}
-
-function statusOf(error: unknown): number | undefined {
-  const metadata = (error as { $metadata?: { httpStatusCode?: number } } | null)?.$metadata;
-  return metadata?.httpStatusCode;
-}
-
-function nameOf(error: unknown): string {
-  return error instanceof Error ? error.name : '';
-}
-
-/** A missing bucket is also a 404, and must not look like a free key. */
-function isMissingKey(error: unknown): boolean {
-  return statusOf(error) === 404 && nameOf(error) !== 'NoSuchBucket';
-}
-
-/** Codes of a request that never reached the server. */
-const UNREACHED = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'];
-
-/** True when the server said no, or was never reached; a 5xx or a cut connection may hide a write that happened. */
-function isCertainlyUnwritten(error: unknown): boolean {
-  const status = statusOf(error);
-  if (status !== undefined) return status >= 400 && status < 500 && status !== 408;
-  const code = (error as { code?: unknown } | null)?.code;
-  return UNREACHED.some((each) => each === code) || nameOf(error) === 'CredentialsProviderError';
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-}
-
-function unavailable(verb: string, what: string, cause: unknown): UnavailableError {
-  return new UnavailableError('STORE_UNAVAILABLE', `Cannot ${verb} "${what}" in the store: ${reasonOf(cause)}`, {
-    cause,
-  });
 }

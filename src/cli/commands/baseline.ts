@@ -2,7 +2,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 
-import { openFilesFor, openS3Object, openTopics, sketchSeed } from '../../compose.ts';
+import { openTopics, sketchSeed } from '../../compose/ingest.ts';
+import { openS3Object } from '../../compose/ledger.ts';
+import { judgeSettings } from '../../compose/publishing.ts';
+import { openFilesFor } from '../../compose/source.ts';
 import { readBaseline } from '../../publish/rejudge.ts';
 import type { Profile } from '../../detect/profile.ts';
 import { RequestError } from '../../errors.ts';
@@ -11,7 +14,6 @@ import { approve, learn, storedProfiles, type LearnFrom } from '../../respond/ba
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { formatBytes, formatCount, table } from '../output.ts';
 import type { Register } from '../program.ts';
-import { judgeSettings } from '../../compose.ts';
 import { onRef, type RefAct } from './refs.ts';
 
 interface LearnOptions {

@@ -1,4 +1,6 @@
-import { openAlerts, openKey, openSource, openStore, readTrust, type KeyName } from '../../compose.ts';
+import { openAlerts } from '../../compose/alerts.ts';
+import { openKey, openStore, readTrust, type KeyName } from '../../compose/ledger.ts';
+import { openSource } from '../../compose/source.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { systemClock } from '../../adapters/system/clock.ts';
 import { systemRng } from '../../adapters/system/rng.ts';

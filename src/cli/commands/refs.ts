@@ -1,6 +1,6 @@
-import { openKey, openRejudge, actorName } from '../../compose.ts';
+import { actorName, openKey, type OpenedLedger } from '../../compose/ledger.ts';
+import { openRejudge } from '../../compose/publishing.ts';
 import type { LoadedConfig } from '../../config/load.ts';
-import type { OpenedLedger } from '../../compose.ts';
 import { diffSnapshots } from '../../respond/diff.ts';
 import { hold, resolveSnapshot, resume, rollback, type Actor } from '../../respond/refs.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';

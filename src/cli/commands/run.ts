@@ -1,5 +1,8 @@
 import { systemRng } from '../../adapters/system/rng.ts';
-import { openAlerts, openIngest, openLedgerOf, openPublisher } from '../../compose.ts';
+import { openAlerts } from '../../compose/alerts.ts';
+import { openIngest } from '../../compose/ingest.ts';
+import { openLedgerOf } from '../../compose/ledger.ts';
+import { openPublisher } from '../../compose/publishing.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { HeadgateError, IntegrityError, UnavailableError } from '../../errors.ts';
 import type { CommittedBatch, IngestEvents } from '../../ingest/ingestor.ts';

@@ -17,6 +17,7 @@ export const FAMILIES = [
   'volume',
 ] as const;
 
+/** One of {@link FAMILIES}. */
 export type Family = (typeof FAMILIES)[number];
 
 /** Row hashes of an accepted batch, cut to what a comparison needs. */

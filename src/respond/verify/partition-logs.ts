@@ -31,6 +31,7 @@ export interface IndexedLog {
   sound: boolean;
 }
 
+/** What the checks of one partition log share. */
 export interface LogVerification {
   readonly ledger: LedgerContext;
   readonly findings: Findings;

@@ -33,7 +33,7 @@ describe('every error message', () => {
     const wrong = sourceFiles('src', 'workers').flatMap(({ path, text }) =>
       [...text.matchAll(message)]
         .map(([, , words]) => words!)
-        .filter((words) => !/^[A-Z$]/.test(words) || /\.$/.test(words))
+        .filter((words) => !/^[A-Z$]/.test(words) || words.endsWith('.'))
         .map((words) => `${path}: ${words}`),
     );
     expect(wrong).toEqual([]);

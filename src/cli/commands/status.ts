@@ -1,0 +1,119 @@
+import type { LoadedConfig } from '../../config/load.ts';
+import { nextSeq } from '../../ledger/control-log.ts';
+import type { Snapshot } from '../../ledger/snapshot.ts';
+import { formatLogId } from '../../record/log-id.ts';
+import type { LedgerContext } from '../../respond/ledger-context.ts';
+import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
+import { formatBytes, formatCount, table } from '../output.ts';
+import type { Register } from '../program.ts';
+
+const LOGS_SHOWN_MAX = 50;
+
+/** `headgate status`: where the pipeline stands. */
+export const registerStatus: Register = (program, runner) => {
+  program
+    .command('status')
+    .description('what is published, held and in force')
+    .action(() => runner()(status));
+};
+
+async function status(context: CommandContext): Promise<CommandResult> {
+  return withLedger(context, async (loaded, ledger) => {
+    const report = await readStatus(loaded, ledger);
+    context.output.result(report, describe(report));
+    return undefined;
+  });
+}
+
+type Status = Awaited<ReturnType<typeof readStatus>>;
+
+async function readStatus({ config }: LoadedConfig, ledger: LedgerContext) {
+  const { ref } = config.publish;
+  const head = await ledger.control.head();
+  const { state } = head;
+  const sha256 = state.refs[ref] ?? null;
+  const snapshot = sha256 === null ? null : await ledger.snapshots.read(sha256);
+  return {
+    pipeline: config.pipeline,
+    mode: config.mode,
+    store: ledger.store.location,
+    ref,
+    snapshot: sha256,
+    records: snapshot?.records ?? 0,
+    bytes: snapshot?.bytes ?? 0,
+    batches: snapshot?.batches.count ?? 0,
+    held: snapshot?.held.count ?? 0,
+    standings: await heldStandings(ledger, snapshot),
+    onHold: state.holds[ref] !== undefined,
+    baselines: state.baselines,
+    candidates: state.candidates,
+    schemas: state.schemas,
+    falseAlarmBudget: config.judge.falseAlarmBudget,
+    controlEntries: nextSeq(head),
+    newestEntry: head.newest?.entry.time ?? null,
+    logs: await logHeads(ledger, snapshot, state.resumed[ref] ?? -1),
+  };
+}
+
+/** How many held batches stand where. */
+async function heldStandings({ snapshots }: LedgerContext, snapshot: Snapshot | null): Promise<Record<string, number>> {
+  const standings: Record<string, number> = {};
+  if (snapshot === null) return standings;
+  for await (const { standing } of snapshots.batches(snapshot.held))
+    standings[standing] = (standings[standing] ?? 0) + 1;
+  return standings;
+}
+
+/** Heads of all partition logs. @param resumed number of the control entry of the last resume; −1 = none */
+async function logHeads({ logs, snapshots }: LedgerContext, snapshot: Snapshot | null, resumed: number) {
+  const covered = snapshot === null ? new Map<string, never>() : await snapshots.heads(snapshot.heads);
+  const heads = [];
+  for await (const log of logs.list()) {
+    const line = covered.get(formatLogId(log));
+    const head = await logs.head(log, line === undefined ? null : await logs.headAt(log, line.slot));
+    heads.push({
+      log: formatLogId(log),
+      next: head!.next,
+      slots: head!.slot + 1,
+      epoch: head!.epoch,
+      unpublishedSlots: head!.slot - (line?.slot ?? -1),
+      halted: head!.haltedAt !== null && resumed <= head!.haltedAt,
+    });
+  }
+  return heads;
+}
+
+function describe(report: Status): string[] {
+  const { ref, snapshot, logs } = report;
+  const held = Object.entries(report.standings).map(([standing, count]) => `${formatCount(count)} ${standing}`);
+  const published =
+    snapshot === null
+      ? 'not published yet'
+      : `${snapshot.slice(0, 12)}: ${formatCount(report.records)} records in ${formatCount(report.batches)} batches, ${formatBytes(report.bytes)}`;
+  return [
+    `pipeline  ${report.pipeline} (${report.mode} mode), store ${report.store}`,
+    `${ref.padEnd(9)} ${published}${report.onHold ? '; ON HOLD' : ''}`,
+    `held      ${held.join(', ') || 'nothing'}`,
+    ...Object.keys({ ...report.schemas, ...report.baselines }).map((topic) => describeTopic(report, topic)),
+    `control   ${formatCount(report.controlEntries)} entries, newest ${report.newestEntry ?? 'never'}`,
+    `logs      ${formatCount(logs.length)}`,
+    ...table(
+      logs
+        .slice(0, LOGS_SHOWN_MAX)
+        .map(({ log, next, slots, unpublishedSlots, halted }) => [
+          `  ${log}`,
+          `next offset ${formatCount(next)}`,
+          `${formatCount(slots)} slots`,
+          unpublishedSlots > 0 ? `${unpublishedSlots} not covered` : '',
+          halted ? 'HALTED by a rule' : '',
+        ]),
+    ),
+    ...(logs.length > LOGS_SHOWN_MAX ? [`  … ${logs.length - LOGS_SHOWN_MAX} more`] : []),
+  ];
+}
+
+function describeTopic({ baselines, candidates, schemas }: Status, topic: string): string {
+  const short = (sha256: string | undefined): string => sha256?.slice(0, 12) ?? 'none';
+  const waiting = candidates[topic] === undefined ? '' : `, candidate ${short(candidates[topic])} waits for approval`;
+  return `topic     ${topic}: baseline ${short(baselines[topic])}${waiting}, schema ${short(schemas[topic])}`;
+}

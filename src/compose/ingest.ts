@@ -1,0 +1,132 @@
+import { randomBytes } from 'node:crypto';
+
+import { systemRng } from '../adapters/system/rng.ts';
+import { ThreadEncoder } from '../adapters/thread/encoder.ts';
+import { topicConfig, type LoadedConfig } from '../config/load.ts';
+import type { TopicConfig } from '../config/schema.ts';
+import { BatchJudge } from '../ingest/judge-batch.ts';
+import { Ingestor, type IngestEvents } from '../ingest/ingestor.ts';
+import { Topics, type TopicSettings } from '../ingest/topics.ts';
+import type { StartPosition } from '../ports/record-source.ts';
+import { columnName, type Schema } from '../record/schema.ts';
+import { sha256Hex } from '../record/sha256.ts';
+import type { LedgerContext } from '../respond/ledger-context.ts';
+import { judgeSettings } from './publishing.ts';
+import { actorName, openKey, type KeyName } from './ledger.ts';
+import { openSource } from './source.ts';
+
+/** Script of the encoding thread; run from the sources (tests), the built one is used. */
+const ENCODE_SCRIPT = import.meta.url.endsWith('.ts')
+  ? new URL('../../dist/workers/encode.js', import.meta.url)
+  : new URL('../../workers/encode.js', import.meta.url);
+
+/** 32 bits that all consumers of a deployment share, so that row hashes of their batches can be compared. */
+export function sketchSeed({ config }: LoadedConfig): number {
+  return Number.parseInt(sha256Hex(Buffer.from(`headgate sketch ${config.pipeline}`, 'utf8')).slice(0, 8), 16);
+}
+
+/** What topics are decoded with, pinned by the given key. @throws ConfigError */
+export async function openTopics(
+  loaded: LoadedConfig,
+  { store, layout, control, clock, trust }: LedgerContext,
+  key: KeyName,
+): Promise<Topics> {
+  const signer = await openKey(loaded, trust, key);
+  return new Topics({
+    store,
+    layout,
+    control,
+    clock,
+    signer,
+    by: actorName(),
+    ref: loaded.config.publish.ref,
+    settings: (topic) => topicSettings(loaded, topic),
+  });
+}
+
+/** A consume loop with everything it holds open. */
+export interface OpenedIngest extends AsyncDisposable {
+  readonly ingestor: Ingestor;
+}
+
+/** Opens source, encoder and consume loop. @throws ConfigError, UnavailableError */
+export async function openIngest(
+  loaded: LoadedConfig,
+  ledger: LedgerContext,
+  once: boolean,
+  events: IngestEvents,
+  log: (level: string, message: string) => void,
+): Promise<OpenedIngest> {
+  const { config } = loaded;
+  const { store, layout, logs, clock } = ledger;
+  const signer = await openKey(loaded, ledger.trust, 'ingest');
+  const source = await openSource(loaded, once, log);
+  const encoder = new ThreadEncoder(ENCODE_SCRIPT);
+  const topics = await openTopics(loaded, ledger, 'ingest');
+  const { kafka } = config.source;
+  const ingestor = new Ingestor({
+    source,
+    topics,
+    judge: new BatchJudge(judgeSettings(loaded), sketchSeed(loaded), clock),
+    writers: {
+      store,
+      layout,
+      logs,
+      signer,
+      clock,
+      pipeline: config.pipeline,
+      deployment: config.deployment,
+      writer: randomBytes(12).toString('hex'),
+    },
+    commit: { store, layout, encoder, clock, mode: config.mode, configSha256: loaded.digest },
+    clock,
+    rng: systemRng,
+    limits: { ...config.batch, memoryBytesMax: config.memoryBytesMax },
+    start: startPosition(kafka?.start ?? 'earliest'),
+    onGap: kafka?.onGap ?? 'halt',
+    events,
+    once,
+  });
+  const close = async (): Promise<void> => {
+    await source[Symbol.asyncDispose]();
+    await encoder[Symbol.asyncDispose]();
+  };
+  return { ingestor, [Symbol.asyncDispose]: close };
+}
+
+/** What a topic's configuration means to the ingest wing. */
+export function topicSettings({ config }: LoadedConfig, topic: string): TopicSettings {
+  const own = topicConfig(config, topic);
+  const { files } = config.source;
+  return {
+    format: files?.format === 'csv' ? 'csv' : 'json',
+    columns: own.schema === null ? null : columnsOf(own.schema),
+    roles: { label: own.label, source: own.source, time: own.time },
+    rules: rulesOf(own),
+    csv: files?.csv ?? { nullValues: [''], delimiter: ',' },
+  };
+}
+
+function startPosition(start: string): StartPosition {
+  if (start === 'earliest' || start === 'latest') return { at: start };
+  return { at: 'time', timeMs: Date.parse(start) };
+}
+
+function columnsOf(columns: NonNullable<TopicConfig['schema']>): Schema['columns'] {
+  return columns.map(({ path, ...rest }) => {
+    const keys = typeof path === 'string' ? [path] : path;
+    return { name: columnName(keys), path: keys, ...rest };
+  });
+}
+
+/** The configuration's flat rules as the detect wing's tagged ones. */
+function rulesOf({ rules }: TopicConfig): TopicSettings['rules'] {
+  return rules.map(
+    ({ rule, name, ...rest }, i) =>
+      ({
+        kind: rule,
+        name: name ?? `${rule}${rest.column === undefined ? '' : ` ${rest.column}`} (${i + 1})`,
+        ...rest,
+      }) as TopicSettings['rules'][number],
+  );
+}

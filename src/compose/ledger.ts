@@ -1,0 +1,102 @@
+/*
+ * compose/ is the only part that knows both the wings and the adapters. Vendor code is loaded when it is needed: a command
+ * on local files never loads an S3 or Kafka client.
+ */
+import { readFile } from 'node:fs/promises';
+import { hostname, userInfo } from 'node:os';
+import { join, resolve } from 'node:path';
+
+import { DiskStore } from '../adapters/disk/store.ts';
+import { openPemSigner } from '../adapters/keys/pem-signer.ts';
+import { systemClock } from '../adapters/system/clock.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { ConfigError, NotFoundError } from '../errors.ts';
+import { BYTES_MAX } from '../ledger/layout.ts';
+import { TrustRoot } from '../ledger/trust.ts';
+import type { ObjectStore } from '../ports/object-store.ts';
+import type { Signer } from '../ports/signer.ts';
+import { openLedger, type LedgerContext } from '../respond/ledger-context.ts';
+import { Marks } from '../respond/marks.ts';
+
+/** Which private key a process needs. */
+export type KeyName = 'ingest' | 'publisher' | 'approver';
+
+/** Opens the store that the configuration names. @throws UnavailableError, ConfigError */
+export async function openStore({ config, folder }: LoadedConfig): Promise<ObjectStore> {
+  const { url, endpoint, region, forcePathStyle, kmsKeyId, requestTimeoutMs } = config.store;
+  if (!url.startsWith('s3://')) return DiskStore.open(resolve(folder, url));
+  const { S3Store } = await import('../adapters/s3/store.ts');
+  const [bucket = '', ...rest] = url.slice('s3://'.length).replace(/\/+$/, '').split('/');
+  return new S3Store({ bucket, prefix: rest.join('/'), endpoint, region, forcePathStyle, kmsKeyId, requestTimeoutMs });
+}
+
+/** Reads the pinned trust root. @throws ConfigError TRUST_INVALID */
+export async function readTrust({ config, folder }: LoadedConfig): Promise<TrustRoot> {
+  const path = resolve(folder, config.trust);
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw new ConfigError(
+      'TRUST_INVALID',
+      `Cannot read trust file "${path}" (mend: headgate init, or copy the pipeline’s trust.json here)`,
+      [],
+      { cause },
+    );
+  });
+  const trust = TrustRoot.parse(text, path);
+  const { pipeline } = trust.document;
+  if (pipeline !== config.pipeline)
+    throw new ConfigError(
+      'TRUST_INVALID',
+      `Cannot use trust file "${path}": it is for pipeline "${pipeline}", the configuration is for "${config.pipeline}"`,
+    );
+  return trust;
+}
+
+/** Opens one of this machine's private keys and checks that the trust root knows it. @throws ConfigError KEY_INVALID, TRUST_INVALID */
+export async function openKey({ config, folder }: LoadedConfig, trust: TrustRoot, name: KeyName): Promise<Signer> {
+  const path = resolve(folder, config.keys[name]);
+  const signer = await openPemSigner(path, config.keys.passphrase ?? undefined);
+  if (trust.key(signer.keyId) === undefined) {
+    throw new ConfigError(
+      'TRUST_INVALID',
+      `Cannot use key file "${path}": trust file "${config.trust}" does not name its key ${signer.keyId}`,
+    );
+  }
+  return signer;
+}
+
+/** The ledger, and where this machine remembers what it has seen of it. */
+export interface OpenedLedger extends LedgerContext, AsyncDisposable {
+  readonly marks: Marks;
+}
+
+/** Opens the pipeline's ledger. @throws ConfigError, UnavailableError */
+export async function openLedgerOf(loaded: LoadedConfig): Promise<OpenedLedger> {
+  const trust = await readTrust(loaded);
+  const store = await openStore(loaded);
+  const marks = new Marks(join(loaded.folder, '.headgate', 'marks'), store.location, loaded.config.pipeline);
+  return { ...openLedger(store, trust, systemClock), marks, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
+}
+
+/** The author's name that entries carry: who runs the command, and where. */
+export function actorName(): string {
+  return `${userInfo().username}@${hostname()}`;
+}
+
+/** Reads one object by its s3:// address, with the store's endpoint and credentials. @throws RequestError, UnavailableError */
+export async function openS3Object({ config }: LoadedConfig, url: string): Promise<Buffer> {
+  const { S3Store } = await import('../adapters/s3/store.ts');
+  const [bucket = '', ...rest] = url.slice('s3://'.length).split('/');
+  const { endpoint, region, forcePathStyle, requestTimeoutMs } = config.store;
+  await using store = new S3Store({
+    bucket,
+    prefix: '',
+    endpoint,
+    region,
+    forcePathStyle,
+    kmsKeyId: null,
+    requestTimeoutMs,
+  });
+  const bytes = await store.get(rest.join('/'), BYTES_MAX.data);
+  if (bytes === null) throw new NotFoundError('NOT_FOUND', `Cannot read "${url}": it is not there`);
+  return bytes;
+}
