@@ -111,6 +111,13 @@ export class IntegrityError extends HeadgateError {
     super(code, message, options);
     this.object = object;
   }
+
+  /** The message without the object's name, for lists that name it themselves. */
+  get reason(): string {
+    const name = `"${this.object}": `;
+    const at = this.message.indexOf(name);
+    return at === -1 ? this.message : this.message.slice(at + name.length);
+  }
 }
 
 /** A partition stopped itself because going on could lose or forge something; an operator decides the way out. */

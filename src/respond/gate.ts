@@ -69,7 +69,7 @@ export async function gate(ledger: LedgerContext, { ref, maxAgeMs, signal }: Gat
     else await checkSnapshot(ledger, state, report.snapshot, report, signal);
   } catch (error) {
     if (!(error instanceof IntegrityError)) throw error;
-    report.problems.push({ object: error.object, code: error.code, reason: error.message });
+    report.problems.push({ object: error.object, code: error.code, reason: error.reason });
   }
   const ageMs = report.newestTime === null ? 0 : ledger.clock.now() - Date.parse(report.newestTime);
   const isStale = maxAgeMs !== null && ageMs > maxAgeMs;

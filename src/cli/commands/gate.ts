@@ -39,8 +39,8 @@ async function askGate(context: CommandContext, ref: string, maxAge: string | un
   } catch (error) {
     if (!(error instanceof IntegrityError)) throw error;
     context.output.result(
-      { verdict: 'tampered', ref, problems: [{ object: error.object, code: error.code, reason: error.message }] },
-      [`TAMPERED ${error.object}: ${error.message}`],
+      { verdict: 'tampered', ref, problems: [{ object: error.object, code: error.code, reason: error.reason }] },
+      [`TAMPERED ${error.object}: ${error.reason}`],
     );
     return EXIT.tampered;
   }

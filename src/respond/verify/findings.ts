@@ -27,7 +27,7 @@ export class Findings {
 
   /** Notes an error about an object. @throws UnavailableError and all else that says nothing about what is stored */
   foundError(object: string, error: unknown): void {
-    if (error instanceof IntegrityError) return this.found(error.object, error.code, error.message);
+    if (error instanceof IntegrityError) return this.found(error.object, error.code, error.reason);
     if (error instanceof HeadgateError) throw error;
     this.found(
       object,
