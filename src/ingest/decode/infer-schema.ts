@@ -35,7 +35,8 @@ export interface InferredSchema {
 
 /**
  * Learns the shape of rows from at most SAMPLE_RECORDS_MAX records: all fields in order of first appearance, nested
- * objects flattened, each with the narrowest type that holds every value seen digit by digit. Same sample, same schema.
+ * objects flattened, each with the narrowest type that holds the values seen digit by digit. Up to a hundredth of a field's
+ * values have no say, so that a few odd records cannot take a column's type away; a note tells. Same sample, same schema.
  * @throws {RequestError} REQUEST_INVALID if no record can be decoded, or the fields pass COLUMNS_MAX or COLUMN_NAME_BYTES_MAX.
  * Trust: the sample is hostile.
  */

@@ -2,7 +2,7 @@ import { COLUMN_NAME_BYTES_MAX, COLUMNS_MAX } from '../../record/schema.ts';
 import { createJsonDecoder } from './json-decoder.ts';
 import { JsonReader } from './json-reader.ts';
 import { type FieldDecision, nameTooLong, tooManyFields } from './field-decision.ts';
-import { ValueShape } from './value-shape.ts';
+import { STRAY_SHARE_MAX, ValueShape } from './value-shape.ts';
 
 const COMMA = 0x2c;
 const QUOTE = 0x22;
@@ -19,8 +19,8 @@ const FIELDS_READ_MAX = 4 * COLUMNS_MAX;
 interface FieldShape {
   readonly shape: ValueShape;
   readonly children: Map<string, FieldShape>;
-  hasObjects: boolean;
-  hasOthers: boolean;
+  objects: number;
+  others: number;
 }
 
 /** Learns the fields of JSON records: their paths, in order of first appearance, and what their values look like. */
@@ -72,11 +72,11 @@ export class JsonShapes {
     const { shape } = field;
     const c = text.bytes[p]!;
     if (c === BRACE_OPEN) {
-      field.hasObjects = true;
+      field.objects++;
       return this.#readObject(field, p);
     }
     if (c === LETTER_N) return this.#reader.readLiteral(p);
-    field.hasOthers = true;
+    field.others++;
     if (c === BRACKET_OPEN) {
       shape.addNested();
       return this.#reader.skipValue(p, 0, false);
@@ -110,17 +110,17 @@ export class JsonShapes {
 }
 
 function newField(): FieldShape {
-  return { shape: new ValueShape(), children: new Map(), hasObjects: false, hasOthers: false };
+  return { shape: new ValueShape(), children: new Map(), objects: 0, others: 0 };
 }
 
 function collect(field: FieldShape, path: readonly string[], decisions: FieldDecision[]): void {
   for (const [key, child] of field.children) {
     const childPath = [...path, key];
-    if (child.children.size > 0 && !child.hasOthers) {
+    if (child.children.size > 0 && child.others <= STRAY_SHARE_MAX * (child.others + child.objects)) {
       collect(child, childPath, decisions);
     } else {
       // Objects beside other values, or never with a field: only their text can be kept.
-      if (child.hasObjects) child.shape.addNested();
+      child.shape.addNested(child.objects);
       decisions.push({ path: childPath, decision: child.shape.decide('json') });
     }
   }

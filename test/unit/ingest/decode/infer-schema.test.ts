@@ -87,6 +87,34 @@ describe('schema inference from JSON', () => {
     if (!type.startsWith('timestamp')) expect(typeOf(...values.toReversed())).toBe(type);
   });
 
+  it.each([
+    ['int64', '7', '"x"', '1 strings'],
+    ['int64', '7', '{"a":1}', '1 nested values'],
+    ['boolean', 'true', '0', '1 numbers'],
+    ['string', '"x"', '[1]', null],
+    ['float64', '0.5', `1${'0'.repeat(40)}`, '1 numbers too wide for it'],
+    ['float64', '1e-300', '1234567890123456789', '1 numbers too wide for it'],
+    ['timestamp(ms)', '"2024-01-01"', '"soon"', '1 strings that are no timestamps'],
+  ])('keeps %s where one value in a hundred is %j → %j, and notes it', (type, plain, stray, what) => {
+    const records = [...Array.from({ length: 99 }, () => plain), stray].map((value) => `{"v":${value}}`);
+    const inferred = inferJson(...records);
+    expect(describeColumns(inferred)).toEqual([`v: ${type}`]);
+    expect(inferred.notes).toEqual(
+      what === null
+        ? []
+        : [
+            `Column "v" holds ${what} as well: ${type.replace(/\(.*/, '')} all the same, records with them become dead letters`,
+          ],
+    );
+    expect(describeColumns(inferJson(...records.slice(1)))).not.toEqual(type === 'string' ? [] : [`v: ${type}`]);
+  });
+
+  it('flattens objects though one value in a hundred is none', () => {
+    const records = [...Array.from({ length: 99 }, () => '{"v":{"a":1}}'), '{"v":0}'];
+    expect(describeColumns(inferJson(...records))).toEqual(['v/a: int64']);
+    expect(describeColumns(inferJson(...records.slice(1)))).toEqual(['v: json']);
+  });
+
   it('notes a field of mixed types, and drops what lies inside of it', () => {
     const inferred = inferJson('{"v":{"a":1}}', '{"v":"x","w":1}', '{"w":true}');
     expect(describeColumns(inferred)).toEqual(['v: json', 'w: json']);
