@@ -25,11 +25,12 @@ export function sketchSeed({ config }: LoadedConfig): number {
   return Number.parseInt(sha256Hex(Buffer.from(`headgate sketch ${config.pipeline}`, 'utf8')).slice(0, 8), 16);
 }
 
-/** What topics are decoded with, pinned by the given key. @throws ConfigError */
+/** What topics are decoded with, pinned by the given key. @param note told what is worth a look @throws ConfigError */
 export async function openTopics(
   loaded: LoadedConfig,
   { store, layout, control, clock, trust }: LedgerContext,
   key: KeyName,
+  note: (message: string) => void,
 ): Promise<Topics> {
   const signer = await openKey(loaded, trust, key);
   return new Topics({
@@ -41,6 +42,7 @@ export async function openTopics(
     by: actorName(),
     ref: loaded.config.publish.ref,
     settings: (topic) => topicSettings(loaded, topic),
+    inferred: (topic, notes) => notes.forEach((each) => note(`schema of "${topic}": ${each}`)),
   });
 }
 
@@ -62,7 +64,7 @@ export async function openIngest(
   const signer = await openKey(loaded, ledger.trust, 'ingest');
   const source = await openSource(loaded, once, log);
   const encoder = new ThreadEncoder(ENCODE_SCRIPT);
-  const topics = await openTopics(loaded, ledger, 'ingest');
+  const topics = await openTopics(loaded, ledger, 'ingest', (message) => log('warn', message));
   const { kafka } = config.source;
   const ingestor = new Ingestor({
     source,

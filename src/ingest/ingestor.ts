@@ -18,14 +18,15 @@ import { formatLogId, type LogId } from '../record/log-id.ts';
 import { BatchBuilder, type BatchLimits } from './batch-builder.ts';
 import { prepareBatch, ruleHalt, type CommitContext } from './commit-batch.ts';
 import type { BatchJudge, JudgedBatch } from './judge-batch.ts';
-import { openPartition, type GapPolicy } from './partition.ts';
+import { openPartition, settlePosition, type GapPolicy } from './partition.ts';
 import { PartitionSession } from './partition-session.ts';
 import type { Topics } from './topics.ts';
 
 /** What happened, for whoever watches: metrics, progress, alerts. All calls are synchronous and cheap. */
 export interface IngestEvents {
   committed(batch: CommittedBatch): void;
-  halted(log: LogId, error: HeadgateError): void;
+  /** @param next first offset that is not committed; 0 if that could not be read */
+  halted(log: LogId, error: HeadgateError, next: number): void;
   /** Something went wrong that mends itself. */
   retrying(where: string, error: Error): void;
 }
@@ -83,7 +84,7 @@ type Slot =
 /**
  * The consume loop: polls the partitions that are ours, fills batches, and sends full ones to the ledger.
  *
- * One loop, pull only. Each partition has at most one batch on its way; trouble with one partition never stops another.
+ * One loop, pull only. Each partition has at most two batches on their way; trouble with one partition never stops another.
  * A lost claim or an outage drops the buffer and opens the partition again from its log: nothing that was read counts
  * until its slot exists.
  */
@@ -144,6 +145,7 @@ export class Ingestor {
   }
 
   async #openUntilDone(log: LogId, name: string, slot: Slot, signal: AbortSignal): Promise<void> {
+    let next = 0;
     for (
       let pauseMs = RETRY_FIRST_MS;
       !signal.aborted && this.#slots.get(name) === slot;
@@ -151,6 +153,8 @@ export class Ingestor {
     ) {
       try {
         const writer = await openPartition(this.#o, log, signal);
+        next = writer.head!.next;
+        await settlePosition(this.#o, writer, log, signal);
         if (this.#o.once) this.#stopAt.set(name, (await this.#o.source.bounds(log)).latest);
         await this.#assertNotHalted(log, writer.head!.haltedAt);
         const session = new PartitionSession(log, writer, async (start, sample) => {
@@ -169,7 +173,7 @@ export class Ingestor {
         if (this.#slots.get(name) === slot) this.#slots.set(name, { state: 'open', session });
         return;
       } catch (error) {
-        if (!this.#isPassing(error)) return this.#halt(log, name, slot, error);
+        if (!this.#isPassing(error)) return this.#halt(log, name, slot, error, next);
         this.#o.events.retrying(name, error as Error);
       }
       await this.#o.clock.sleep(pauseMs, signal);
@@ -231,7 +235,7 @@ export class Ingestor {
       await session.receive(chunk, this.#o.clock.monotonic());
       return true;
     } catch (error) {
-      if (!this.#isPassing(error)) this.#halt(session.log, session.name, slot, error);
+      if (!this.#isPassing(error)) this.#haltSession(session, slot, error);
       else this.#reopen(session, slot);
       return false;
     }
@@ -243,7 +247,7 @@ export class Ingestor {
     const settle = async (): Promise<void> => {
       while (!session.finished && this.#slots.get(session.name) === slot)
         await this.#o.clock.sleep(POLL_WAIT_MS / 10, killSignal);
-      this.#halt(session.log, session.name, slot, error);
+      this.#haltSession(session, slot, error);
     };
     this.#start(settle());
   }
@@ -276,11 +280,11 @@ export class Ingestor {
       const head = await session.writer.commit(prepared, signal);
       committed = true;
       if (judged.brokenHaltRule !== null)
-        this.#halt(session.log, session.name, slot, ruleHalt(judged.brokenHaltRule, session.name));
+        this.#haltSession(session, slot, ruleHalt(judged.brokenHaltRule, session.name));
       this.#start(this.#afterCommit(session, head, prepared, judged));
     } catch (error) {
       if (error instanceof ConflictError) return this.#fenced(session, slot, signal);
-      if (!this.#isPassing(error)) return this.#halt(session.log, session.name, slot, error);
+      if (!this.#isPassing(error)) return this.#haltSession(session, slot, error);
       if (!signal.aborted) this.#o.events.retrying(session.name, error as Error);
       this.#reopen(session, slot);
     } finally {
@@ -322,7 +326,7 @@ export class Ingestor {
         'FOREIGN_WRITER',
         `Cannot go on with "${session.name}": it was taken over ${recent.length} times in ten minutes (is another consumer group writing to the same pipeline?)`,
       );
-      return this.#halt(session.log, session.name, slot, halt);
+      return this.#haltSession(session, slot, halt);
     }
     await this.#o.clock.sleep(FENCED_PAUSE_MS + (this.#o.rng.bytes(1)[0]! / 256) * 4 * FENCED_PAUSE_MS, signal);
     this.#reopen(session, slot);
@@ -333,14 +337,18 @@ export class Ingestor {
     if (slot !== undefined && this.#slots.get(session.name) === slot) this.#slots.delete(session.name);
   }
 
-  #halt(log: LogId, name: string, slot: Slot | undefined, error: unknown): void {
+  #haltSession({ log, name, writer }: PartitionSession, slot: Slot | undefined, error: unknown): void {
+    this.#halt(log, name, slot, error, writer.head!.next);
+  }
+
+  #halt(log: LogId, name: string, slot: Slot | undefined, error: unknown, next: number): void {
     if (slot === undefined || this.#slots.get(name) !== slot) return;
     const halt =
       error instanceof HeadgateError
         ? error
         : new HaltError('SLOT_INVALID', `Cannot go on with "${name}": ${String(error)}`, { cause: error });
     this.#slots.set(name, { state: 'halted', error: halt });
-    this.#o.events.halted(log, halt);
+    this.#o.events.halted(log, halt, next);
   }
 
   async #drain(killSignal: AbortSignal): Promise<void> {

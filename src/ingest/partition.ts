@@ -17,15 +17,14 @@ export interface OpenContext {
 }
 
 /**
- * Finds where a partition stands and makes sure that going on from there is safe. Reads only, but for the genesis claim
- * and a gap that the policy allows.
+ * Finds where a partition stands. Reads only, but for the genesis claim.
  *
  * The partition log alone decides the position; what the source remembers of the last commit is only a witness against a
  * store that was rolled back.
- * @throws HaltError GAP, LOG_TRUNCATED, LEADER_EPOCH, STORE_ROLLED_BACK, SOURCE_CHANGED, FOREIGN_WRITER; IntegrityError; UnavailableError
+ * @throws IntegrityError STORE_ROLLED_BACK and what a broken log shows; HaltError FOREIGN_WRITER; UnavailableError
  */
 export async function openPartition(
-  { source, writers, start, onGap }: OpenContext,
+  { source, writers, start }: OpenContext,
   log: LogId,
   signal: AbortSignal,
 ): Promise<PartitionWriter> {
@@ -36,16 +35,18 @@ export async function openPartition(
       { next: await source.resolveStart(log, await genesisStart(writers, log, start)), label: source.label(log) },
       signal,
     );
-  await settlePosition(source, writer, log, onGap, signal);
   return writer;
 }
 
-/** Checks that the source still holds what comes next, and that what was committed last was not rewritten there. */
-async function settlePosition(
-  source: RecordSource,
+/**
+ * Makes sure that going on from the log's end is safe: the source still holds what comes next, and what was committed last
+ * was not rewritten there. Reads only, but for a gap that the policy allows.
+ * @throws HaltError GAP, LOG_TRUNCATED, LEADER_EPOCH, SOURCE_CHANGED; ConflictError; UnavailableError
+ */
+export async function settlePosition(
+  { source, onGap }: OpenContext,
   writer: PartitionWriter,
   log: LogId,
-  onGap: GapPolicy,
   signal: AbortSignal,
 ): Promise<void> {
   const { next } = writer.head!;

@@ -15,7 +15,7 @@ import { encodeSchema, schemaDigest, type Schema } from '../record/schema.ts';
 import { createCsvDecoder } from './decode/csv-decoder.ts';
 import { parseCsvHeader } from './decode/csv-header.ts';
 import type { Decoder } from './decode/decoder.ts';
-import { inferSchema } from './decode/infer-schema.ts';
+import { inferSchema, type InferredSchema } from './decode/infer-schema.ts';
 import { createJsonDecoder } from './decode/json-decoder.ts';
 import type { TopicContext } from './topic.ts';
 
@@ -47,6 +47,8 @@ export interface TopicsOptions {
   readonly by: string;
   readonly ref: string;
   readonly settings: (topic: string) => TopicSettings;
+  /** Told what is worth a look in a schema that was inferred and pinned. */
+  readonly inferred: (topic: string, notes: readonly string[]) => void;
 }
 
 /** How long what the control log said is believed without looking again. */
@@ -130,7 +132,8 @@ export class Topics {
   /** Pins the configured or inferred schema; if another consumer was first, takes theirs. */
   async #pin(topic: string, sample: RecordChunk, signal: AbortSignal): Promise<Schema> {
     const { columns, format, csv } = this.#o.settings(topic);
-    const schema: Schema = columns === null ? inferFrom(sample, format, csv) : { version: 1, format, columns };
+    const inferred = columns === null ? inferFrom(sample, format, csv) : null;
+    const schema: Schema = inferred?.schema ?? { version: 1, format, columns: columns! };
     const sha256 = schemaDigest(schema);
     await putContent(this.#o.store, this.#o.layout.schema(sha256), encodeSchema(schema), this.#o.clock, signal);
     const reason = columns === null ? 'inferred from the first records' : 'from the configuration';
@@ -141,7 +144,9 @@ export class Topics {
       signal,
     );
     const pinned = (await this.#control(true)).state.schemas[topic]!;
-    return pinned === sha256 ? schema : this.#readSchema(pinned);
+    if (pinned !== sha256) return this.#readSchema(pinned);
+    if (inferred !== null) this.#o.inferred(topic, inferred.notes);
+    return schema;
   }
 
   async #readSchema(sha256: string): Promise<Schema> {
@@ -157,10 +162,10 @@ export class Topics {
   }
 }
 
-function inferFrom(chunk: RecordChunk, format: Schema['format'], csv: CsvSettings): Schema {
+function inferFrom(chunk: RecordChunk, format: Schema['format'], csv: CsvSettings): InferredSchema {
   const { bytes, count, valueStarts: starts, valueLengths: lengths } = chunk;
   const header = headerNames(chunk.csvHeader, csv);
-  return inferSchema(format, { bytes, count, starts, lengths, ...csv, ...header }).schema;
+  return inferSchema(format, { bytes, count, starts, lengths, ...csv, ...header });
 }
 
 function newCsvDecoder(schema: Schema, csv: CsvSettings, csvHeader: Uint8Array | undefined): Decoder {

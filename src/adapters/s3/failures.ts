@@ -80,10 +80,13 @@ export function isMissingKey(error: unknown): boolean {
   return statusOf(error) === 404 && nameOf(error) === 'NoSuchKey';
 }
 
-/** True when the server said no, or was never reached; another 5xx than 501 or a cut connection may hide a write that happened. */
+/**
+ * True when the server said no, or was never reached. Another 5xx than 501, or a cut connection, may hide a write that
+ * happened; 409 says that someone else is writing the key at this moment, and only reading it tells who has won.
+ */
 export function isCertainlyUnwritten(error: unknown): boolean {
   const status = statusOf(error);
-  if (status !== undefined) return (status >= 300 && status < 500 && status !== 408) || status === 501;
+  if (status !== undefined) return (status >= 300 && status < 500 && ![408, 409].includes(status)) || status === 501;
   const code = codeOf(error);
   return [...UNREACHED, ...UNTRUSTED, NOT_SENT].includes(code) || nameOf(error) === 'CredentialsProviderError';
 }

@@ -11,7 +11,7 @@ import {
 } from '@aws-sdk/client-s3';
 
 import { IntegrityError } from '../../errors.ts';
-import { assertKey, assertPrefix, isKey } from '../../ports/object-key.ts';
+import { assertKey, assertPrefix } from '../../ports/object-key.ts';
 import type { ListPage, ObjectStat, ObjectStore, StoreCallOptions } from '../../ports/object-store.ts';
 import {
   isCertainlyUnwritten,

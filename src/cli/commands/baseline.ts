@@ -92,7 +92,7 @@ async function profileFiles(
       ),
     );
     await using source = openFilesFor(loaded, topic, local, context.folder);
-    const topics = await openTopics(loaded, ledger, 'approver');
+    const topics = await openTopics(loaded, ledger, 'approver', (message) => context.output.note(message));
     const profiles: Profile[] = [];
     for await (const profile of profileSource(
       source,

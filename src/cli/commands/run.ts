@@ -51,6 +51,15 @@ interface Tally {
   deadLetters: number;
 }
 
+/** A partition that stopped itself. */
+interface Halt {
+  readonly log: string;
+  readonly code: string;
+  readonly message: string;
+  /** First offset that is not committed. */
+  readonly next: number;
+}
+
 /** While something fails that mends itself, it is said again only after this long. */
 const REPEAT_MS = 30_000;
 /** Alerts whose jobs were lost are made again within this time. */
@@ -74,7 +83,7 @@ class Session {
   readonly #once: boolean;
   readonly #tally: Tally = { records: 0, batches: 0, clean: 0, suspect: 0, undecided: 0, deadLetters: 0 };
   readonly #said = new Map<string, number>();
-  readonly #halts: HeadgateError[] = [];
+  readonly #halts: Halt[] = [];
   #desk: AlertDesk | null = null;
 
   constructor(context: CommandContext, loaded: LoadedConfig, ledger: LedgerContext, once: boolean) {
@@ -131,10 +140,10 @@ class Session {
   async #ingest(stop: AbortSignal): Promise<void> {
     const events: IngestEvents = {
       committed: (batch) => this.#committed(batch),
-      halted: (log, error) => {
-        this.#halts.push(error);
+      halted: (log, error, next) => {
+        this.#halts.push({ log: formatLogId(log), code: error.code, message: error.message, next });
         this.#context.output.note(`halted ${formatLogId(log)} (${error.code}): ${error.message}`);
-        void this.#notify(haltCause(log, error, 0, this.#ledger.clock.now()));
+        void this.#notify(haltCause(log, error, next, this.#ledger.clock.now()));
       },
       retrying: (where, error) => this.#sayOnce(`${where}: ${error.message} (trying again)`),
     };
@@ -211,7 +220,6 @@ class Session {
     const { ref } = this.#loaded.config.publish;
     const { state } = await this.#ledger.control.head();
     const snapshot = state.refs[ref] ?? null;
-    const halted = this.#halts.map(({ code, message }) => ({ code, message }));
     const held = snapshot === null ? 0 : (await this.#ledger.snapshots.read(snapshot)).held.count;
     const tally = this.#tally;
     const lines = parts.ingest
@@ -224,8 +232,8 @@ class Session {
     );
     if (tally.undecided > 0 && Object.keys(state.baselines).length === 0)
       lines.push('there is no baseline yet: headgate baseline learn --held, then headgate baseline approve');
-    this.#context.output.result({ ...tally, held, snapshot, halted }, lines);
-    return endCode(this.#context, halted.length > 0 ? EXIT.halted : EXIT.ok);
+    this.#context.output.result({ ...tally, held, snapshot, halted: this.#halts }, lines);
+    return endCode(this.#context, this.#halts.length > 0 ? EXIT.halted : EXIT.ok);
   }
 
   #sayOnce(line: string): void {
