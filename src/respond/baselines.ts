@@ -1,3 +1,4 @@
+import { HISTORY_MAX } from '../detect/baseline/calibrate.ts';
 import { encodeBaseline } from '../detect/baseline/format.ts';
 import { learnBaseline } from '../detect/baseline/learn.ts';
 import type { Profile } from '../detect/profile.ts';
@@ -23,7 +24,8 @@ export interface LearnedBaseline {
 export type LearnFrom = 'held' | 'batches';
 
 /**
- * Profiles of a topic's batches in the newest snapshot, in commit order.
+ * Profiles of a topic's batches in the newest snapshot, in commit order; the newest {@link HISTORY_MAX}, for no more are
+ * learned from.
  * @param from `held` for those held back for want of a baseline, `batches` for those that are published.
  * @throws NotFoundError when there are none
  */
@@ -49,14 +51,14 @@ export async function storedProfiles(
     a.entry.time < b.entry.time ? -1 : a.entry.time > b.entry.time ? 1 : a.entry.start - b.entry.start,
   );
   const profiles: Profile[] = [];
-  for (const batch of found) profiles.push((await readEvidence(ledger, batch)).profile);
+  for (const batch of found.slice(-HISTORY_MAX)) profiles.push((await readEvidence(ledger, batch)).profile);
   return profiles;
 }
 
 /**
  * Learns a baseline from profiles, stores it, and makes it the topic's candidate; nothing is judged by it before it is
  * approved.
- * @param profiles in time order.
+ * @param profiles in time order; of more than {@link HISTORY_MAX} the newest are used.
  * @throws RequestError when they cannot be learned from
  */
 export async function learn(
@@ -78,11 +80,12 @@ export async function learn(
   const baseline = sha256Hex(bytes);
   await putContent(store, layout.baseline(baseline), bytes, clock, signal);
   await control.append(signer, () => ({ kind: 'learn', by, topic, baseline, reason }), signal);
+  const used = profiles.slice(-HISTORY_MAX);
   return {
     topic,
     baseline,
-    batches: profiles.length,
-    records: profiles.reduce((sum, { counts }) => sum + counts.records, 0),
+    batches: used.length,
+    records: used.reduce((sum, { counts }) => sum + counts.records, 0),
     bytes: bytes.length,
   };
 }

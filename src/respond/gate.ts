@@ -132,9 +132,9 @@ async function checkSnapshot(
   });
   if (observed > 0)
     report.warnings.push(
-      `${observed} of ${report.batches} batches were let through in observe mode without a clean verdict`,
+      `let through in observe mode without a clean verdict: ${observed} of ${report.batches} batches`,
     );
-  if (report.held > 0) report.warnings.push(`${report.held} batches are held back`);
+  if (report.held > 0) report.warnings.push(`batches held back: ${report.held}`);
 }
 
 /** Returns true for a batch that only observe mode let through. */

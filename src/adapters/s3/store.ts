@@ -205,7 +205,7 @@ export class S3Store implements ObjectStore {
     work: (abortSignal: AbortSignal, heard: () => void) => Promise<Result>,
   ): Promise<Result> {
     if (signal?.aborted === true) throw fault('the call was stopped before it was sent', NOT_SENT);
-    const limitMs = this.#options.requestTimeoutMs + Math.ceil(extraMs);
+    const limitMs = this.#options.requestTimeoutMs + Math.floor(extraMs);
     const abort = new AbortController();
     const stop = (): void => abort.abort(new Error('the call was stopped'));
     const timer = setTimeout(() => abort.abort(fault(`no answer within ${limitMs} ms`, NO_ANSWER)), limitMs);

@@ -12,7 +12,7 @@ import { RequestError } from '../../errors.ts';
 import { profileSource } from '../../ingest/profile-source.ts';
 import { approve, learn, storedProfiles, type LearnFrom } from '../../respond/baselines.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
-import { formatBytes, formatCount, table } from '../output.ts';
+import { counted, formatBytes, table } from '../output.ts';
 import type { Register } from '../program.ts';
 import { onRef, type RefAct } from './refs.ts';
 
@@ -67,11 +67,11 @@ async function learnFrom(act: RefAct, options: LearnOptions): Promise<CommandRes
       : await profileFiles(act, topic, options.files);
   const learned = await learn(ledger, topic, profiles, actor, context.kill);
   context.output.result(learned, [
-    `learned ${learned.baseline.slice(0, 12)} for "${topic}" from ${formatCount(learned.records)} records in ${formatCount(learned.batches)} batches (${formatBytes(learned.bytes)})`,
+    `learned ${learned.baseline.slice(0, 12)} for "${topic}" from ${counted(learned.records, 'record')} in ${counted(learned.batches, 'batch')} (${formatBytes(learned.bytes)})`,
     ...(learned.batches < 8
-      ? [`only ${learned.batches} batches: until a baseline has 8, hard rules alone decide`]
+      ? [`only ${counted(learned.batches, 'batch')}: until a baseline has 8, hard rules alone decide`]
       : learned.batches < 30
-        ? [`${learned.batches} batches: judging is cautious until a baseline has 30`]
+        ? [`${counted(learned.batches, 'batch')}: judging is cautious until a baseline has 30`]
         : []),
     `put it in force with: headgate baseline approve ${learned.baseline.slice(0, 12)}`,
   ]);
@@ -102,7 +102,7 @@ async function profileFiles(
       context.stop,
     )) {
       profiles.push(profile);
-      context.output.progress(`${formatCount(profiles.length)} batches profiled`);
+      context.output.progress(`${counted(profiles.length, 'batch')} profiled`);
     }
     return profiles;
   } finally {
@@ -147,7 +147,7 @@ async function showBaseline(
     const rows = baseline.columns.map(({ reference }) => [reference.name, reference.type]);
     context.output.result({ sha256, topic, inForce: state.baselines[topic] === sha256, baseline }, [
       `baseline  ${sha256}${state.baselines[topic] === sha256 ? ' (in force)' : ' (candidate)'}`,
-      `learned   from ${formatCount(baseline.rows)} rows in ${formatCount(baseline.batches)} batches, schema ${baseline.schema.slice(0, 12)}`,
+      `learned   from ${counted(baseline.rows, 'row')} in ${counted(baseline.batches, 'batch')}, schema ${baseline.schema.slice(0, 12)}`,
       `checks    ${baseline.statistics.length} statistics in ${baseline.families.length} families`,
       ...table(rows),
     ]);

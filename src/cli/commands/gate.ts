@@ -5,7 +5,7 @@ import { resolveSnapshot } from '../../respond/refs.ts';
 import { IntegrityError } from '../../errors.ts';
 import { endCode, withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
-import { formatBytes, formatCount, table } from '../output.ts';
+import { counted, formatBytes, formatCount, table } from '../output.ts';
 import type { Register } from '../program.ts';
 
 /** `headgate gate` and `headgate pull`: what a training job calls. */
@@ -54,7 +54,7 @@ function gateLines(report: GateReport): string[] {
   const what =
     report.snapshot === null
       ? `"${report.ref}"`
-      : `"${report.ref}" at ${report.snapshot.slice(0, 12)}, ${formatCount(report.records)} records in ${formatCount(report.batches)} batches`;
+      : `"${report.ref}" at ${report.snapshot.slice(0, 12)}, ${counted(report.records, 'record')} in ${counted(report.batches, 'batch')}`;
   const head = report.verdict === 'pass' ? `pass: ${what}` : `${report.verdict.toUpperCase()}: ${what}`;
   return [
     head,
@@ -94,9 +94,9 @@ async function pullRef(
         'Cannot pull: no target folder is given (headgate pull REF DIR, or --list)',
       );
     const report = await pull(ledger, snapshot, dir, context.stop, (done, of) =>
-      context.output.progress(`${formatCount(done)} of ${formatCount(of)} files`),
+      context.output.progress(`${formatCount(done)} of ${counted(of, 'file')}`),
     );
-    const summary = `${formatCount(report.records)} records in ${formatCount(report.files)} files, ${formatBytes(report.bytes)}: ${report.downloaded} downloaded, ${report.kept} kept, ${report.removed} removed`;
+    const summary = `${counted(report.records, 'record')} in ${counted(report.files, 'file')}, ${formatBytes(report.bytes)}: ${report.downloaded} downloaded, ${report.kept} kept, ${report.removed} removed`;
     context.output.result(report, [`pulled ${snapshot.slice(0, 12)} into ${dir}: ${summary}`]);
     return endCode(context);
   });

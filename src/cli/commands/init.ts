@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { basename, join, relative, resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 
 import { generateKeyFile } from '../../adapters/keys/pem-signer.ts';
@@ -80,7 +80,7 @@ async function init(context: CommandContext, folder: string, given: InitOptions)
     },
     [
       `wrote ${configPath}, trust.json and keys/ (private: keep them off version control, and the approver key off servers)`,
-      'next: headgate doctor, then headgate run --once',
+      `next: ${folder === context.folder ? '' : `cd ${relative(context.folder, folder)}, `}headgate doctor, then headgate run --once`,
     ],
   );
   return undefined;

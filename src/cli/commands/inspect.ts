@@ -3,7 +3,7 @@ import { nextSeq } from '../../ledger/control-log.ts';
 import { parseLogId } from '../../record/log-id.ts';
 import { currentSnapshot, resolveSnapshot } from '../../respond/refs.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
-import { formatBytes, formatCount, table } from '../output.ts';
+import { counted, formatBytes, formatCount, table } from '../output.ts';
 import type { Register } from '../program.ts';
 
 /** `headgate log` and `show`: looking without touching. */
@@ -66,7 +66,7 @@ async function showLog(context: CommandContext, name: string | undefined, limitT
       entry.kind,
       entry.kind === 'batch' || entry.kind === 'gap' ? `[${entry.start}, ${entry.end})` : '',
       entry.kind === 'batch'
-        ? `${formatCount(entry.records)} records, ${entry.verdict}${entry.undecided === null ? '' : ` (${entry.undecided})`}`
+        ? `${counted(entry.records, 'record')}, ${entry.verdict}${entry.undecided === null ? '' : ` (${entry.undecided})`}`
         : `epoch ${entry.epoch}`,
       digest.slice(0, 12),
     ]);
@@ -106,8 +106,8 @@ async function show(context: CommandContext, id: string): Promise<CommandResult>
     context.output.result({ sha256, ...snapshot }, [
       `snapshot  ${sha256}`,
       `parent    ${snapshot.parent ?? 'none'}`,
-      `records   ${formatCount(snapshot.records)} in ${formatCount(snapshot.batches.count)} batches, ${formatBytes(snapshot.bytes)}`,
-      `held      ${formatCount(snapshot.held.count)} batches`,
+      `records   ${formatCount(snapshot.records)} in ${counted(snapshot.batches.count, 'batch')}, ${formatBytes(snapshot.bytes)}`,
+      `held      ${counted(snapshot.held.count, 'batch')}`,
       `root      ${snapshot.batches.root}`,
       `control   up to entry ${snapshot.controlSeq}`,
     ]);

@@ -2,7 +2,7 @@ import { findBatch, decide } from '../../respond/decisions.ts';
 import { currentSnapshot } from '../../respond/refs.ts';
 import { readEvidence } from '../../publish/rejudge.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
-import { formatCount, table } from '../output.ts';
+import { counted, formatCount, table } from '../output.ts';
 import type { Register } from '../program.ts';
 import { formatLogId } from '../../record/log-id.ts';
 import { onRef, type RefAct } from './refs.ts';
@@ -77,7 +77,7 @@ async function show(context: CommandContext, id: string, ref: string | undefined
     const lines = [
       `batch      ${digest}`,
       `log        ${formatLogId(batch.log)} slot ${entry.slot}, offsets [${entry.start}, ${entry.end})`,
-      `records    ${formatCount(entry.records)}, of them ${formatCount(entry.deadLetterRecords)} dead letters`,
+      `records    ${formatCount(entry.records)}, of them ${counted(entry.deadLetterRecords, 'dead letter')}`,
       `verdict    ${entry.verdict}${entry.undecided === null ? '' : ` (${entry.undecided})`}, score ${judgement.score.toFixed(2)}, ${entry.mode} mode, committed ${entry.time}`,
       `baseline   ${entry.baseline ?? 'none'}`,
       `root       ${entry.root}`,

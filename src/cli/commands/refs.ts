@@ -4,7 +4,7 @@ import type { LoadedConfig } from '../../config/load.ts';
 import { diffSnapshots } from '../../respond/diff.ts';
 import { hold, resolveSnapshot, resume, rollback, type Actor } from '../../respond/refs.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
-import { formatCount } from '../output.ts';
+import { counted } from '../output.ts';
 import type { Register } from '../program.ts';
 
 /** `headgate hold`, `resume`, `rollback`, `diff`. */
@@ -78,7 +78,7 @@ async function resumeRef({ context, loaded, ledger, ref, actor }: RefAct): Promi
   const publisher = await openKey(loaded, ledger.trust, 'publisher');
   const { rejudged } = await resume(ledger, ref, actor, openRejudge(loaded, ledger), publisher, context.kill);
   context.output.result({ ref, held: false, rejudged }, [
-    `"${ref}" may move again${rejudged > 0 ? `; ${formatCount(rejudged)} batches were judged again first` : ''}`,
+    `"${ref}" may move again${rejudged > 0 ? `; ${counted(rejudged, 'batch')} were judged again first` : ''}`,
   ]);
   return undefined;
 }
@@ -87,7 +87,7 @@ async function rollbackRef({ context, ledger, ref, actor }: RefAct, to: string):
   const report = await rollback(ledger, ref, to, actor, context.kill);
   const text = report.unchanged
     ? `"${ref}" names ${report.to.slice(0, 12)} already; it is on hold`
-    : `"${ref}" went back from ${report.from.slice(0, 12)} to ${report.to.slice(0, 12)}: ${formatCount(report.batchesRemoved)} batches, ${formatCount(report.recordsRemoved)} records less; it is on hold until headgate resume`;
+    : `"${ref}" went back from ${report.from.slice(0, 12)} to ${report.to.slice(0, 12)}: ${counted(report.batchesRemoved, 'batch')}, ${counted(report.recordsRemoved, 'record')} less; it is on hold until headgate resume`;
   context.output.result(report, [text]);
   return undefined;
 }
@@ -97,8 +97,8 @@ async function diff(context: CommandContext, a: string, b: string): Promise<Comm
     const [from, to] = await Promise.all([resolveSnapshot(ledger, a), resolveSnapshot(ledger, b)]);
     const report = await diffSnapshots(ledger, from, to);
     const line = (sign: string) => (batch: (typeof report.added)[number]) =>
-      `${sign} ${batch.log} [${batch.start}, ${batch.end}) ${formatCount(batch.rows)} records, ${batch.standing}`;
-    const summary = `${from.slice(0, 12)} → ${to.slice(0, 12)}: ${report.added.length} batches added, ${report.removed.length} removed, ${report.recordsDelta >= 0 ? '+' : ''}${formatCount(report.recordsDelta)} records`;
+      `${sign} ${batch.log} [${batch.start}, ${batch.end}) ${counted(batch.rows, 'record')}, ${batch.standing}`;
+    const summary = `${from.slice(0, 12)} → ${to.slice(0, 12)}: ${counted(report.added.length, 'batch')} added, ${report.removed.length} removed, ${report.recordsDelta >= 0 ? '+' : ''}${counted(report.recordsDelta, 'record')}`;
     context.output.result(report, [...report.removed.map(line('-')), ...report.added.map(line('+')), summary]);
     return undefined;
   });

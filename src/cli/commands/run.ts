@@ -15,7 +15,7 @@ import { alertCauses } from '../../respond/alert-causes.ts';
 import type { LedgerContext } from '../../respond/ledger-context.ts';
 import { endCode, load, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
-import { formatCount } from '../output.ts';
+import { counted, formatCount } from '../output.ts';
 import type { Register } from '../program.ts';
 
 /** `headgate run`, `ingest`, `publish`, `worker`: the long-running processes. */
@@ -161,7 +161,7 @@ class Session {
     tally[judged.outcome]++;
     tally.deadLetters += deadLetters;
     this.#context.output.progress(
-      `${formatCount(tally.records)} records, ${formatCount(tally.batches)} batches: ${formatCount(tally.clean)} clean, ${formatCount(tally.suspect)} suspect, ${formatCount(tally.undecided)} undecided`,
+      `${counted(tally.records, 'record')}, ${counted(tally.batches, 'batch')}: ${formatCount(tally.clean)} clean, ${formatCount(tally.suspect)} suspect, ${formatCount(tally.undecided)} undecided`,
     );
     if (judged.outcome === 'suspect' || judged.undecided === 'failed')
       void this.#notify({ about: 'batch', log: formatLogId(log), slot, digest });
@@ -224,11 +224,11 @@ class Session {
     const tally = this.#tally;
     const lines = parts.ingest
       ? [
-          `${formatCount(tally.records)} records in ${formatCount(tally.batches)} batches: ${formatCount(tally.clean)} clean, ${formatCount(tally.suspect)} suspect, ${formatCount(tally.undecided)} undecided; ${formatCount(tally.deadLetters)} dead letters`,
+          `${counted(tally.records, 'record')} in ${counted(tally.batches, 'batch')}: ${formatCount(tally.clean)} clean, ${formatCount(tally.suspect)} suspect, ${formatCount(tally.undecided)} undecided; ${counted(tally.deadLetters, 'dead letter')}`,
         ]
       : [];
     lines.push(
-      `"${ref}" ${snapshot === null ? 'is not published yet' : `names ${snapshot.slice(0, 12)}`}, ${formatCount(held)} batches held back`,
+      `"${ref}" ${snapshot === null ? 'is not published yet' : `names ${snapshot.slice(0, 12)}`}, ${counted(held, 'batch')} held back`,
     );
     if (tally.undecided > 0 && Object.keys(state.baselines).length === 0)
       lines.push('there is no baseline yet: headgate baseline learn --held, then headgate baseline approve');

@@ -4,7 +4,7 @@ import type { Snapshot } from '../../ledger/snapshot.ts';
 import { formatLogId } from '../../record/log-id.ts';
 import type { LedgerContext } from '../../respond/ledger-context.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
-import { formatBytes, formatCount, table } from '../output.ts';
+import { counted, formatBytes, formatCount, table } from '../output.ts';
 import type { Register } from '../program.ts';
 
 const LOGS_SHOWN_MAX = 50;
@@ -89,13 +89,13 @@ function describe(report: Status): string[] {
   const published =
     snapshot === null
       ? 'not published yet'
-      : `${snapshot.slice(0, 12)}: ${formatCount(report.records)} records in ${formatCount(report.batches)} batches, ${formatBytes(report.bytes)}`;
+      : `${snapshot.slice(0, 12)}: ${counted(report.records, 'record')} in ${counted(report.batches, 'batch')}, ${formatBytes(report.bytes)}`;
   return [
     `pipeline  ${report.pipeline} (${report.mode} mode), store ${report.store}`,
     `${ref.padEnd(9)} ${published}${report.onHold ? '; ON HOLD' : ''}`,
     `held      ${held.join(', ') || 'nothing'}`,
     ...Object.keys({ ...report.schemas, ...report.baselines }).map((topic) => describeTopic(report, topic)),
-    `control   ${formatCount(report.controlEntries)} entries, newest ${report.newestEntry ?? 'never'}`,
+    `control   ${counted(report.controlEntries, 'entry')}, newest ${report.newestEntry ?? 'never'}`,
     `logs      ${formatCount(logs.length)}`,
     ...table(
       logs
@@ -103,7 +103,7 @@ function describe(report: Status): string[] {
         .map(({ log, next, slots, unpublishedSlots, halted }) => [
           `  ${log}`,
           `next offset ${formatCount(next)}`,
-          `${formatCount(slots)} slots`,
+          `${counted(slots, 'slot')}`,
           unpublishedSlots > 0 ? `${unpublishedSlots} not covered` : '',
           halted ? 'HALTED by a rule' : '',
         ]),

@@ -2,7 +2,7 @@ import { parquetFormat } from '../../adapters/parquet/format.ts';
 import { verifyPipeline } from '../../respond/verify.ts';
 import { endCode, withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
-import { formatBytes, formatCount } from '../output.ts';
+import { counted, formatBytes } from '../output.ts';
 import type { Register } from '../program.ts';
 
 /** `headgate verify`. */
@@ -16,14 +16,14 @@ export const registerVerify: Register = (program, runner) => {
 
 async function verify(context: CommandContext, deep: boolean): Promise<CommandResult> {
   return withLedger(context, async (_loaded, ledger) => {
-    const onProgress = (batches: number): void => context.output.progress(`${formatCount(batches)} batches checked`);
+    const onProgress = (batches: number): void => context.output.progress(`${counted(batches, 'batch')} checked`);
     const report = await verifyPipeline(ledger, { deep, format: parquetFormat, signal: context.stop, onProgress });
-    const checked = `${formatCount(report.batches)} batches, ${formatCount(report.records)} records, ${formatCount(report.controlEntries)} control entries, ${formatCount(report.objects)} objects, ${formatBytes(report.bytes)}`;
+    const checked = `${counted(report.batches, 'batch')}, ${counted(report.records, 'record')}, ${counted(report.controlEntries, 'control entry')}, ${counted(report.objects, 'object')}, ${formatBytes(report.bytes)}`;
     const lines = report.ok
       ? [`ok: ${checked}${deep ? ', every record re-hashed' : ''}`]
       : [
           ...report.problems.map(({ object, reason }) => `TAMPERED ${object}: ${reason}`),
-          `${report.problems.length} problems in ${checked}`,
+          `${counted(report.problems.length, 'problem')} in ${checked}`,
         ];
     context.output.result(report, lines);
     return endCode(context, report.ok ? EXIT.ok : EXIT.tampered);

@@ -47,7 +47,7 @@ describe('the gate', () => {
     await test.publisher().publish(never);
     await test.decide(held, 'released');
     await test.publisher().publish(never);
-    expect(await ask()).toMatchObject({ verdict: 'pass', batches: 2, held: 1, warnings: ['1 batches are held back'] });
+    expect(await ask()).toMatchObject({ verdict: 'pass', batches: 2, held: 1, warnings: ['batches held back: 1'] });
   });
 
   it('passes what observe mode let through, with a warning', async () => {
@@ -55,7 +55,7 @@ describe('the gate', () => {
     await test.publisher().publish(never);
     expect(await ask()).toMatchObject({
       verdict: 'pass',
-      warnings: [expect.stringContaining('1 of 2 batches were let through in observe mode')],
+      warnings: [expect.stringContaining('let through in observe mode without a clean verdict: 1 of 2')],
     });
   });
 
