@@ -39,9 +39,14 @@ export async function withLedger(
   work: (loaded: LoadedConfig, ledger: OpenedLedger) => Promise<CommandResult>,
 ): Promise<CommandResult> {
   const loaded = await load(context);
-  await using ledger = await openLedgerOf(loaded);
+  await using ledger = await openLedgerOf(loaded, tellRetry(context));
   await ledger.marks.check(ledger.control, await ledger.control.head());
   return work(loaded, ledger);
+}
+
+/** Tells people that a write to the store is tried again: until it succeeds, nothing else is to be seen. */
+export function tellRetry({ output }: CommandContext): (error: Error) => void {
+  return ({ message }) => output.remind(`store: ${message} (trying again)`, 'store');
 }
 
 /** Exit code of a command that ran to its end or was interrupted. */

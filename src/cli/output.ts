@@ -4,6 +4,10 @@ import { escapeForTerminal } from '../observe/terminal.ts';
 /** A stream that may be a terminal. */
 export type TextStream = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
 
+const REMIND_MS = 30_000;
+/** Different lines that are remembered. */
+const REMINDED_MAX = 1_000;
+
 /**
  * Everything a command says. Results go to standard output, as text for people or as one JSON value a line; progress and
  * messages go to standard error.
@@ -14,6 +18,7 @@ export class Output {
   readonly #out: TextStream;
   readonly #err: TextStream;
   #progressShown = false;
+  readonly #reminded = new Map<string, number>();
 
   constructor(out: TextStream, err: TextStream, json: boolean) {
     this.#out = out;
@@ -49,6 +54,19 @@ export class Output {
   note(line: string): void {
     this.clearProgress();
     this.#err.write(`${escapeForTerminal(line)}\n`);
+  }
+
+  /**
+   * Something that fails for now and is tried again: as {@link note}, but at most every 30 seconds.
+   * @param about what counts as the same thing; by default the line itself
+   */
+  remind(line: string, about = line): void {
+    const now = performance.now();
+    const last = this.#reminded.get(about);
+    if (last !== undefined && now - last < REMIND_MS) return;
+    if (this.#reminded.size >= REMINDED_MAX) this.#reminded.clear();
+    this.#reminded.set(about, now);
+    this.note(line);
   }
 
   /** Replaces the progress line of a terminal; elsewhere nothing. */

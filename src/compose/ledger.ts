@@ -10,7 +10,7 @@ import { DiskStore } from '../adapters/disk/store.ts';
 import { openPemSigner } from '../adapters/keys/pem-signer.ts';
 import { systemClock } from '../adapters/system/clock.ts';
 import type { LoadedConfig } from '../config/load.ts';
-import { ConfigError, NotFoundError } from '../errors.ts';
+import { ConfigError, NotFoundError, UncertainError, UnavailableError } from '../errors.ts';
 import { BYTES_MAX } from '../ledger/layout.ts';
 import { TrustRoot } from '../ledger/trust.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
@@ -69,12 +69,33 @@ export interface OpenedLedger extends LedgerContext, AsyncDisposable {
   readonly marks: Marks;
 }
 
-/** Opens the pipeline's ledger. @throws ConfigError, UnavailableError */
-export async function openLedgerOf(loaded: LoadedConfig): Promise<OpenedLedger> {
+/** Opens the pipeline's ledger. @param onRetry told of writes that failed and are tried again @throws ConfigError, UnavailableError */
+export async function openLedgerOf(loaded: LoadedConfig, onRetry: (error: Error) => void): Promise<OpenedLedger> {
   const trust = await readTrust(loaded);
-  const store = await openStore(loaded);
+  const store = reportRetries(await openStore(loaded), onRetry);
   const marks = new Marks(join(loaded.folder, '.headgate', 'marks'), store.location, loaded.config.pipeline);
   return { ...openLedger(store, trust, systemClock), marks, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
+}
+
+/** A ledger's writes wait for as long as the store is away; this tells of the waiting. */
+function reportRetries(store: ObjectStore, onRetry: (error: Error) => void): ObjectStore {
+  return {
+    location: store.location,
+    create: async (key, bytes, options) => {
+      try {
+        return await store.create(key, bytes, options);
+      } catch (error) {
+        if (error instanceof UnavailableError || error instanceof UncertainError) onRetry(error);
+        throw error;
+      }
+    },
+    get: (key, bytesMax, options) => store.get(key, bytesMax, options),
+    stat: (key, options) => store.stat(key, options),
+    list: (prefix, page, options) => store.list(prefix, page, options),
+    put: (key, bytes, options) => store.put(key, bytes, options),
+    delete: (key, options) => store.delete(key, options),
+    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
+  };
 }
 
 /** The author's name that entries carry: who runs the command, and where. */

@@ -131,9 +131,8 @@ export class PartitionSession {
     const { builder, observer, topic } = this.#open!;
     this.#open = null;
     const built = builder.finish();
-    const rest = this.#rest;
-    this.#rest = null;
-    if (rest !== null) await this.#fill(rest, monotonicMs);
+    // It stays where it is until it is taken in: a look at the position meanwhile must not see it unread.
+    if (this.#rest !== null) await this.#fill(this.#rest, monotonicMs);
     return { built, observer, topic };
   }
 

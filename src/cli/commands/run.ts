@@ -13,7 +13,7 @@ import { haltCause } from '../../respond/alert-cause.ts';
 import type { AlertDesk } from '../../respond/alerts.ts';
 import { alertCauses } from '../../respond/alert-causes.ts';
 import type { LedgerContext } from '../../respond/ledger-context.ts';
-import { endCode, load, type CommandContext, type CommandResult } from '../context.ts';
+import { endCode, load, tellRetry, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { counted, formatCount } from '../output.ts';
 import type { Register } from '../program.ts';
@@ -60,15 +60,13 @@ interface Halt {
   readonly next: number;
 }
 
-/** While something fails that mends itself, it is said again only after this long. */
-const REPEAT_MS = 30_000;
 /** Alerts whose jobs were lost are made again within this time. */
 const RECONCILE_MS = 15_000;
 
 async function run(context: CommandContext, parts: Parts, once: boolean): Promise<CommandResult> {
   const loaded = await load(context);
   context.limitDrain(loaded.config.drainTimeoutMs);
-  await using ledger = await openLedgerOf(loaded);
+  await using ledger = await openLedgerOf(loaded, tellRetry(context));
   await probeStore(ledger.store, ledger.layout, ledger.clock, systemRng);
   await ledger.marks.check(ledger.control, await ledger.control.head());
   const session = new Session(context, loaded, ledger, once);
@@ -82,7 +80,6 @@ class Session {
   readonly #ledger: LedgerContext;
   readonly #once: boolean;
   readonly #tally: Tally = { records: 0, batches: 0, clean: 0, suspect: 0, undecided: 0, deadLetters: 0 };
-  readonly #said = new Map<string, number>();
   readonly #halts: Halt[] = [];
   #desk: AlertDesk | null = null;
 
@@ -124,7 +121,7 @@ class Session {
   async #openAlerts(handle: boolean): Promise<Awaited<ReturnType<typeof openAlerts>> & AsyncDisposable> {
     const { output } = this.#context;
     const opened = await openAlerts(this.#loaded, this.#ledger, output.messages, output.interactive, (message) =>
-      this.#sayOnce(`alerts: ${message}`),
+      this.#context.output.remind(`alerts: ${message}`),
     );
     if (handle) opened.desk.start();
     return { ...opened, [Symbol.asyncDispose]: () => opened.queue[Symbol.asyncDispose]() };
@@ -145,10 +142,10 @@ class Session {
         this.#context.output.note(`halted ${formatLogId(log)} (${error.code}): ${error.message}`);
         void this.#notify(haltCause(log, error, next, this.#ledger.clock.now()));
       },
-      retrying: (where, error) => this.#sayOnce(`${where}: ${error.message} (trying again)`),
+      retrying: (where, error) => this.#context.output.remind(`${where}: ${error.message} (trying again)`),
     };
     const log = (level: string, message: string): void => {
-      if (level === 'warn' || level === 'error') this.#sayOnce(message);
+      if (level === 'warn' || level === 'error') this.#context.output.remind(message);
     };
     await using ingest = await openIngest(this.#loaded, this.#ledger, this.#once, events, log);
     await ingest.ingestor.run(stop, this.#context.kill);
@@ -168,7 +165,9 @@ class Session {
   }
 
   async #notify(cause: Parameters<AlertDesk['notify']>[0]): Promise<void> {
-    await this.#desk?.notify(cause).catch((error: Error) => this.#sayOnce(`alerts: ${error.message} (trying again)`));
+    await this.#desk
+      ?.notify(cause)
+      .catch((error: Error) => this.#context.output.remind(`alerts: ${error.message} (trying again)`));
   }
 
   async #publishLoop(publisher: Publisher, stop: AbortSignal): Promise<void> {
@@ -188,7 +187,7 @@ class Session {
         (this.#once && !(error instanceof UnavailableError))
       )
         throw error;
-      this.#sayOnce(`publish: ${error.message} (trying again)`);
+      this.#context.output.remind(`publish: ${error.message} (trying again)`);
     }
   }
 
@@ -204,7 +203,7 @@ class Session {
       await this.#desk?.reconcile(await alertCauses(this.#ledger, this.#loaded.config.publish.ref));
     } catch (error) {
       if (error instanceof IntegrityError || !(error instanceof HeadgateError)) throw error;
-      this.#sayOnce(`alerts: ${error.message} (trying again)`);
+      this.#context.output.remind(`alerts: ${error.message} (trying again)`);
     }
   }
 
@@ -234,14 +233,5 @@ class Session {
       lines.push('there is no baseline yet: headgate baseline learn --held, then headgate baseline approve');
     this.#context.output.result({ ...tally, held, snapshot, halted: this.#halts }, lines);
     return endCode(this.#context, this.#halts.length > 0 ? EXIT.halted : EXIT.ok);
-  }
-
-  #sayOnce(line: string): void {
-    const now = this.#ledger.clock.monotonic();
-    const last = this.#said.get(line);
-    if (last !== undefined && now - last < REPEAT_MS) return;
-    this.#said.set(line, now);
-    if (this.#said.size > 1_000) this.#said.clear();
-    this.#context.output.note(line);
   }
 }

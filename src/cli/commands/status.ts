@@ -103,7 +103,7 @@ function describe(report: Status): string[] {
         .map(({ log, next, slots, unpublishedSlots, halted }) => [
           `  ${log}`,
           `next offset ${formatCount(next)}`,
-          `${counted(slots, 'slot')}`,
+          counted(slots, 'slot'),
           unpublishedSlots > 0 ? `${unpublishedSlots} not covered` : '',
           halted ? 'HALTED by a rule' : '',
         ]),

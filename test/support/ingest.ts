@@ -1,0 +1,155 @@
+import { parquetFormat } from '../../src/adapters/parquet/format.ts';
+import { MemorySource, type MemoryCommits } from '../../src/adapters/memory/source.ts';
+import type { MemoryBroker } from '../../src/adapters/memory/broker.ts';
+import { JUDGE_DEFAULTS } from '../../src/detect/verdict.ts';
+import type { Rule } from '../../src/detect/rules.ts';
+import { Ingestor, type CommittedBatch, type IngestLimits } from '../../src/ingest/ingestor.ts';
+import { BatchJudge } from '../../src/ingest/judge-batch.ts';
+import type { GapPolicy } from '../../src/ingest/partition.ts';
+import { Topics } from '../../src/ingest/topics.ts';
+import { InlineEncoder } from '../../src/ledger/data/encode.ts';
+import type { PartitionEntry } from '../../src/ledger/partition-entry.ts';
+import type { ObjectStore } from '../../src/ports/object-store.ts';
+import type { RecordSource, StartPosition } from '../../src/ports/record-source.ts';
+import type { Rng } from '../../src/ports/rng.ts';
+import { formatLogId, type LogId } from '../../src/record/log-id.ts';
+import type { Schema } from '../../src/record/schema.ts';
+import { sha256Hex } from '../../src/record/sha256.ts';
+import { ORDER_SCHEMA, type TestLedger } from './ledger.ts';
+
+/** Limits small enough that a few records make several batches. */
+const LIMITS: IngestLimits = {
+  recordsMax: 10,
+  bytesMax: 1 << 20,
+  recordBytesMax: 1 << 16,
+  recordTimeMaxMs: null,
+  ageMaxMs: 60_000,
+  memoryBytesMax: 1 << 24,
+};
+
+export interface TestConsumerOptions {
+  readonly source?: RecordSource;
+  /** Shared by the members of one group. */
+  readonly commits?: MemoryCommits;
+  readonly limits?: Partial<IngestLimits>;
+  readonly start?: StartPosition;
+  readonly onGap?: GapPolicy;
+  readonly once?: boolean;
+  readonly store?: ObjectStore;
+  readonly rules?: readonly Rule[];
+  /** Null = infer them. Default: those of {@link ORDER_SCHEMA}. */
+  readonly columns?: Schema['columns'] | null;
+  readonly deployment?: string;
+  readonly seed?: number;
+}
+
+/** A consumer process: the real consume loop on a broker in memory and the store of a {@link TestLedger}. */
+export class TestConsumer {
+  readonly source: MemorySource;
+  readonly committed: CommittedBatch[] = [];
+  readonly halts: { readonly log: string; readonly code: string; readonly next: number; readonly message: string }[] =
+    [];
+  readonly retries: string[] = [];
+  readonly notes: string[] = [];
+  readonly ingestor: Ingestor;
+  readonly #stop = new AbortController();
+  readonly #kill = new AbortController();
+
+  constructor(test: TestLedger, broker: MemoryBroker, options: TestConsumerOptions = {}) {
+    const { clock, keys } = test;
+    this.source = new MemorySource(broker, clock, options.commits);
+    const ledger = test.reopened(options.store);
+    const { store, layout, logs, control } = ledger;
+    const seed = options.seed ?? 0;
+    this.ingestor = new Ingestor({
+      source: options.source ?? this.source,
+      topics: new Topics({
+        store,
+        layout,
+        control,
+        clock,
+        signer: keys.ingest,
+        by: 'ingest',
+        ref: 'main',
+        settings: () => ({
+          format: 'json',
+          columns: options.columns === undefined ? ORDER_SCHEMA.columns : options.columns,
+          roles: { label: null, source: null, time: null },
+          rules: options.rules ?? [],
+          csv: { nullValues: [''], delimiter: ',' },
+        }),
+        inferred: (topic, notes) => this.notes.push(...notes.map((note) => `${topic}: ${note}`)),
+      }),
+      judge: new BatchJudge(JUDGE_DEFAULTS, 7, clock),
+      writers: {
+        store,
+        layout,
+        logs,
+        signer: keys.ingest,
+        clock,
+        pipeline: test.trust.document.pipeline,
+        deployment: options.deployment ?? 'here',
+        writer: sha256Hex(Buffer.from(`consumer ${seed}`)).slice(0, 24),
+      },
+      commit: {
+        store,
+        layout,
+        encoder: new InlineEncoder(parquetFormat),
+        clock,
+        mode: test.mode,
+        configSha256: sha256Hex(Buffer.from('config')),
+      },
+      clock,
+      rng: countingRng(seed),
+      limits: { ...LIMITS, ...options.limits },
+      start: options.start ?? { at: 'earliest' },
+      onGap: options.onGap ?? 'halt',
+      once: options.once ?? true,
+      events: {
+        committed: (batch) => this.committed.push(batch),
+        halted: (log, { code, message }, next) => this.halts.push({ log: formatLogId(log), code, next, message }),
+        retrying: (where, { message }) => this.retries.push(`${where}: ${message}`),
+      },
+    });
+  }
+
+  /** Reads until it is done or told to stop. */
+  run(): Promise<void> {
+    return this.ingestor.run(this.#stop.signal, this.#kill.signal);
+  }
+
+  /** What SIGTERM does. */
+  stop(): void {
+    this.#stop.abort();
+  }
+
+  /** What SIGTERM does when the time to drain is over. */
+  kill(): void {
+    this.#stop.abort();
+    this.#kill.abort();
+  }
+}
+
+/** All entries of a log, oldest first, read and checked as any reader does. */
+export async function entriesOf(test: TestLedger, log: LogId): Promise<PartitionEntry[]> {
+  const entries: PartitionEntry[] = [];
+  for await (const { verified } of test.reopened().logs.walk(log, null)) entries.push(verified.entry);
+  return entries;
+}
+
+/** Offsets that batches and gaps of a log account for, in order: `[start, end)` each. */
+export async function rangesOf(test: TestLedger, log: LogId): Promise<[kind: string, start: number, end: number][]> {
+  return (await entriesOf(test, log)).flatMap((entry) =>
+    'start' in entry ? [[entry.kind, entry.start, entry.end] as [string, number, number]] : [],
+  );
+}
+
+function countingRng(seed: number): Rng {
+  let calls = 0;
+  return {
+    bytes: (length) => {
+      const block = Buffer.from(sha256Hex(Buffer.from(`${seed} ${calls++}`)), 'hex');
+      return Uint8Array.from({ length }, (_, i) => block[i % block.length]!);
+    },
+  };
+}

@@ -1,0 +1,441 @@
+import fc from 'fast-check';
+import { beforeEach, describe, expect, it } from 'vitest';
+
+import { MemoryBroker } from '../../../src/adapters/memory/broker.ts';
+import { MemorySource, type MemoryCommits } from '../../../src/adapters/memory/source.ts';
+import { parquetFormat } from '../../../src/adapters/parquet/format.ts';
+import type { ReadRequest, ReadResult } from '../../../src/ports/record-source.ts';
+import type { ObjectStore } from '../../../src/ports/object-store.ts';
+import type { LogId } from '../../../src/record/log-id.ts';
+import { verifyPipeline } from '../../../src/respond/verify.ts';
+import { StoreDecorator } from '../../support/faulty-store.ts';
+import { entriesOf, rangesOf, TestConsumer, type TestConsumerOptions } from '../../support/ingest.ts';
+import { never, TestLedger } from '../../support/ledger.ts';
+import { UnavailableError } from '../../../src/errors.ts';
+
+const order = (id: number): { readonly value: Buffer } => ({
+  value: Buffer.from(JSON.stringify({ id, amount: id / 4, city: 'Basel' })),
+});
+const orders = (count: number, from = 0) => Array.from({ length: count }, (_, i) => order(from + i));
+
+let test: TestLedger;
+let broker: MemoryBroker;
+let log: LogId;
+
+beforeEach(async () => {
+  test = await TestLedger.open({ prepared: false });
+  broker = new MemoryBroker('test');
+  log = broker.create('orders', 0);
+});
+
+async function consume(options: TestConsumerOptions = {}): Promise<TestConsumer> {
+  const consumer = new TestConsumer(test, broker, options);
+  await consumer.run();
+  return consumer;
+}
+
+/** Every offset of the log exactly once and in order, and nothing in the store that verify objects to. */
+async function expectWhole(from: number, to: number, id = log): Promise<void> {
+  let next = from;
+  for (const [, start, end] of await rangesOf(test, id)) {
+    expect(start).toBe(next);
+    next = end;
+  }
+  expect(next).toBe(to);
+  const report = await verifyPipeline(test.reopened(), { deep: true, format: parquetFormat, signal: never });
+  expect(report.problems).toEqual([]);
+}
+
+describe('a one-pass run', () => {
+  it('reads all partitions to where they ended when it began, and stops', async () => {
+    const other = broker.create('orders', 1);
+    broker.append(log, orders(25));
+    broker.append(other, orders(7));
+    const { committed, halts, retries } = await consume();
+    expect(committed.reduce((sum, { records }) => sum + records, 0)).toBe(32);
+    expect([halts, retries]).toEqual([[], []]);
+    await expectWhole(0, 25);
+    await expectWhole(0, 7, other);
+  });
+
+  it('ends at once where there is nothing', async () => {
+    expect((await consume()).committed).toEqual([]);
+    expect((await entriesOf(test, log)).map(({ kind }) => kind)).toEqual(['open']);
+  });
+
+  it('goes on where the log ends, and claims no more than it must', async () => {
+    broker.append(log, orders(12));
+    await consume();
+    broker.append(log, orders(3, 12));
+    const { committed } = await consume({ seed: 1 });
+    expect(committed.map(({ start, end }) => [start, end])).toEqual([[12, 15]]);
+    await consume({ seed: 2 });
+    await expectWhole(0, 15);
+    expect((await entriesOf(test, log)).map(({ kind }) => kind)).toEqual(['open', 'batch', 'batch', 'open', 'batch']);
+  });
+
+  it('asks for no offset twice, though chunks reach across cuts', async () => {
+    broker.append(log, orders(95));
+    const asked: number[] = [];
+    class Watched extends MemorySource {
+      override async poll(requests: readonly ReadRequest[], waitMs: number, signal: AbortSignal) {
+        const larger = requests.map((request) => ({ ...request, recordsMax: 37 }));
+        const results = await super.poll(larger, waitMs, signal);
+        for (const result of results) if (result.kind === 'records') asked.push(result.chunk.from);
+        return results;
+      }
+    }
+    await consume({ source: new Watched(broker, test.clock) });
+    expect(asked).toEqual([0, 37, 74]);
+    await expectWhole(0, 95);
+  });
+
+  it('keeps offsets without a record in the count', async () => {
+    broker.append(log, orders(4));
+    broker.skip(log, 5, 'aborted');
+    broker.append(log, orders(2, 9));
+    await consume();
+    await expectWhole(0, 11);
+    const entry = (await entriesOf(test, log)).at(-1);
+    expect(entry).toMatchObject({ kind: 'batch', records: 6, skipped: { aborted: 5 } });
+  });
+});
+
+describe('a cut', () => {
+  it.each([
+    [
+      'records',
+      { recordsMax: 4 },
+      [
+        [0, 4],
+        [4, 8],
+        [8, 9],
+      ],
+    ],
+    [
+      'bytes',
+      { bytesMax: 100 },
+      [
+        [0, 3],
+        [3, 6],
+        [6, 9],
+      ],
+    ],
+  ])('comes with the %s that a batch may have', async (_, limits, ranges) => {
+    broker.append(log, orders(9));
+    const { committed } = await consume({ limits });
+    expect(committed.map(({ start, end }) => [start, end])).toEqual(ranges);
+    await expectWhole(0, 9);
+  });
+
+  it('comes with the age of the batch, where records are few', async () => {
+    broker.append(log, orders(3));
+    const consumer = new TestConsumer(test, broker, { once: false, limits: { ageMaxMs: 5_000 } });
+    const running = consumer.run();
+    await expect.poll(() => consumer.committed.length).toBe(1);
+    broker.append(log, orders(2, 3));
+    await expect.poll(() => consumer.committed.length).toBe(2);
+    consumer.stop();
+    await running;
+    await expectWhole(0, 5);
+  });
+});
+
+describe('the end of a process', () => {
+  it('commits what was read when it is told to stop', async () => {
+    broker.append(log, orders(15));
+    const consumer = new TestConsumer(test, broker, { once: false, limits: { ageMaxMs: 1e12 } });
+    const running = consumer.run();
+    await expect.poll(() => consumer.committed.length).toBe(1);
+    consumer.stop();
+    await running;
+    await expectWhole(0, 15);
+  });
+
+  it('drops what was read when the time to drain is over', async () => {
+    broker.append(log, orders(15));
+    const consumer = new TestConsumer(test, broker, { once: false, limits: { ageMaxMs: 1e12 } });
+    const running = consumer.run();
+    await expect.poll(() => consumer.committed.length).toBe(1);
+    consumer.kill();
+    await running;
+    await expectWhole(0, 10);
+    await consume({ seed: 1 });
+    await expectWhole(0, 15);
+  });
+});
+
+describe('a partition that moves', () => {
+  it('is read on by the next owner from the log, not from what the last one had buffered', async () => {
+    const commits: MemoryCommits = new Map();
+    broker.append(log, orders(14));
+    const first = new TestConsumer(test, broker, { once: false, commits, limits: { ageMaxMs: 1e12 } });
+    const running = first.run();
+    await expect.poll(() => first.committed.length).toBe(1);
+    first.source.assign(null);
+    const second = await consume({ commits, seed: 1 });
+    expect(second.committed.map(({ start, end }) => [start, end])).toEqual([[10, 14]]);
+    first.source.assign([log]);
+    broker.append(log, orders(10, 14));
+    await expect.poll(() => first.committed.length).toBeGreaterThan(1);
+    first.stop();
+    await running;
+    await expectWhole(0, 24);
+  });
+
+  it('is fought over by two processes that both believe it is theirs, and no record is lost or doubled', async () => {
+    const contenders = [0, 1].map(
+      (seed) => new TestConsumer(test, broker, { once: false, seed, limits: { recordsMax: 5, ageMaxMs: 1_000 } }),
+    );
+    const running = contenders.map((each) => each.run());
+    for (let sent = 0; sent < 60; sent += 6) {
+      broker.append(log, orders(6, sent));
+      const covered = async () => (await rangesOf(test, log)).at(-1)?.[2];
+      await expect.poll(covered, { timeout: 20_000 }).toBe(sent + 6);
+    }
+    for (const each of contenders) each.stop();
+    await Promise.all(running);
+    await expectWhole(0, 60);
+    expect(
+      contenders.flatMap(({ halts }) => halts.map(({ code }) => code)).filter((code) => code !== 'FOREIGN_WRITER'),
+    ).toEqual([]);
+  });
+
+  it('stops when another deployment writes to it', async () => {
+    broker.append(log, orders(3));
+    await consume();
+    broker.append(log, orders(3, 3));
+    const { halts } = await consume({ deployment: 'elsewhere', seed: 1 });
+    expect(halts).toMatchObject([{ code: 'FOREIGN_WRITER' }]);
+    await expectWhole(0, 3);
+  });
+});
+
+describe('records that are no longer there', () => {
+  beforeEach(async () => {
+    broker.append(log, orders(10));
+    await consume();
+    broker.append(log, orders(20, 10));
+  });
+
+  it('stop the partition, and name the offsets', async () => {
+    broker.deleteBefore(log, 15);
+    const { halts } = await consume({ seed: 1 });
+    expect(halts).toMatchObject([
+      { log: 'test/orders/0', code: 'GAP', next: 10, message: expect.stringContaining('10 to 14') },
+    ]);
+    await expectWhole(0, 10);
+  });
+
+  it('are signed for as a gap where the configuration says so', async () => {
+    broker.deleteBefore(log, 15);
+    const { halts } = await consume({ seed: 1, onGap: 'continue' });
+    expect(halts).toEqual([]);
+    expect((await rangesOf(test, log)).slice(0, 2)).toEqual([
+      ['batch', 0, 10],
+      ['gap', 10, 15],
+    ]);
+    await expectWhole(0, 30);
+  });
+
+  it('stop the partition where its end lies before what is committed', async () => {
+    broker.truncate(log, 8);
+    expect((await consume({ seed: 1 })).halts).toMatchObject([{ code: 'LOG_TRUNCATED', next: 10 }]);
+  });
+
+  it('stop the partition where others lie in their place', async () => {
+    broker.truncate(log, 5);
+    broker.append(log, orders(30, 100));
+    expect((await consume({ seed: 1 })).halts).toMatchObject([{ code: 'LEADER_EPOCH', next: 10 }]);
+    await expectWhole(0, 10);
+  });
+
+  it('stop the partition where the topic was made anew', async () => {
+    broker.create('orders', 0);
+    broker.append(log, orders(30, 100));
+    expect((await consume({ seed: 1 })).halts).toMatchObject([{ code: 'LEADER_EPOCH', next: 10 }]);
+  });
+
+  it('stop the partition while it is read; what came before is committed', async () => {
+    class Shortened extends MemorySource {
+      polls = 0;
+      override async poll(requests: readonly ReadRequest[], waitMs: number, signal: AbortSignal) {
+        if (++this.polls === 2) broker.deleteBefore(log, 27);
+        return super.poll(
+          requests.map((each) => ({ ...each, recordsMax: 4 })),
+          waitMs,
+          signal,
+        );
+      }
+    }
+    const { halts } = await consume({ seed: 1, source: new Shortened(broker, test.clock) });
+    expect(halts).toMatchObject([{ code: 'GAP', next: 14 }]);
+    await expectWhole(0, 14);
+  });
+});
+
+describe('a store that was rolled back', () => {
+  it('is noticed by what the source remembers', async () => {
+    const commits: MemoryCommits = new Map();
+    broker.append(log, orders(20));
+    await consume({ commits });
+    const last = (await entriesOf(test, log)).length - 1;
+    await test.store.delete(test.ledger.layout.slot(log, last));
+    const { halts } = await consume({ commits, seed: 1 });
+    expect(halts).toMatchObject([{ code: 'STORE_ROLLED_BACK' }]);
+  });
+});
+
+describe('a rule that halts', () => {
+  const rules = [{ kind: 'range', name: 'ids', column: 'id', max: 11, action: 'halt' }] as const;
+
+  it('commits the batch that broke it, stops there, and goes on after resume', async () => {
+    broker.append(log, orders(25));
+    const first = await consume({ rules });
+    expect(first.halts).toMatchObject([{ code: 'RULE', next: 20 }]);
+    expect(first.committed.map(({ judged }) => judged.outcome)).toEqual(['undecided', 'suspect']);
+    const again = await consume({ rules, seed: 1 });
+    expect(again.halts).toMatchObject([{ code: 'RULE', next: 20 }]);
+    expect(again.committed).toEqual([]);
+    await test.act({ kind: 'hold', by: 'a person', ref: 'main', reason: 'looking' });
+    await test.act({ kind: 'resume', by: 'a person', ref: 'main', reason: 'known' });
+    const last = await consume({ rules: [], seed: 2 });
+    expect([last.halts, last.committed.length]).toEqual([[], 1]);
+    await expectWhole(0, 25);
+  });
+});
+
+describe('an outage', () => {
+  it('of the source is waited out', async () => {
+    broker.append(log, orders(5));
+    const consumer = new TestConsumer(test, broker, { once: false, limits: { ageMaxMs: 1_000 } });
+    const running = consumer.run();
+    await expect.poll(() => consumer.committed.length).toBe(1);
+    consumer.source.fail('the cable is out');
+    broker.append(log, orders(5, 5));
+    await expect.poll(() => consumer.retries.length).toBeGreaterThan(3);
+    consumer.source.fail(null);
+    await expect.poll(() => consumer.committed.length).toBe(2);
+    consumer.stop();
+    await running;
+    await expectWhole(0, 10);
+  });
+
+  it('of the store is waited out, and one partition that cannot go on leaves the others alone', async () => {
+    const sick = broker.create('orders', 1);
+    broker.append(log, orders(30));
+    broker.append(sick, orders(30));
+    const store = new SickStore(test.store, '/1/');
+    const { halts } = await consume({ store });
+    expect(halts).toEqual([]);
+    expect(store.refused).toBe(0);
+    await expectWhole(0, 30);
+    await expectWhole(0, 30, sick);
+  });
+});
+
+describe('memory', () => {
+  it('stays below its bound, in which one chunk more has room', async () => {
+    const logs = [log, ...[1, 2, 3, 4].map((i) => broker.create('orders', i))];
+    for (const each of logs) broker.append(each, orders(200));
+    const chunkBytes = 10 * order(199).value.length;
+    const limits = { recordsMax: 100, memoryBytesMax: 3_000 };
+    let held = 0;
+    let most = 0;
+    class Metered extends MemorySource {
+      override async poll(requests: readonly ReadRequest[], waitMs: number, signal: AbortSignal) {
+        const results = await super.poll(
+          requests.slice(0, 1).map((each) => ({ ...each, recordsMax: 10 })),
+          waitMs,
+          signal,
+        );
+        held += results.reduce((sum, result) => sum + (result.kind === 'records' ? result.chunk.bytes.length : 0), 0);
+        most = Math.max(most, held - committedBytes());
+        return results;
+      }
+    }
+    const consumer = new TestConsumer(test, broker, { source: new Metered(broker, test.clock), limits });
+    const committedBytes = (): number =>
+      consumer.committed.reduce(
+        (sum, { start, end }) => sum + orders(end - start, start).reduce((all, { value }) => all + value.length, 0),
+        0,
+      );
+    await consumer.run();
+    expect(most).toBeGreaterThan(limits.memoryBytesMax / 2);
+    // Two batches of each partition may be on their way to the ledger; they hold what was read before.
+    expect(most).toBeLessThanOrEqual(3 * limits.memoryBytesMax + chunkBytes);
+    for (const each of logs) await expectWhole(0, 200, each);
+  });
+});
+
+describe('delivery twice', () => {
+  it('changes nothing', async () => {
+    broker.append(log, orders(40));
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.nat(12), { minLength: 20, maxLength: 20 }), async (backs) => {
+        test = await TestLedger.open({ prepared: false });
+        const steps = [...backs];
+        class Repeating extends MemorySource {
+          override async poll(
+            requests: readonly ReadRequest[],
+            waitMs: number,
+            signal: AbortSignal,
+          ): Promise<readonly ReadResult[]> {
+            const back = steps.shift() ?? 0;
+            return super.poll(
+              requests.map((each) => ({ ...each, offset: Math.max(0, each.offset - back) })),
+              waitMs,
+              signal,
+            );
+          }
+        }
+        await consume({ source: new Repeating(broker, test.clock) });
+        await expectWhole(0, 40);
+      }),
+      { numRuns: 20 },
+    );
+  });
+});
+
+describe('consumers that meet a topic at the same moment', () => {
+  it('agree on one schema', async () => {
+    const logs = [0, 1, 2].map((i) => broker.create('new', i));
+    logs.forEach((each, i) =>
+      broker.append(each, [{ value: Buffer.from(`{"id":${i},"own${i}":true}`) }, { value: Buffer.from('{') }]),
+    );
+    const consumers = logs.map((each, seed) => {
+      const consumer = new TestConsumer(test, broker, { columns: null, seed });
+      consumer.source.assign([each]);
+      return consumer;
+    });
+    await Promise.all(consumers.map((each) => each.run()));
+    const schemas = await Promise.all(
+      logs.map(async (each) =>
+        (await entriesOf(test, each)).flatMap((entry) => (entry.kind === 'batch' ? [entry.schema] : [])),
+      ),
+    );
+    expect(new Set(schemas.flat()).size).toBe(1);
+    expect(consumers.flatMap(({ notes }) => notes)).toEqual([
+      'new: 1 of 2 records cannot be decoded and taught nothing',
+    ]);
+  });
+});
+
+/** Refuses the first creates below a part of the store. */
+class SickStore extends StoreDecorator {
+  refused = 6;
+  readonly #part: string;
+
+  constructor(inner: ObjectStore, part: string) {
+    super(inner);
+    this.#part = part;
+  }
+
+  override async create(key: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
+    if (key.includes(this.#part) && this.refused > 0) {
+      this.refused--;
+      throw new UnavailableError('STORE_UNAVAILABLE', 'Cannot write: the disk is full');
+    }
+    return super.create(key, bytes);
+  }
+}
