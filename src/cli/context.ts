@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 
 import { openLedgerOf, type OpenedLedger } from '../compose/ledger.ts';
 import { loadConfig, type LoadedConfig } from '../config/load.ts';
+import { RequestError } from '../errors.ts';
 import { EXIT } from './exit-codes.ts';
 import type { Output } from './output.ts';
 
@@ -47,6 +48,13 @@ export async function withLedger(
 /** Tells people that a write to the store is tried again: until it succeeds, nothing else is to be seen. */
 export function tellRetry({ output }: CommandContext): (error: Error) => void {
   return ({ message }) => output.remind(`store: ${message} (trying again)`, 'store');
+}
+
+/** The value of `--limit`. @throws RequestError */
+export function parseLimit(text: string): number {
+  const limit = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(limit) && limit > 0) return limit;
+  throw new RequestError('REQUEST_INVALID', `Cannot use --limit "${text}": wanted a whole number of at least 1`);
 }
 
 /** Exit code of a command that ran to its end or was interrupted. */

@@ -13,7 +13,8 @@ import type { Clock } from '../ports/clock.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import { sha256Hex } from '../record/sha256.ts';
 import type { NewBatch } from './news.ts';
-import { refOf, type Rejudge } from './reconsider.ts';
+import type { Rejudge } from './reconsider.ts';
+import { encodeRejudgement } from './rejudgement.ts';
 
 /** What judging again needs: the ledger it reads and the rules in force. */
 export interface RejudgeContext {
@@ -94,7 +95,6 @@ function judgeUnions(
   return shapes.map((shape) => judgements.get(shape)!);
 }
 
-/** Batches that a judgement covers share it in the stored form too. */
 async function storeEvidence(
   { store, layout, clock }: RejudgeContext,
   as: 'union' | 'each',
@@ -102,9 +102,7 @@ async function storeEvidence(
   judgements: readonly Judgement[],
   signal: AbortSignal,
 ): Promise<string> {
-  const distinct = [...new Set(judgements)];
-  const named = batches.map((batch, i) => ({ ...refOf(batch), judgement: distinct.indexOf(judgements[i]!) }));
-  const bytes = Buffer.from(canonicalJson({ version: 1, as, batches: named, judgements: distinct }), 'utf8');
+  const bytes = encodeRejudgement(as, batches, judgements);
   const sha256 = sha256Hex(bytes);
   assertFits(layout.judgement(sha256), bytes, BYTES_MAX.evidence);
   await putContent(store, layout.judgement(sha256), bytes, clock, signal);

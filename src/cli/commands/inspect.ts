@@ -2,7 +2,7 @@ import { RequestError } from '../../errors.ts';
 import { nextSeq } from '../../ledger/control-log.ts';
 import { parseLogId } from '../../record/log-id.ts';
 import { currentSnapshot, resolveSnapshot } from '../../respond/refs.ts';
-import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
+import { parseLimit, withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { counted, formatBytes, formatCount, table } from '../output.ts';
 import type { Register } from '../program.ts';
 
@@ -24,12 +24,7 @@ export const registerInspect: Register = (program, runner) => {
 };
 
 async function showLog(context: CommandContext, name: string | undefined, limitText: string): Promise<CommandResult> {
-  const limit = Number(limitText);
-  if (!Number.isSafeInteger(limit) || limit < 1)
-    throw new RequestError(
-      'REQUEST_INVALID',
-      `Cannot show "${limitText}" entries: wanted a whole number of at least 1`,
-    );
+  const limit = parseLimit(limitText);
   return withLedger(context, async (_loaded, ledger) => {
     if (name === undefined) {
       const end = nextSeq(await ledger.control.head());

@@ -1,11 +1,17 @@
-import { findBatch, decide } from '../../respond/decisions.ts';
-import { currentSnapshot } from '../../respond/refs.ts';
+import { eachLimited } from '../../ledger/each-limited.ts';
+import type { BatchLine } from '../../ledger/snapshot.ts';
 import { readEvidence } from '../../publish/rejudge.ts';
-import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
+import { formatLogId } from '../../record/log-id.ts';
+import { decide, findBatch } from '../../respond/decisions.ts';
+import { judgementInForce } from '../../respond/judgement-in-force.ts';
+import type { LedgerContext } from '../../respond/ledger-context.ts';
+import { currentSnapshot } from '../../respond/refs.ts';
+import { parseLimit, withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { counted, formatCount, table } from '../output.ts';
 import type { Register } from '../program.ts';
-import { formatLogId } from '../../record/log-id.ts';
 import { onRef, type RefAct } from './refs.ts';
+
+const READS_AT_ONCE = 16;
 
 /** `headgate quarantine …`. */
 export const registerQuarantine: Register = (program, runner) => {
@@ -14,7 +20,8 @@ export const registerQuarantine: Register = (program, runner) => {
     .command('list')
     .description('batches that are held back, and why')
     .option('--ref <name>', 'ref (default: the published one)')
-    .action(({ ref }: { ref?: string }) => runner()((context) => list(context, ref)));
+    .option('-n, --limit <count>', 'batches to show; --json has all, reasons only for these', '50')
+    .action(({ ref, limit }: { ref?: string; limit: string }) => runner()((context) => list(context, ref, limit)));
   quarantine
     .command('show')
     .argument('<batch>', 'digest or its first digits, or LOG@OFFSET')
@@ -37,56 +44,98 @@ export const registerQuarantine: Register = (program, runner) => {
   }
 };
 
-async function list(context: CommandContext, ref: string | undefined): Promise<CommandResult> {
+async function list(context: CommandContext, ref: string | undefined, limitText: string): Promise<CommandResult> {
+  const limit = parseLimit(limitText);
   return withLedger(context, async (loaded, ledger) => {
     const head = await ledger.control.head();
     const name = ref ?? loaded.config.publish.ref;
-    const held = [];
+    const lines: BatchLine[] = [];
     if (head.state.refs[name] !== undefined) {
       const snapshot = await ledger.snapshots.read(currentSnapshot(head, name));
-      for await (const line of ledger.snapshots.batches(snapshot.held))
-        held.push({ ...line, decision: head.state.decisions[line.digest]?.outcome ?? null });
+      for await (const line of ledger.snapshots.batches(snapshot.held)) lines.push(line);
     }
-    const rows = held.map((line) => [
-      line.digest.slice(0, 12),
-      line.standing,
-      line.log,
-      `[${line.start}, ${line.end})`,
-      formatCount(line.records),
-      line.decision === null || line.decision === line.standing ? '' : `${line.decision}, not yet published`,
-    ]);
+    const shown = lines.slice(0, limit);
+    const reasons = new Map<string, string>();
+    await eachLimited(shown, READS_AT_ONCE, async (line) => {
+      reasons.set(line.digest, await whyHeld(ledger, line));
+    });
+    const held = lines.map((line) => ({
+      ...line,
+      decision: head.state.decisions[line.digest]?.outcome ?? null,
+      why: reasons.get(line.digest) ?? null,
+    }));
+    const rows = held
+      .slice(0, limit)
+      .map(({ digest, standing, log, start, end, records, decision, why }) => [
+        digest.slice(0, 12),
+        standing,
+        `${log} [${start}, ${end})`,
+        formatCount(records),
+        decision === null || decision === standing ? (why ?? '') : `${decision}, not yet published`,
+      ]);
+    const more = held.length > limit ? [`… ${held.length - limit} more (--limit ${held.length} shows all)`] : [];
     context.output.result(
       { ref: name, held },
       rows.length === 0
         ? ['nothing is held back']
-        : table([['batch', 'standing', 'log', 'offsets', 'records', ''], ...rows]),
+        : [...table([['batch', 'standing', 'log and offsets', 'records', 'why'], ...rows]), ...more],
     );
     return undefined;
   });
 }
 
+/** Why a batch is held, in one sentence. */
+async function whyHeld(ledger: LedgerContext, { standing, log, slot, digest }: BatchLine): Promise<string> {
+  switch (standing) {
+    case 'clean':
+    case 'released':
+      return '';
+    case 'no-baseline':
+      return 'there was no baseline yet';
+    case 'small':
+      return 'too few records to judge it alone';
+    case 'failed':
+      return 'judging it failed';
+    case 'condemned':
+      return 'condemned by a person';
+    case 'suspect': {
+      const batch = await ledger.logs.readBatch({ log, slot, digest });
+      // Its own verdict is at hand; one that came later has to be looked for.
+      const { findings } =
+        batch.entry.verdict === 'suspect'
+          ? (await readEvidence(ledger, batch)).judgement
+          : (await judgementInForce(ledger, batch)).judgement;
+      const [first, ...others] = findings;
+      return first === undefined ? '' : `${first.sentence}${others.length > 0 ? `, and ${others.length} more` : ''}`;
+    }
+  }
+}
+
 async function show(context: CommandContext, id: string, ref: string | undefined): Promise<CommandResult> {
   return withLedger(context, async (loaded, ledger) => {
     const batch = await findBatch(ledger, ref ?? loaded.config.publish.ref, id);
-    const { judgement, skipped } = await readEvidence(ledger, batch);
+    const { judgement, baseline, seq } = await judgementInForce(ledger, batch);
+    const { skipped } = await readEvidence(ledger, batch);
     const { entry, digest } = batch;
     const findings = judgement.findings.map(
       (finding) =>
         `  ${finding.hard ? 'hard' : `p = ${finding.pValue.toPrecision(2)}`}  ${finding.family}/${finding.detector}: ${finding.sentence}${finding.detail.length > 0 ? ` (${finding.detail.slice(0, 5).join(', ')})` : ''}`,
     );
+    const reason = judgement.reason === null ? '' : ` (${judgement.reason})`;
     const lines = [
       `batch      ${digest}`,
       `log        ${formatLogId(batch.log)} slot ${entry.slot}, offsets [${entry.start}, ${entry.end})`,
       `records    ${formatCount(entry.records)}, of them ${counted(entry.deadLetterRecords, 'dead letter')}`,
-      `verdict    ${entry.verdict}${entry.undecided === null ? '' : ` (${entry.undecided})`}, score ${judgement.score.toFixed(2)}, ${entry.mode} mode, committed ${entry.time}`,
-      `baseline   ${entry.baseline ?? 'none'}`,
+      `committed  ${entry.time}, ${entry.mode} mode, then ${entry.verdict}${entry.undecided === null ? '' : ` (${entry.undecided})`}`,
+      `verdict    ${judgement.outcome}${reason}, score ${judgement.score.toFixed(2)}${seq === null ? '' : `, judged again by control entry ${seq}`}`,
+      `baseline   ${baseline ?? 'none'}`,
       `root       ${entry.root}`,
       `data       ${entry.data?.key ?? 'none'}`,
       ...(entry.deadLetters === null ? [] : [`dead       ${entry.deadLetters.key}`]),
       findings.length === 0 ? 'findings   none' : 'findings',
       ...findings,
     ];
-    context.output.result({ digest, entry, judgement, skipped }, lines);
+    context.output.result({ digest, entry, judgement, judgedBySeq: seq, baseline, skipped }, lines);
     return undefined;
   });
 }

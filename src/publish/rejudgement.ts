@@ -1,0 +1,47 @@
+import Type, { type Static } from 'typebox';
+import { Value } from 'typebox/value';
+
+import { canonicalJson } from '../detect/canonical.ts';
+import type { Judgement } from '../detect/verdict.ts';
+import { IntegrityError } from '../errors.ts';
+import { parseJson } from '../ledger/objects.ts';
+import { Count, Sha256 } from '../ledger/stored-types.ts';
+import type { NewBatch } from './news.ts';
+import { refOf } from './reconsider.ts';
+
+const RejudgementSchema = Type.Object({
+  version: Type.Literal(1),
+  /** `union`: small batches were judged as one; `each`: every batch by itself. */
+  as: Type.Union([Type.Literal('union'), Type.Literal('each')]),
+  batches: Type.Array(Type.Object({ log: Type.String(), slot: Count, digest: Sha256, judgement: Count })),
+  judgements: Type.Array(Type.Object({ outcome: Type.String(), findings: Type.Array(Type.Unknown()) })),
+});
+
+/**
+ * Judgements of stored batches that were judged again, as they lie in the store under the digest that a verdict entry
+ * names. Batches that one judgement covers share it.
+ */
+export interface Rejudgement extends Omit<Static<typeof RejudgementSchema>, 'judgements'> {
+  readonly judgements: readonly Judgement[];
+}
+
+/** The exact bytes. @param judgements of each batch; those of one union are the same object */
+export function encodeRejudgement(
+  as: Rejudgement['as'],
+  batches: readonly NewBatch[],
+  judgements: readonly Judgement[],
+): Buffer {
+  const distinct = [...new Set(judgements)];
+  const named = batches.map((batch, i) => ({ ...refOf(batch), judgement: distinct.indexOf(judgements[i]!) }));
+  return Buffer.from(canonicalJson({ version: 1, as, batches: named, judgements: distinct }), 'utf8');
+}
+
+/** The judgement of one batch; null if it is not among them. The caller has checked the digest of the bytes. @throws IntegrityError PAYLOAD_INVALID */
+export function findJudgement(bytes: Uint8Array, object: string, digest: string): Judgement | null {
+  const value = parseJson(bytes, object);
+  if (!Value.Check(RejudgementSchema, value))
+    throw new IntegrityError('PAYLOAD_INVALID', object, `Cannot read "${object}": it is not a judgement of version 1`);
+  const { batches, judgements } = value as unknown as Rejudgement;
+  const found = batches.find((batch) => batch.digest === digest);
+  return found === undefined ? null : (judgements[found.judgement] ?? null);
+}

@@ -1,0 +1,78 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+
+import type { Judgement } from '../../../src/detect/verdict.ts';
+import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
+import { readEvidence } from '../../../src/publish/rejudge.ts';
+import { refOf } from '../../../src/publish/reconsider.ts';
+import { encodeRejudgement, findJudgement } from '../../../src/publish/rejudgement.ts';
+import { sha256Hex } from '../../../src/record/sha256.ts';
+import { judgementInForce } from '../../../src/respond/judgement-in-force.ts';
+import { overwrite } from '../../support/forge.ts';
+import { TestLedger, partition } from '../../support/ledger.ts';
+
+describe('the judgement in force', () => {
+  let test: TestLedger;
+  let batch: LoggedBatch;
+  let other: LoggedBatch;
+  let own: Judgement;
+
+  beforeEach(async () => {
+    test = await TestLedger.open();
+    batch = await test.commit(partition(0), { verdict: 'no-baseline' });
+    other = await test.commit(partition(0), { verdict: 'no-baseline' });
+    own = (await readEvidence(test.ledger, batch)).judgement;
+  });
+
+  async function judgeAgain(
+    batches: readonly LoggedBatch[],
+    outcome: 'clean' | 'suspect',
+    score: number,
+  ): Promise<Judgement> {
+    const judgement: Judgement = { ...own, outcome, reason: null, score };
+    const bytes = encodeRejudgement(
+      'each',
+      batches,
+      batches.map(() => judgement),
+    );
+    const evidence = sha256Hex(bytes);
+    await test.store.create(test.ledger.layout.judgement(evidence), bytes);
+    const baseline = (await test.ledger.control.head()).state.baselines['orders']!;
+    await test.act({ kind: 'verdict', by: 'publisher', batches: batches.map(refOf), outcome, baseline, evidence });
+    return judgement;
+  }
+
+  it('is the batch’s own while nobody judged it again', async () => {
+    await judgeAgain([other], 'suspect', 3);
+    expect(await judgementInForce(test.reopened(), batch)).toEqual({ judgement: own, baseline: null, seq: null });
+  });
+
+  it('is the newest of those that came later', async () => {
+    await judgeAgain([batch, other], 'suspect', 3);
+    const last = await judgeAgain([batch], 'clean', 4);
+    const inForce = await judgementInForce(test.reopened(), batch);
+    expect(inForce.judgement).toEqual(last);
+    expect(inForce.baseline).toMatch(/^[0-9a-f]{64}$/);
+    expect((await test.ledger.control.read(inForce.seq!))!.entry).toMatchObject({ kind: 'verdict', outcome: 'clean' });
+    expect((await judgementInForce(test.reopened(), other)).judgement.score).toBe(3);
+  });
+
+  it('is not taken from an object that was changed', async () => {
+    await judgeAgain([batch], 'suspect', 3);
+    const { objects } = await test.store.list(test.ledger.layout.judgement('x'.repeat(64)).replace(/x+.*$/, ''), {
+      limit: 9,
+    });
+    await overwrite(test.store, objects[0]!.key, Buffer.from('{}'));
+    await expect(judgementInForce(test.reopened(), batch)).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
+  });
+});
+
+describe('a stored judgement', () => {
+  it.each(['', '[]', '{"version":2}', '{"version":1,"as":"each","batches":[],"judgements":[1]}'])(
+    'is refused as %j',
+    (text) => {
+      expect(() => findJudgement(Buffer.from(text), 'x', '0')).toThrow(
+        expect.objectContaining({ code: 'PAYLOAD_INVALID' }),
+      );
+    },
+  );
+});
