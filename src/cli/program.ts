@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 
 import { Command } from 'commander';
 
-import type { CommandContext, CommandResult } from './context.ts';
 import { registerBaseline } from './commands/baseline.ts';
 import { registerDemo } from './commands/demo.ts';
 import { registerDoctor } from './commands/doctor.ts';
@@ -15,12 +14,7 @@ import { registerRefs } from './commands/refs.ts';
 import { registerRun } from './commands/run.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerVerify } from './commands/verify.ts';
-
-/** Runs a command's work with its context; commands call it from their actions. */
-export type Runner = (work: (context: CommandContext) => Promise<CommandResult>) => Promise<void>;
-
-/** Adds one group of commands. `runner` is asked for at the time of the call, when the options are parsed. */
-export type Register = (program: Command, runner: () => Runner) => void;
+import type { Register, Runner } from './register.ts';
 
 const GROUPS: readonly Register[] = [
   registerInit,

@@ -6,10 +6,17 @@ import type { UndecidedReason, VerdictOutcome } from '../ledger/partition-entry.
 import type { Clock } from '../ports/clock.ts';
 import { DEAD_LETTER_REASONS, type DeadLetterReason } from '../record/dead-letter.ts';
 import type { BuiltBatch, RowObserver } from './batch-builder.ts';
-import type { SealedBatch } from './partition-session.ts';
+import type { TopicContext } from './topic.ts';
 
 /** Collects, while a batch is read, what can only be seen then. */
 export type BatchObserver = RowObserver & { readonly sketch: RowHashSketch };
+
+/** A batch on its way to the ledger. */
+export interface SealedBatch {
+  readonly built: BuiltBatch;
+  readonly observer: BatchObserver;
+  readonly topic: TopicContext;
+}
 
 /** A verdict with its evidence. */
 export interface JudgedBatch {

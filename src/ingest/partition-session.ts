@@ -2,8 +2,8 @@ import { formatLogId, type LogId } from '../record/log-id.ts';
 import type { RecordChunk } from '../record/chunk.ts';
 import type { LogHead } from '../ledger/log-head.ts';
 import type { PartitionWriter } from '../ledger/partition-writer.ts';
-import type { BatchBuilder, BuiltBatch } from './batch-builder.ts';
-import type { BatchObserver } from './judge-batch.ts';
+import type { BatchBuilder } from './batch-builder.ts';
+import type { BatchObserver, SealedBatch } from './judge-batch.ts';
 import type { TopicContext } from './topic.ts';
 import { dropDelivered } from './partition.ts';
 
@@ -14,13 +14,6 @@ export interface OpenBatch {
   readonly topic: TopicContext;
   /** Monotonic time of the first record, ms. */
   readonly openedAtMs: number;
-}
-
-/** A batch on its way to the ledger. */
-export interface SealedBatch {
-  readonly built: BuiltBatch;
-  readonly observer: BatchObserver;
-  readonly topic: TopicContext;
 }
 
 const IN_FLIGHT_MAX = 2;

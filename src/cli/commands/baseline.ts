@@ -13,7 +13,7 @@ import { profileSource } from '../../ingest/profile-source.ts';
 import { approve, learn, storedProfiles, type LearnFrom } from '../../respond/baselines.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { counted, formatBytes, table } from '../output.ts';
-import type { Register } from '../program.ts';
+import type { Register } from '../register.ts';
 import { onRef, type RefAct } from './refs.ts';
 
 interface LearnOptions {

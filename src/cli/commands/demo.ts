@@ -1,6 +1,6 @@
 import { RequestError } from '../../errors.ts';
 import { runDemo } from '../demo/tour.ts';
-import type { Register } from '../program.ts';
+import type { Register } from '../register.ts';
 import { access } from 'node:fs/promises';
 import { resolve } from 'node:path';
 

@@ -10,7 +10,7 @@ import { probeFully } from '../../ledger/probe.ts';
 import { openLedger } from '../../respond/ledger-context.ts';
 import { load, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT, exitCodeOf } from '../exit-codes.ts';
-import type { Register } from '../program.ts';
+import type { Register } from '../register.ts';
 
 interface Check {
   readonly name: string;

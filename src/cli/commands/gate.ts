@@ -6,7 +6,7 @@ import { IntegrityError } from '../../errors.ts';
 import { endCode, withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { counted, formatBytes, formatCount, table } from '../output.ts';
-import type { Register } from '../program.ts';
+import type { Register } from '../register.ts';
 
 /** `headgate gate` and `headgate pull`: what a training job calls. */
 export const registerGate: Register = (program, runner) => {

@@ -8,7 +8,7 @@ import { RequestError } from '../../errors.ts';
 import type { TrustDocument } from '../../ledger/trust.ts';
 import { sshFingerprint } from '../../record/public-key.ts';
 import { CONFIG_NAME, type CommandContext, type CommandResult } from '../context.ts';
-import type { Register } from '../program.ts';
+import type { Register } from '../register.ts';
 
 interface InitOptions {
   readonly pipeline?: string;

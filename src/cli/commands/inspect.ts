@@ -4,7 +4,7 @@ import { parseLogId } from '../../record/log-id.ts';
 import { currentSnapshot, resolveSnapshot } from '../../respond/refs.ts';
 import { parseLimit, withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { counted, formatBytes, formatCount, table } from '../output.ts';
-import type { Register } from '../program.ts';
+import type { Register } from '../register.ts';
 
 /** `headgate log` and `show`: looking without touching. */
 export const registerInspect: Register = (program, runner) => {

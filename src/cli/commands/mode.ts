@@ -1,7 +1,7 @@
 import { setTopLevelKey } from '../../config/edit.ts';
 import { RequestError } from '../../errors.ts';
 import { load, type CommandContext, type CommandResult } from '../context.ts';
-import type { Register } from '../program.ts';
+import type { Register } from '../register.ts';
 
 /** `headgate mode`. */
 export const registerMode: Register = (program, runner) => {

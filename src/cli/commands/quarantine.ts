@@ -8,7 +8,7 @@ import type { LedgerContext } from '../../respond/ledger-context.ts';
 import { currentSnapshot } from '../../respond/refs.ts';
 import { parseLimit, withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { counted, formatCount, table } from '../output.ts';
-import type { Register } from '../program.ts';
+import type { Register } from '../register.ts';
 import { onRef, type RefAct } from './refs.ts';
 
 const READS_AT_ONCE = 16;

@@ -5,7 +5,7 @@ import { diffSnapshots } from '../../respond/diff.ts';
 import { hold, resolveSnapshot, resume, rollback, type Actor } from '../../respond/refs.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { counted } from '../output.ts';
-import type { Register } from '../program.ts';
+import type { Register } from '../register.ts';
 
 /** `headgate hold`, `resume`, `rollback`, `diff`. */
 export const registerRefs: Register = (program, runner) => {

@@ -16,7 +16,7 @@ import type { LedgerContext } from '../../respond/ledger-context.ts';
 import { endCode, load, tellRetry, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { counted, formatCount } from '../output.ts';
-import type { Register } from '../program.ts';
+import type { Register } from '../register.ts';
 
 /** `headgate run`, `ingest`, `publish`, `worker`: the long-running processes. */
 export const registerRun: Register = (program, runner) => {

@@ -5,7 +5,7 @@ import { formatLogId } from '../../record/log-id.ts';
 import type { LedgerContext } from '../../respond/ledger-context.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { counted, formatBytes, formatCount, table } from '../output.ts';
-import type { Register } from '../program.ts';
+import type { Register } from '../register.ts';
 
 const LOGS_SHOWN_MAX = 50;
 

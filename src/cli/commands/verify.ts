@@ -3,7 +3,7 @@ import { verifyPipeline } from '../../respond/verify.ts';
 import { endCode, withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { counted, formatBytes } from '../output.ts';
-import type { Register } from '../program.ts';
+import type { Register } from '../register.ts';
 
 /** `headgate verify`. */
 export const registerVerify: Register = (program, runner) => {
