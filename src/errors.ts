@@ -30,7 +30,8 @@ export const ERROR_CODES = {
   FENCED: 'Another writer has claimed this partition with a higher epoch; this one drops its buffer and reloads.',
   CONFLICT: 'Someone else wrote the next control entry first; reload and redo.',
   GAP: 'Records between the last committed offset and the earliest one still available are gone (retention).',
-  LOG_TRUNCATED: 'The topic ends before the last committed offset: it was truncated or re-created.',
+  LOG_TRUNCATED:
+    'The topic ends before the last committed offset, or it was deleted and made again under the same name.',
   LEADER_EPOCH: 'The broker now shows other record batches at offsets that are already committed.',
   ORDER: 'Offsets of a partition do not rise.',
   CRC: 'A record batch does not match its CRC32C, twice in a row.',

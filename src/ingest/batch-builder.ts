@@ -30,6 +30,8 @@ export interface BuiltBatch {
   readonly skipped: Readonly<Record<SkipReason, number>>;
   readonly skippedRanges: readonly SkippedRange[];
   readonly leaderEpoch: number | null;
+  /** As given by the source; see {@link RecordSource.topicId}. */
+  readonly topicId: string | null;
   readonly position: SourcePosition | null;
   /** Lowest and highest record timestamp, ms; null when no record has one. */
   readonly timestamps: { readonly first: bigint; readonly last: bigint } | null;
@@ -52,6 +54,7 @@ const RECORD_TIME_RECORDS_MIN = 100;
 export class BatchBuilder {
   readonly start: number;
   readonly #log: LogId;
+  readonly #topicId: string | null;
   readonly #limits: BatchLimits;
   readonly #decoder: Decoder;
   readonly #observer: RowObserver;
@@ -76,6 +79,7 @@ export class BatchBuilder {
   /** @param batchKey 32 random bytes, never used before. @param start first offset of the batch. */
   constructor(options: {
     log: LogId;
+    topicId: string | null;
     start: number;
     limits: BatchLimits;
     decoder: Decoder;
@@ -83,6 +87,7 @@ export class BatchBuilder {
     batchKey: Uint8Array;
   }) {
     this.#log = options.log;
+    this.#topicId = options.topicId;
     this.start = options.start;
     this.#end = options.start;
     this.#limits = options.limits;
@@ -151,6 +156,7 @@ export class BatchBuilder {
       skipped: { aborted: this.#aborted, control: this.#control, compacted },
       skippedRanges: this.#skippedRanges,
       leaderEpoch: this.#leaderEpoch,
+      topicId: this.#topicId,
       position: this.#position,
       timestamps: this.#timestamps,
     };

@@ -79,6 +79,7 @@ function fieldsOf(
     end,
     records: built.records,
     leaderEpoch: built.leaderEpoch,
+    topicId: built.topicId,
     leafVersion,
     ...objects,
     deadLetterRecords: dead.raw.count,

@@ -162,6 +162,7 @@ export class Ingestor {
           const observer = this.#o.judge.observe();
           const builder = new BatchBuilder({
             log,
+            topicId: this.#o.source.topicId(log),
             start,
             limits: this.#o.limits,
             decoder: topic.newDecoder(sample.csvHeader),

@@ -49,9 +49,15 @@ export async function settlePosition(
   log: LogId,
   signal: AbortSignal,
 ): Promise<void> {
-  const { next } = writer.head!;
+  const { next, topicId } = writer.head!;
   const { earliest, latest } = await source.bounds(log);
   const name = formatLogId(log);
+  const foundId = source.topicId(log);
+  if (topicId !== null && foundId !== null && topicId !== foundId)
+    throw new HaltError(
+      'LOG_TRUNCATED',
+      `Cannot go on with "${name}": the topic was deleted and made again, its offsets mean other records now (its id is ${foundId}, that of the committed records is ${topicId})`,
+    );
   if (latest < next)
     throw new HaltError(
       'LOG_TRUNCATED',

@@ -59,6 +59,7 @@ async function* profileLog(
         open = {
           builder: new BatchBuilder({
             log,
+            topicId: null,
             start: next,
             limits,
             decoder: topic.newDecoder(chunk.csvHeader),

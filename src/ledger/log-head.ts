@@ -23,6 +23,8 @@ export interface LogHead {
   readonly next: number;
   /** Kafka leader epoch at next − 1 if the newest offsets came from a batch; null otherwise. */
   readonly leaderEpoch: number | null;
+  /** Kafka topic id of the newest batch; null before the first, and where there is none. */
+  readonly topicId: string | null;
   readonly position: SourcePosition | null;
   readonly closed: boolean;
   /** Control seq that a `resume` must exceed before anything may follow; null when the log is not halted. */
@@ -61,6 +63,7 @@ export function advance(head: LogHead | null, { entry, digest, key }: VerifiedEn
       ...same,
       next: entry.next,
       leaderEpoch: head?.leaderEpoch ?? null,
+      topicId: head?.topicId ?? null,
       position: head?.position ?? null,
       closed: false,
       haltedAt: head?.haltedAt ?? null,
@@ -84,6 +87,7 @@ export function advance(head: LogHead | null, { entry, digest, key }: VerifiedEn
     ...same,
     next: entry.end,
     leaderEpoch: entry.leaderEpoch,
+    topicId: entry.topicId,
     position: entry.position,
     haltedAt: entry.halt === null ? null : entry.controlSeq,
   };
@@ -105,7 +109,7 @@ function countFault(entry: BatchEntry): string | null {
  * Trust: for an entry whose digest is known from elsewhere, or is then chained to one that is.
  */
 export function headOfBatch(entry: BatchEntry, digest: string): LogHead {
-  const { slot, epoch, deployment, writer, end, leaderEpoch, position, halt, controlSeq } = entry;
+  const { slot, epoch, deployment, writer, end, leaderEpoch, topicId, position, halt, controlSeq } = entry;
   const haltedAt = halt === null ? null : controlSeq;
   return {
     log: logOf(entry),
@@ -116,6 +120,7 @@ export function headOfBatch(entry: BatchEntry, digest: string): LogHead {
     writer,
     next: end,
     leaderEpoch,
+    topicId,
     position,
     closed: false,
     haltedAt,

@@ -64,6 +64,8 @@ const BatchEntry = entry('batch', {
   records: Count,
   /** Kafka's partition leader epoch at offset end − 1; null if unseen. */
   leaderEpoch: Type.Union([Count, Type.Null()]),
+  /** Id of the Kafka topic: one that is deleted and made again under the same name has another. Null where there is none. */
+  topicId: Type.Union([Type.String({ minLength: 1, maxLength: 64 }), Type.Null()]),
   leafVersion: Type.Integer({ minimum: 1, maximum: 255 }),
   /** RFC 6962 root over the leaves of all records in offset order, dead letters included. */
   root: Sha256,

@@ -78,6 +78,11 @@ export interface RecordSource extends AsyncDisposable {
     log: LogId,
     offset: number,
   ): Promise<{ readonly covered: boolean; readonly leaderEpoch: number } | null>;
+  /**
+   * Id of the topic that this source reads under the log's name: a topic that is deleted and made again under its old name
+   * has another. Stays the same for as long as the source lives; null where there is none.
+   */
+  topicId(log: LogId): string | null;
   /** Reads from all requested partitions; see the contract above. */
   poll(requests: readonly ReadRequest[], waitMs: number, signal: AbortSignal): Promise<readonly ReadResult[]>;
   /**

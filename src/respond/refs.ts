@@ -1,8 +1,10 @@
 import { NotFoundError, RequestError } from '../errors.ts';
 import type { ControlAct } from '../ledger/control-entry.ts';
 import type { ControlHead } from '../ledger/control-log.ts';
+import type { ControlState } from '../ledger/control-state.ts';
 import type { Signer } from '../ports/signer.ts';
 import type { Rejudge } from '../publish/reconsider.ts';
+import type { LogId } from '../record/log-id.ts';
 import type { LedgerContext } from './ledger-context.ts';
 import { batchesBeyond, verdictsOn } from './rejudge-beyond.ts';
 import { isAncestor, lastClean, namedAt } from './rollback-target.ts';
@@ -53,7 +55,8 @@ export async function hold(
  * After a rollback, everything between the target and what was read since is judged again first, from stored profiles
  * against the baseline now in force; earlier releases there are void. Refuses while a batch would enter the dataset that
  * can neither be judged nor has a fresh decision.
- * @throws RequestError naming the batches that need a decision, or when someone puts the ref on hold again meanwhile
+ * @throws RequestError naming the batches that need a decision, or when someone puts the ref on hold again, or another
+ *   baseline in force, meanwhile
  */
 export async function resume(
   ledger: LedgerContext,
@@ -68,16 +71,19 @@ export async function resume(
   const pending = (await isRolledBack(ledger, ref, before))
     ? await batchesBeyond(ledger, await snapshots.read(currentSnapshot(before, ref)), before)
     : [];
-  for (const act of await verdictsOn(pending, before, rejudge, actor.by, signal))
-    await control.append(publisher, () => act, signal);
-  const decide = ({ state }: ControlHead): ControlAct => {
-    const heldAt = state.holds[ref];
-    // Lifting a hold that nobody had seen would let two people pass each other.
-    if (heldAt === before.state.holds[ref]) return { kind: 'resume', by: actor.by, ref, reason: actor.reason };
-    const now = heldAt === undefined ? 'the hold is lifted already' : `control entry ${heldAt} holds it`;
-    throw new RequestError('REQUEST_INVALID', `Cannot resume "${ref}": meanwhile ${now}`);
-  };
-  await control.append(actor.signer, decide, signal);
+  // Lifting a hold that nobody had seen would let two people pass each other; and what was judged by a baseline that is no
+  // longer in force would have to be judged again.
+  const unlessOvertaken =
+    (act: ControlAct) =>
+    ({ state }: ControlHead): ControlAct => {
+      const now = overtakenBy(state, before.state, ref, pending);
+      if (now === null) return act;
+      throw new RequestError('REQUEST_INVALID', `Cannot resume "${ref}": meanwhile ${now}`);
+    };
+  for (const verdict of await verdictsOn(pending, before, rejudge, actor.by, signal))
+    await control.append(publisher, unlessOvertaken(verdict), signal);
+  const act: ControlAct = { kind: 'resume', by: actor.by, ref, reason: actor.reason };
+  await control.append(actor.signer, unlessOvertaken(act), signal);
   return { rejudged: pending.length };
 }
 
@@ -164,6 +170,20 @@ async function findTarget(
   const to = Number.isNaN(timeMs) ? await resolveSnapshot(ledger, target) : await namedAt(ledger, ref, timeMs, target);
   if (await isAncestor(ledger.snapshots, to, from)) return to;
   throw new RequestError('REQUEST_INVALID', `Cannot roll "${ref}" back to "${to}": it is not an ancestor of ${from}`);
+}
+
+/** What happened since a resume looked at the state that makes its look worthless; null if nothing did. */
+function overtakenBy(
+  now: ControlState,
+  seen: ControlState,
+  ref: string,
+  judged: readonly { readonly log: LogId }[],
+): string | null {
+  const heldAt = now.holds[ref];
+  if (heldAt !== seen.holds[ref])
+    return heldAt === undefined ? 'the hold is lifted already' : `control entry ${heldAt} holds it`;
+  const stale = judged.find(({ log }) => now.baselines[log.topic] !== seen.baselines[log.topic]);
+  return stale === undefined ? null : `another baseline of "${stale.log.topic}" was put in force`;
 }
 
 /** True when a rollback put the ref on hold. */

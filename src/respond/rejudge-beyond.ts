@@ -1,9 +1,10 @@
 import { RequestError } from '../errors.ts';
 import type { ControlAct } from '../ledger/control-entry.ts';
 import type { ControlHead } from '../ledger/control-log.ts';
+import type { ControlState } from '../ledger/control-state.ts';
 import type { Snapshot } from '../ledger/snapshot.ts';
 import type { NewBatch } from '../publish/news.ts';
-import { isPublished } from '../publish/plan.ts';
+import { isPublished, standingOf } from '../publish/plan.ts';
 import { groupsOf, refOf, type Rejudge } from '../publish/reconsider.ts';
 import { formatLogId } from '../record/log-id.ts';
 import type { LedgerContext } from './ledger-context.ts';
@@ -57,12 +58,13 @@ export async function verdictsOn(
       }
     }
   }
-  assertNoneWouldEnter(undecided);
+  assertNoneWouldEnter(undecided, state);
   return acts;
 }
 
-function assertNoneWouldEnter(undecided: readonly NewBatch[]): void {
-  const entering = undecided.filter(({ entry }) => isPublished(entry.verdict === 'clean' ? 'clean' : 'suspect', entry));
+/** Where a batch stands may come from a resume that was overtaken half-way: its verdict is by a baseline of then. */
+function assertNoneWouldEnter(undecided: readonly NewBatch[], state: ControlState): void {
+  const entering = undecided.filter((batch) => isPublished(standingOf(batch, state), batch.entry));
   if (entering.length === 0) return;
   const names = entering.slice(0, 10).map(({ log, entry }) => `${formatLogId(log)}@${entry.start}`);
   throw new RequestError(

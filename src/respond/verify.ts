@@ -44,8 +44,9 @@ export async function verifyPipeline(ledger: LedgerContext, options: VerifyOptio
   let batches = 0;
   let records = 0;
   const onBatch = (entry: { readonly records: number }): void => {
+    batches++;
     records += entry.records;
-    onProgress?.(++batches);
+    onProgress?.(batches);
   };
   const index = await verifyPartitionLogs({ ledger, findings, deep: deep ? format : null, signal, onBatch });
   const control = new ControlVerification(ledger, findings, index);

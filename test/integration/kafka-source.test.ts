@@ -218,8 +218,12 @@ describe('positions', () => {
     await expect
       .poll(async () => (await pollOnce(before, topic, 10))[0], { timeout: 15_000 })
       .toMatchObject({ error: { code: 'LOG_TRUNCATED' } });
-    // In a new process it is known by its end.
+    // In a new process it is known by its id too, once the ledger tells what it was, and by its end.
     const after = await kafka.open(topic);
+    const [was, is] = [before, after].map((source) => source.topicId(logOf(source, topic)));
+    expect(was).toMatch(/^.{1,64}$/);
+    expect(is).toMatch(/^.{1,64}$/);
+    expect(is).not.toBe(was);
     expect((await pollOnce(after, topic, 25))[0]).toMatchObject({
       kind: 'halt',
       error: { code: 'LOG_TRUNCATED', fields: { latest: 20 } },

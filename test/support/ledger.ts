@@ -203,6 +203,7 @@ export class TestLedger {
     const given = records ?? texts.map((value, i) => ({ offset: start + i, value, timestamp: 1_600_000_000_000n }));
     const builder = new BatchBuilder({
       log,
+      topicId: null,
       start,
       limits: { recordsMax: 100_000, bytesMax: 1 << 28, recordBytesMax: 1 << 20, recordTimeMaxMs: null },
       decoder: createJsonDecoder(ORDER_SCHEMA),

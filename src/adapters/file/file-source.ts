@@ -99,6 +99,10 @@ export class FileSource implements RecordSource {
     return null;
   }
 
+  topicId(): null {
+    return null;
+  }
+
   async poll(requests: readonly ReadRequest[], waitMs: number, signal: AbortSignal): Promise<readonly ReadResult[]> {
     if (await this.#lookAgain()) return [];
     const results: ReadResult[] = [];

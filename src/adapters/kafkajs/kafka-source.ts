@@ -94,6 +94,10 @@ export class KafkaSource implements RecordSource {
     return orUnavailable(readLeaderEpoch(this.#connection, toPartition(log), offset));
   }
 
+  topicId({ topic }: LogId): string | null {
+    return this.#connection.topicId(topic);
+  }
+
   poll(requests: readonly ReadRequest[], waitMs: number, signal: AbortSignal): Promise<readonly ReadResult[]> {
     return this.#fetcher.poll(requests, waitMs, signal);
   }

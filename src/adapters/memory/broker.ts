@@ -24,6 +24,7 @@ interface Slot {
 
 interface Partition {
   readonly log: LogId;
+  readonly topicId: string;
   /** Offset of `slots[0]`. */
   earliest: number;
   slots: Slot[];
@@ -34,6 +35,7 @@ interface Partition {
 export class MemoryBroker {
   readonly cluster: string;
   readonly #partitions = new Map<string, Partition>();
+  #made = 0;
   #wake: (() => void)[] = [];
 
   /** @param cluster as in {@link LogId.cluster}. */
@@ -46,11 +48,11 @@ export class MemoryBroker {
     return [...this.#partitions.values()].map(({ log }) => log);
   }
 
-  /** Makes an empty partition; one that is there already is made anew, under a higher leader epoch. */
+  /** Makes an empty partition; one that is there already is made anew, under another topic id. */
   create(topic: string, partition: number): LogId {
     const log = { cluster: this.cluster, topic, partition: String(partition) };
-    const leaderEpoch = (this.#partitions.get(formatLogId(log))?.leaderEpoch ?? -1) + 1;
-    this.#partitions.set(formatLogId(log), { log, earliest: 0, slots: [], leaderEpoch });
+    const topicId = `memory-${this.#made++}`;
+    this.#partitions.set(formatLogId(log), { log, topicId, earliest: 0, slots: [], leaderEpoch: 0 });
     return log;
   }
 
@@ -86,6 +88,11 @@ export class MemoryBroker {
   bounds(log: LogId): { readonly earliest: number; readonly latest: number } {
     const { earliest, slots } = this.#partition(log);
     return { earliest, latest: earliest + slots.length };
+  }
+
+  /** Id of the partition as it was made last. */
+  topicId(log: LogId): string {
+    return this.#partition(log).topicId;
   }
 
   /** Leader epoch at `offset`; null past the end. */

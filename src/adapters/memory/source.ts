@@ -24,6 +24,7 @@ export class MemorySource implements RecordSource {
   readonly #broker: MemoryBroker;
   readonly #clock: Clock;
   readonly #commits: MemoryCommits;
+  readonly #topicIds = new Map<string, string>();
   #assignment: Assignment | null = null;
   #token = 0;
   #outage: string | null = null;
@@ -78,6 +79,13 @@ export class MemorySource implements RecordSource {
     return leaderEpoch === null ? null : { covered: offset >= this.#broker.bounds(log).earliest, leaderEpoch };
   }
 
+  topicId(log: LogId): string | null {
+    const name = formatLogId(log);
+    const known = this.#topicIds.get(name) ?? this.#broker.topicId(log);
+    this.#topicIds.set(name, known);
+    return known;
+  }
+
   async poll(requests: readonly ReadRequest[], waitMs: number, signal: AbortSignal): Promise<readonly ReadResult[]> {
     this.#assertUp();
     const first = requests.map((request) => this.#read(request));
@@ -114,6 +122,8 @@ export class MemorySource implements RecordSource {
   #read({ log, offset, recordsMax, bytesMax }: ReadRequest): ReadResult {
     const { earliest, latest } = this.#broker.bounds(log);
     const name = formatLogId(log);
+    if (this.#broker.topicId(log) !== this.topicId(log))
+      return halt(log, 'LOG_TRUNCATED', `Cannot go on with "${name}": the topic was deleted and made again`);
     if (offset < earliest)
       return halt(log, 'GAP', `Cannot read "${name}" from offset ${offset}: it begins at ${earliest} now`);
     if (offset > latest)

@@ -14,10 +14,12 @@ import type { DecodedFile, FileFormat } from '../../ports/file-format.ts';
 /** Columns whose bytes neither repeat nor compress: no dictionary, no statistics. */
 const OPAQUE_COLUMNS = ['_leaf', '_raw_value', '_raw_key'];
 
-/** Parquet with zstd, through parquet-wasm. */
+/** Parquet with zstd, through parquet-wasm. Equal input gives equal bytes, but for two or more entries of metadata, whose order is random. */
 export const parquetFormat: FileFormat = { encode, decode };
 
 function encode(batch: RecordBatch, metadata: ReadonlyMap<string, string>): Buffer {
+  // The encoder would panic, and its memory is not to be trusted after that.
+  if (batch.numRows === 0) throw new RangeError('Cannot encode a batch without rows as Parquet');
   const table = WasmTable.fromIPCStream(tableToIPC(new Table([batch]), 'stream'));
   let properties = new WriterPropertiesBuilder()
     .setCompression(Compression.ZSTD)
@@ -40,7 +42,7 @@ function decode(bytes: Uint8Array, object: string): DecodedFile {
     const table = tableFromIPC(readParquet(bytes, { batchSize: 1 << 30 }).intoIPCStream());
     const [batch, ...more] = table.batches;
     if (batch === undefined || more.length > 0)
-      throw new TypeError(`it has ${table.batches.length} row groups, wanted 1`);
+      throw new TypeError(`it decodes to ${table.batches.length} record batches, wanted 1`);
     return { batch, metadata: table.schema.metadata };
   } catch (cause) {
     throw new IntegrityError(

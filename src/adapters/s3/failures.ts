@@ -107,13 +107,26 @@ export function uncertain(key: string, cause: unknown): UncertainError {
 
 /** What was wrong and, where it is known, how to mend it: one line, whatever the server has sent. */
 function explain(error: unknown): string {
-  const { name, message } = error instanceof Error ? error : { name: '', message: String(error) };
-  const named = name === 'Error' || name === '' ? message : `${name}: ${message}`;
-  const reason = named.replace(/[\p{C}\p{Z}]+/gu, ' ').trim();
+  const name = nameOf(error);
+  const code = codeOf(error);
+  const status = statusOf(error);
+  const mend = MENDS.get(name) ?? MENDS.get(code) ?? STATUS_MENDS.get(status ?? 0);
+  const reason =
+    reasonOf(error)
+      .replace(/[\p{C}\p{Z}]+/gu, ' ')
+      .trim() || code;
   const short = reason.length > REASON_LENGTH_MAX ? `${reason.slice(0, REASON_LENGTH_MAX)}…` : reason;
-  const mend = MENDS.get(name) ?? MENDS.get(codeOf(error)) ?? STATUS_MENDS.get(statusOf(error) ?? 0);
-  const words = short === '' ? codeOf(error) : short;
-  return mend === undefined ? words : `${words} (mend: ${mend})`;
+  return mend === undefined ? short : `${short} (mend: ${mend})`;
+}
+
+function reasonOf(error: unknown): string {
+  const status = statusOf(error);
+  const message = error instanceof Error ? error.message : String(error);
+  // What the SDK says where an answer has no body, or one that is not S3's.
+  if (status !== undefined && (message === 'UnknownError' || message.includes('Deserialization error')))
+    return `HTTP ${status} without an S3 error`;
+  const name = nameOf(error);
+  return name === 'Error' || name === '' ? message : `${name}: ${message}`;
 }
 
 function nameOf(error: unknown): string {

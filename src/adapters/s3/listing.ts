@@ -38,7 +38,9 @@ export async function readPage(request: ListingRequest): Promise<ListPage> {
       MaxKeys: maxKeys,
       ...(start === '' ? {} : { StartAfter: start }),
     });
-    const { Contents: contents = [], IsTruncated: isTruncated = false } = await client.send(command, { abortSignal });
+    const { Contents: contents = [], IsTruncated: isTruncated } = await client.send(command, { abortSignal });
+    // Else the page of some proxy would be an empty store.
+    if (isTruncated === undefined) throw new Error('what answered did not send a listing');
     for (const { Key: fullKey = '', ETag: tag = '' } of contents) {
       const key = fullKey.slice(keyPrefix.length);
       if (!isKey(key)) continue;

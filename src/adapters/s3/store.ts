@@ -174,7 +174,9 @@ export class S3Store implements ObjectStore {
       ...(kmsKeyId === null ? {} : { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: kmsKeyId }),
     });
     await this.#within(options, bytes.length / UPLOAD_BYTES_A_MS_MIN, async (abortSignal) => {
-      await this.#writer.send(command, { abortSignal });
+      const { ETag: tag } = await this.#writer.send(command, { abortSignal });
+      // Else the friendly answer of some proxy would be a commit.
+      if (tag === undefined) throw new Error('what answered did not confirm the write as S3 does, with an ETag');
     });
   }
 

@@ -27,8 +27,11 @@ interface TransferredFile {
   readonly sha256: string;
 }
 
+/** A batch that nobody has encoded yet. */
 interface Waiting {
   readonly name: string;
+  readonly content: BatchContent;
+  readonly root: Uint8Array;
   readonly resolve: (batch: EncodedBatch) => void;
   readonly reject: (error: Error) => void;
 }
@@ -36,62 +39,110 @@ interface Waiting {
 /** A thread and the batches that it has. */
 interface Thread {
   readonly worker: Worker;
-  readonly waiting: Map<number, Waiting>;
+  readonly batches: Map<number, Waiting>;
+  /** Runs while it has batches: the first of them must be answered in time. */
+  timer: NodeJS.Timeout | undefined;
 }
 
-/** Encodes in one worker thread, batches in the order they came; their buffers are moved there and back, not copied. */
+/** One that is being encoded and one that is ready: the thread never waits, and takes no more with it when it dies. */
+const HANDED_OVER_MAX = 2;
+/** Far beyond what the largest batch takes. Arrow's reader can hang on what its writer wrote (apache/arrow-js#315). */
+const BATCH_TIMEOUT_MS = 120_000;
+
+/**
+ * Encodes in one worker thread, batches in the order they came; their buffers are moved there and back, not copied.
+ * Batches wait here, not in the thread, until it is their turn. How many wait is up to the callers: one each.
+ */
 export class ThreadEncoder implements BatchEncoder {
   readonly #script: URL;
+  readonly #timeoutMs: number;
+  readonly #queue: Waiting[] = [];
   #thread: Thread | null = null;
   #nextId = 0;
   #disposed = false;
 
-  /** @param script address of the built workers/encode.js. */
-  constructor(script: URL) {
+  /**
+   * @param script address of the built workers/encode.js.
+   * @param timeoutMs longest that one batch may take; a thread that takes longer is ended.
+   */
+  constructor(script: URL, timeoutMs: number = BATCH_TIMEOUT_MS) {
     this.#script = script;
+    this.#timeoutMs = timeoutMs;
   }
 
-  /** @throws IntegrityError ENCODING_UNFAITHFUL; UnavailableError when the thread dies: the next call starts another one */
+  /** @throws IntegrityError ENCODING_UNFAITHFUL; UnavailableError when the thread dies or hangs: the next batch gets another one */
   encode(content: BatchContent, root: Uint8Array): Promise<EncodedBatch> {
     const name = formatLogId(content.log);
-    if (this.#disposed) return Promise.reject(failed(name, new Error('the encoder is closed')));
-    const { worker, waiting } = (this.#thread ??= this.#start());
-    const id = this.#nextId++;
+    if (this.#disposed) return Promise.reject(failed(name, CLOSED));
     return new Promise((resolve, reject) => {
-      const request: EncodeRequest = { id, content, root };
-      worker.postMessage(request, buffersOf(content));
-      waiting.set(id, { name, resolve, reject });
+      this.#queue.push({ name, content, root, resolve, reject });
+      this.#handOver();
     });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true;
+    for (const { name, reject } of this.#queue.splice(0)) reject(failed(name, CLOSED));
     await this.#thread?.worker.terminate();
   }
 
+  #handOver(): void {
+    while (!this.#disposed && this.#queue.length > 0) {
+      const thread = (this.#thread ??= this.#start());
+      const { worker, batches } = thread;
+      if (batches.size >= HANDED_OVER_MAX) return;
+      const batch = this.#queue.shift()!;
+      const id = this.#nextId++;
+      const request: EncodeRequest = { id, content: batch.content, root: batch.root };
+      try {
+        worker.postMessage(request, buffersOf(batch.content));
+        batches.set(id, batch);
+        if (batches.size === 1) this.#watch(thread);
+      } catch (cause) {
+        batch.reject(failed(batch.name, cause));
+      }
+    }
+  }
+
   #start(): Thread {
-    const thread: Thread = { worker: new Worker(this.#script), waiting: new Map() };
-    thread.worker.on('message', (reply: EncodeReply) => settle(thread, reply));
+    const thread: Thread = { worker: new Worker(this.#script), batches: new Map(), timer: undefined };
+    thread.worker.on('message', (reply: EncodeReply) => {
+      settle(thread, reply);
+      this.#watch(thread);
+      this.#handOver();
+    });
     thread.worker.on('messageerror', (cause) => this.#end(thread, cause));
     thread.worker.on('error', (cause) => this.#end(thread, cause));
     thread.worker.on('exit', () => this.#end(thread, new Error('the thread ended')));
     return thread;
   }
 
+  /** Gives the batch that is next the full time. */
+  #watch(thread: Thread): void {
+    clearTimeout(thread.timer);
+    if (thread.batches.size === 0) return;
+    const late = (): void => this.#end(thread, new Error(`the thread gave no answer within ${this.#timeoutMs} ms`));
+    thread.timer = setTimeout(late, this.#timeoutMs).unref();
+  }
+
   /** A dead thread takes its batches with it, and only its own; the callers drop theirs and read those records again. */
   #end(thread: Thread, cause: unknown): void {
     if (this.#thread === thread) this.#thread = null;
-    const waiting = [...thread.waiting.values()];
-    thread.waiting.clear();
-    for (const { name, reject } of waiting) reject(failed(name, cause));
-    // After a message that cannot be read it may still run.
+    const lost = [...thread.batches.values()];
+    thread.batches.clear();
+    clearTimeout(thread.timer);
+    for (const { name, reject } of lost) reject(failed(name, cause));
+    // It may still run: after a message that cannot be read, or in a loop without end.
     void thread.worker.terminate();
+    this.#handOver();
   }
 }
 
-function settle({ waiting }: Thread, reply: EncodeReply): void {
-  const batch = waiting.get(reply.id);
-  waiting.delete(reply.id);
+const CLOSED = new Error('the encoder is closed');
+
+function settle({ batches }: Thread, reply: EncodeReply): void {
+  const batch = batches.get(reply.id);
+  batches.delete(reply.id);
   if (batch === undefined) return;
   if (!reply.ok) return batch.reject(new IntegrityError(reply.code, batch.name, reply.message));
   const received = (file: TransferredFile | null): EncodedBatch['data'] =>
@@ -112,8 +163,9 @@ function buffersOf(content: BatchContent): ArrayBuffer[] {
   const visit = (value: unknown): void => {
     if (ArrayBuffer.isView(value)) {
       // A view of a part must be copied: it may lie in Node's shared buffer pool, whose other views would break.
-      if (value.buffer instanceof ArrayBuffer && value.byteLength === value.buffer.byteLength)
-        buffers.add(value.buffer);
+      // One that was moved before has no bytes: to move it again would lose the message, to copy it is an error.
+      const { buffer, byteLength } = value;
+      if (buffer instanceof ArrayBuffer && byteLength > 0 && byteLength === buffer.byteLength) buffers.add(buffer);
     } else if (typeof value === 'object' && value !== null && !(value instanceof Map)) {
       for (const inner of Object.values(value)) visit(inner);
     }

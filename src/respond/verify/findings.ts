@@ -13,6 +13,7 @@ export interface Problem {
 /** What a verification has read so far and what it has found. */
 export class Findings {
   readonly problems: Problem[] = [];
+  readonly #known = new Set<string>();
   objects = 0;
   bytes = 0;
   readonly #store: ObjectStore;
@@ -21,7 +22,11 @@ export class Findings {
     this.#store = store;
   }
 
+  /** Notes a problem, once: an object that many others name is read for each of them. */
   found(object: string, code: string, reason: string): void {
+    const line = JSON.stringify([object, code, reason]);
+    if (this.#known.has(line)) return;
+    this.#known.add(line);
     this.problems.push({ object, code, reason });
   }
 

@@ -22,6 +22,7 @@ function chunkOf(text: string): RecordChunk {
 function builder(start: number, limits: Partial<typeof LIMITS>): BatchBuilder {
   return new BatchBuilder({
     log: { cluster: 'file', topic: 't', partition: 'a' },
+    topicId: null,
     start,
     limits: { ...LIMITS, ...limits },
     decoder: createJsonDecoder(schemaOf('json', { a: 'int64' })),

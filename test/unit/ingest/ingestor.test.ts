@@ -253,7 +253,30 @@ describe('records that are no longer there', () => {
   it('stop the partition where the topic was made anew', async () => {
     broker.create('orders', 0);
     broker.append(log, orders(30, 100));
-    expect((await consume({ seed: 1 })).halts).toMatchObject([{ code: 'LEADER_EPOCH', next: 10 }]);
+    expect((await consume({ seed: 1 })).halts).toMatchObject([
+      { code: 'LOG_TRUNCATED', next: 10, message: expect.stringContaining('made again') },
+    ]);
+    await expectWhole(0, 10);
+  });
+
+  it('stop the partition where the topic is made anew while it is read', async () => {
+    class Remade extends MemorySource {
+      polls = 0;
+      override async poll(requests: readonly ReadRequest[], waitMs: number, signal: AbortSignal) {
+        if (++this.polls === 2) {
+          broker.create('orders', 0);
+          broker.append(log, orders(90, 100));
+        }
+        return super.poll(
+          requests.map((each) => ({ ...each, recordsMax: 4 })),
+          waitMs,
+          signal,
+        );
+      }
+    }
+    const { halts } = await consume({ seed: 1, source: new Remade(broker, test.clock) });
+    expect(halts).toMatchObject([{ code: 'LOG_TRUNCATED', next: 14 }]);
+    await expectWhole(0, 14);
   });
 
   it('stop the partition while it is read; what came before is committed', async () => {

@@ -35,6 +35,7 @@ const batch: BatchEntry = {
   end: 110,
   records: 7,
   leaderEpoch: 4,
+  topicId: 'AAAAAAAAAAAAAAAAAAAAAA',
   leafVersion: 1,
   root: digest('e'),
   data: object,
@@ -97,6 +98,7 @@ describe('advance', () => {
       digest: digest('1'),
       next: 110,
       leaderEpoch: 4,
+      topicId: 'AAAAAAAAAAAAAAAAAAAAAA',
       position: batch.position,
     });
     expect(advance(opened(), verified(gap))).toMatchObject({ next: 120, leaderEpoch: null });

@@ -224,6 +224,7 @@ function entryAfter(
     halt,
     controlSeq: ++claims.controlSeq,
     leaderEpoch: 7,
+    topicId: null,
     position,
   };
 }
