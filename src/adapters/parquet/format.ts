@@ -14,6 +14,9 @@ import type { DecodedFile, FileFormat } from '../../ports/file-format.ts';
 /** Columns whose bytes neither repeat nor compress: no dictionary, no statistics. */
 const OPAQUE_COLUMNS = ['_leaf', '_raw_value', '_raw_key'];
 
+/** In the form that parquet-mr parses: it passes over the statistics of text columns of writers it cannot tell. */
+const CREATED_BY = 'headgate version 1.0.0 (build 1)';
+
 /** Parquet with zstd, through parquet-wasm. Equal input gives equal bytes, but for two or more entries of metadata, whose order is random. */
 export const parquetFormat: FileFormat = { encode, decode };
 
@@ -24,7 +27,7 @@ function encode(batch: RecordBatch, metadata: ReadonlyMap<string, string>): Buff
   let properties = new WriterPropertiesBuilder()
     .setCompression(Compression.ZSTD)
     .setMaxRowGroupSize(batch.numRows)
-    .setCreatedBy('headgate')
+    .setCreatedBy(CREATED_BY)
     .setColumnCompression('_leaf', Compression.UNCOMPRESSED)
     .setKeyValueMetadata(new Map(metadata));
   for (const name of OPAQUE_COLUMNS) {

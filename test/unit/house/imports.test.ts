@@ -93,7 +93,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'parquet-wasm': ['src/adapters/parquet'],
   'simple-statistics': ['src/detect'],
   tinyglobby: ['src/adapters/file'],
-  typebox: ['src/config', 'src/detect', 'src/ledger', 'src/respond'],
+  typebox: ['src/config', 'src/detect', 'src/ledger', 'src/publish', 'src/respond'],
   yaml: ['src/config'],
 };
 
