@@ -9,9 +9,9 @@ import type { EncodedFile } from '../src/ports/batch-encoder.ts';
 
 const port = parentPort!;
 
-port.on('message', ({ id, content, root }: EncodeRequest) => {
+port.on('message', ({ id, content, leaves }: EncodeRequest) => {
   try {
-    const { data, deadLetters } = encodeAndCheck(parquetFormat, content, root);
+    const { data, deadLetters } = encodeAndCheck(parquetFormat, content, leaves);
     const reply: EncodeReply = { id, ok: true, data, deadLetters };
     port.postMessage(reply, movableBuffers([data, deadLetters]));
   } catch (error) {

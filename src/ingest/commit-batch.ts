@@ -41,9 +41,11 @@ export async function prepareBatch(
 ): Promise<BatchFields> {
   const { store, layout, clock } = context;
   const { log, start, end } = built.content;
-  const root = merkleRoot(built.leaves);
   const name: BatchName = { log, epoch: writer.head!.epoch, start, end };
-  const encoded = await context.encoder.encode(built.content, root);
+  const encoding = context.encoder.encode(built.content, built.leaves);
+  // Meanwhile: the encoder has a thread of its own, and checks what it decodes back against the same leaves.
+  const root = merkleRoot(built.leaves);
+  const encoded = await encoding;
   const area = judged.outcome === 'clean' || context.mode === 'observe' ? 'data' : 'quarantine';
   const data = encoded.data && named(layout.data(area, name, encoded.data.sha256), encoded.data);
   const deadLetters =

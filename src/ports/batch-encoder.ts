@@ -18,12 +18,15 @@ export interface EncodedBatch {
 /**
  * Turns batches into files that other tools read, and proves that nothing was lost on the way.
  *
- * Contract: the returned bytes were decoded again, every leaf recomputed from what came out, and the root compared with
- * `root`; every column compared with what went in. One flipped bit between memory and disk is enough to end a
+ * Contract: the returned bytes were decoded again, every leaf recomputed from what came out and compared with `leaves`;
+ * every column compared with what went in. One flipped bit between memory and disk is enough to end a
  * transparency log (Yeti 2022), so this happens before the signature, always.
- * `content` belongs to the encoder from the call on; its buffers may be gone afterwards.
+ * `content` belongs to the encoder from the call on; its buffers may be gone afterwards. `leaves` stay the caller's.
  */
 export interface BatchEncoder extends AsyncDisposable {
-  /** @throws IntegrityError ENCODING_UNFAITHFUL; UnavailableError when the encoder broke down: the records must be read again */
-  encode(content: BatchContent, root: Uint8Array): Promise<EncodedBatch>;
+  /**
+   * @param leaves 32 bytes a record, in offset order: what the signed root is computed from.
+   * @throws IntegrityError ENCODING_UNFAITHFUL; UnavailableError when the encoder broke down: the records must be read again
+   */
+  encode(content: BatchContent, leaves: Uint8Array): Promise<EncodedBatch>;
 }

@@ -9,7 +9,7 @@ import { formatLogId } from '../../record/log-id.ts';
 export interface EncodeRequest {
   readonly id: number;
   readonly content: BatchContent;
-  readonly root: Uint8Array;
+  readonly leaves: Uint8Array;
 }
 
 /** Message back. */
@@ -31,7 +31,7 @@ interface TransferredFile {
 interface Waiting {
   readonly name: string;
   readonly content: BatchContent;
-  readonly root: Uint8Array;
+  readonly leaves: Uint8Array;
   readonly resolve: (batch: EncodedBatch) => void;
   readonly reject: (error: Error) => void;
 }
@@ -71,11 +71,11 @@ export class ThreadEncoder implements BatchEncoder {
   }
 
   /** @throws IntegrityError ENCODING_UNFAITHFUL; UnavailableError when the thread dies or hangs: the next batch gets another one */
-  encode(content: BatchContent, root: Uint8Array): Promise<EncodedBatch> {
+  encode(content: BatchContent, leaves: Uint8Array): Promise<EncodedBatch> {
     const name = formatLogId(content.log);
     if (this.#disposed) return Promise.reject(failed(name, CLOSED));
     return new Promise((resolve, reject) => {
-      this.#queue.push({ name, content, root, resolve, reject });
+      this.#queue.push({ name, content, leaves, resolve, reject });
       this.#handOver();
     });
   }
@@ -93,7 +93,7 @@ export class ThreadEncoder implements BatchEncoder {
       if (batches.size >= HANDED_OVER_MAX) return;
       const batch = this.#queue.shift()!;
       const id = this.#nextId++;
-      const request: EncodeRequest = { id, content: batch.content, root: batch.root };
+      const request: EncodeRequest = { id, content: batch.content, leaves: batch.leaves };
       try {
         worker.postMessage(request, buffersOf(batch.content));
         batches.set(id, batch);

@@ -6,7 +6,7 @@ import type { FileFormat } from '../../ports/file-format.ts';
 import type { BatchContent } from '../../record/batch-content.ts';
 import { formatLogId } from '../../record/log-id.ts';
 import { sha256Hex } from '../../record/sha256.ts';
-import { recomputeRoot } from '../merkle/batch-root.ts';
+import { recomputeLeaves } from '../merkle/batch-root.ts';
 import { userColumn } from './arrow-columns.ts';
 import { encodeDeadLetters, encodeDecodedRows, readBatchFile, type StoredRecords } from './batch-file.ts';
 
@@ -18,15 +18,15 @@ export class InlineEncoder implements BatchEncoder {
     this.#format = format;
   }
 
-  async encode(content: BatchContent, root: Uint8Array): Promise<EncodedBatch> {
-    return encodeAndCheck(this.#format, content, root);
+  async encode(content: BatchContent, leaves: Uint8Array): Promise<EncodedBatch> {
+    return encodeAndCheck(this.#format, content, leaves);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 
 /** Encodes a batch, decodes it back and compares; see the contract of BatchEncoder. @throws IntegrityError ENCODING_UNFAITHFUL */
-export function encodeAndCheck(format: FileFormat, content: BatchContent, root: Uint8Array): EncodedBatch {
+export function encodeAndCheck(format: FileFormat, content: BatchContent, leaves: Uint8Array): EncodedBatch {
   const name = `${formatLogId(content.log)} [${content.start}, ${content.end})`;
   const unfaithful: Unfaithful = (what, cause) =>
     new IntegrityError(
@@ -46,10 +46,10 @@ export function encodeAndCheck(format: FileFormat, content: BatchContent, root: 
   const deadLetters = content.dead.raw.count === 0 ? null : encodeDeadLetters(format, content);
   const rows = readBack(data);
   const dead = readBack(deadLetters);
-  assertSameRoot(
+  assertSameLeaves(
     content,
     [rows, dead].filter((part) => part !== null),
-    root,
+    leaves,
     unfaithful,
   );
   if (rows !== null) assertSameColumns(content, rows, unfaithful);
@@ -61,10 +61,10 @@ export function encodeAndCheck(format: FileFormat, content: BatchContent, root: 
 type Unfaithful = (what: string, cause?: unknown) => IntegrityError;
 
 /** All that a leaf covers, and what a file says of itself, from what was decoded back. */
-function assertSameRoot(
+function assertSameLeaves(
   content: BatchContent,
   stored: readonly StoredRecords[],
-  root: Uint8Array,
+  leaves: Uint8Array,
   unfaithful: Unfaithful,
 ): void {
   const { log, start, end, leafVersion, batchKey } = content;
@@ -78,10 +78,10 @@ function assertSameRoot(
     if (!same) throw unfaithful('what the file says of itself differs');
   }
   const parts = stored.map(({ raw }) => raw);
-  const recomputed = recomputeRoot(log, batchKey, parts);
+  const recomputed = recomputeLeaves(log, batchKey, parts);
   if (recomputed.firstWrongOffset !== null)
     throw unfaithful(`the leaf of offset ${recomputed.firstWrongOffset} differs`);
-  if (!recomputed.root.equals(root)) throw unfaithful('the root differs');
+  if (!recomputed.leaves.equals(leaves)) throw unfaithful('the leaves differ');
 }
 
 function file(bytes: Buffer | null): EncodedBatch['data'] {
