@@ -1,0 +1,347 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { beforeEach, describe, expect, it } from 'vitest';
+
+import { FileSource } from '../../../src/adapters/file/file-source.ts';
+import { parquetFormat } from '../../../src/adapters/parquet/format.ts';
+import { systemClock } from '../../../src/adapters/system/clock.ts';
+import { HISTORY_MAX } from '../../../src/detect/baseline/calibrate.ts';
+import type { Profile } from '../../../src/detect/profile.ts';
+import { compileRules } from '../../../src/detect/rules.ts';
+import { JUDGE_DEFAULTS } from '../../../src/detect/verdict.ts';
+import { createJsonDecoder } from '../../../src/ingest/decode/json-decoder.ts';
+import { profileSource } from '../../../src/ingest/profile-source.ts';
+import type { TopicContext } from '../../../src/ingest/topic.ts';
+import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
+import type { Signer } from '../../../src/ports/signer.ts';
+import { readBaseline, readEvidence } from '../../../src/publish/rejudge.ts';
+import { schemaDigest } from '../../../src/record/schema.ts';
+import { approve, learn, storedProfiles, type LearnFrom } from '../../../src/respond/baselines.ts';
+import { verifyPipeline } from '../../../src/respond/verify.ts';
+import { overwrite } from '../../support/forge.ts';
+import { LeapingClock } from '../../support/leaping-clock.ts';
+import { ORDER_SCHEMA, TOPIC, TestLedger, all, keysOf, never, newSigner, partition } from '../../support/ledger.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+
+const a = partition(0);
+const b = partition(1);
+
+describe('a baseline', () => {
+  let clock: LeapingClock;
+  let test: TestLedger;
+  const publish = () => test.publisher(async () => null).publish(never);
+  const profilesOf = (batches: readonly LoggedBatch[]): Promise<Profile[]> =>
+    Promise.all(batches.map(async (batch) => (await readEvidence(test.ledger, batch)).profile));
+  const stored = (from: LearnFrom, topic = TOPIC, ref = 'main') => storedProfiles(test.reopened(), ref, topic, from);
+  const learnAs = (profiles: readonly Profile[], signer: Signer = test.keys.publisher, topic = TOPIC) =>
+    learn(test.ledger, topic, profiles, { signer, by: 'Ada', reason: 'the first week' }, never);
+  const approveAs = (id?: string, signer: Signer = test.keys.approver, topic = TOPIC) =>
+    approve(test.ledger, topic, id, { signer, by: 'Ada', reason: 'looks right' }, never);
+  const state = async () => (await test.reopened().control.head()).state;
+  const kinds = async (): Promise<string[]> =>
+    (await all(test.reopened().control.walk())).map(({ entry }) => entry.kind);
+  const missing = (why: RegExp) => ({ code: 'NOT_FOUND', message: expect.stringMatching(why) as string });
+  const refused = (why: RegExp) => ({ code: 'REQUEST_INVALID', message: expect.stringMatching(why) as string });
+
+  beforeEach(async () => {
+    clock = new LeapingClock();
+    test = await TestLedger.open({ clock, prepared: false });
+    await test.pinSchema();
+  });
+
+  describe('is learned from what is held', () => {
+    it('for want of one, and from nothing that is held for another reason', async () => {
+      const waiting = [
+        await test.commit(a, { verdict: 'no-baseline' }),
+        await test.commit(a, { verdict: 'no-baseline' }),
+      ];
+      for (const verdict of ['suspect', 'failed', 'small', 'clean'] as const) await test.commit(a, { verdict });
+      await publish();
+      expect(await stored('held')).toEqual(await profilesOf(waiting));
+    });
+
+    it('of that topic alone', async () => {
+      await test.pinSchema('returns');
+      const mine = await test.commit(a, { verdict: 'no-baseline' });
+      const other = await test.commit(partition(0, 'returns'), { verdict: 'no-baseline' });
+      await publish();
+      expect(await stored('held')).toEqual(await profilesOf([mine]));
+      expect(await stored('held', 'returns')).toEqual(await profilesOf([other]));
+    });
+
+    it('as long as it is held: what a person has decided on is no longer', async () => {
+      const waiting = await test.commit(a, { verdict: 'no-baseline' });
+      const condemned = await test.commit(a, { verdict: 'no-baseline' });
+      await publish();
+      await test.decide(condemned, 'condemned');
+      await publish();
+      expect(await stored('held')).toEqual(await profilesOf([waiting]));
+    });
+  });
+
+  describe('is learned from what is published', () => {
+    it('whether it was judged clean, released, or let through in observe mode', async () => {
+      await test.approveBaseline('first');
+      const clean = await test.commit(a);
+      const released = await test.commit(a, { verdict: 'suspect' });
+      await test.commit(a, { verdict: 'suspect' });
+      const observed = await test.commit(a, { verdict: 'no-baseline', mode: 'observe' });
+      await publish();
+      await test.decide(released, 'released');
+      await publish();
+      expect(await stored('batches')).toEqual(await profilesOf([clean, released, observed]));
+    });
+  });
+
+  describe('is learned from files', () => {
+    it('that are no part of the ledger, batch by batch, with their rules', async () => {
+      const folder = await temporaryFolder();
+      const lines = Array.from({ length: 250 }, (_, id) => JSON.stringify({ id, amount: id % 20, city: 'Basel' }));
+      await writeFile(join(folder, 'orders.ndjson'), `${lines.join('\n')}\n`);
+      const before = await keysOf(test.store);
+      const profiles = await profileFiles(folder);
+      expect(profiles.map(({ rows }) => rows)).toEqual([100, 100, 50]);
+      expect(profiles.map(({ rules }) => rules.map(({ name, violations }) => [name, violations]))).toEqual([
+        [['few', 45]],
+        [['few', 45]],
+        [['few', 18]],
+      ]);
+      expect(await keysOf(test.store)).toEqual(before);
+      const learned = await learnAs(profiles);
+      expect(learned).toMatchObject({ topic: TOPIC, batches: 3, records: 250 });
+      expect(await approveAs()).toBe(learned.baseline);
+      expect((await state()).baselines).toEqual({ [TOPIC]: learned.baseline });
+    });
+
+    it('and from nothing when they are empty', async () => {
+      const folder = await temporaryFolder();
+      await writeFile(join(folder, 'orders.ndjson'), '');
+      await expect(learnAs(await profileFiles(folder))).rejects.toMatchObject(refused(/from no profiles/));
+    });
+
+    async function profileFiles(folder: string): Promise<Profile[]> {
+      await using source = new FileSource({
+        topic: TOPIC,
+        paths: ['*.ndjson'],
+        base: folder,
+        format: 'ndjson',
+        once: true,
+        clock: systemClock,
+        stdinId: 'none',
+        openStdin: () => {
+          throw new Error('Nothing is to be read from standard input here');
+        },
+      });
+      const rules = compileRules([{ kind: 'range', name: 'few', column: 'amount', max: 10, action: 'quarantine' }]);
+      const topic: TopicContext = {
+        topic: TOPIC,
+        schema: ORDER_SCHEMA,
+        schemaSha256: schemaDigest(ORDER_SCHEMA),
+        newDecoder: () => createJsonDecoder(ORDER_SCHEMA),
+        roles: { label: null, source: null, time: null },
+        rules,
+        baseline: null,
+        controlSeq: -1,
+        resumedSeq: -1,
+      };
+      const limits = { recordsMax: 100, bytesMax: 1 << 28, recordBytesMax: 1 << 20, recordTimeMaxMs: null };
+      return all(profileSource(source, limits, 7, async () => topic, never));
+    }
+  });
+
+  it('is learned in the order of commits, whatever logs they lie in', async () => {
+    const commits = [];
+    for (const log of [b, a, b, a]) {
+      commits.push(await test.commit(log, { verdict: 'no-baseline' }));
+      clock.advance(1_000);
+    }
+    // At one and the same time, the offset decides.
+    commits.push(await test.commit(b, { verdict: 'no-baseline' }), await test.commit(b, { verdict: 'no-baseline' }));
+    await publish();
+    expect(await stored('held')).toEqual(await profilesOf(commits));
+  });
+
+  it('is learned from the newest batches when there are more than a history holds', async () => {
+    const commits = [];
+    for (let i = 0; i < HISTORY_MAX + 3; i++) {
+      commits.push(await test.commit(a, { verdict: 'no-baseline', values: [JSON.stringify({ id: i })] }));
+      clock.advance(1_000);
+    }
+    await publish();
+    const profiles = await stored('held');
+    expect(profiles).toEqual(await profilesOf(commits.slice(3)));
+    const learned = await learnAs(profiles);
+    expect(learned).toMatchObject({ batches: HISTORY_MAX, records: HISTORY_MAX });
+    expect(await learnAs(await profilesOf(commits))).toEqual(learned);
+  });
+
+  it('cannot be learned where there is nothing to learn from', async () => {
+    await expect(stored('held')).rejects.toMatchObject(missing(/nothing has been published yet/));
+    await test.commit(a, { verdict: 'no-baseline' });
+    await publish();
+    await expect(stored('batches')).rejects.toMatchObject(missing(/"main" has no published batches of topic "orders"/));
+    for (const topic of ['returns', 'constructor', '__proto__', ''])
+      await expect(stored('held', topic)).rejects.toMatchObject(missing(/has no batches held for want of one/));
+    for (const ref of ['beta', '__proto__'])
+      await expect(stored('held', TOPIC, ref)).rejects.toMatchObject(missing(/Cannot find ref/));
+    await expect(learnAs([])).rejects.toMatchObject(refused(/from no profiles/));
+    expect(await kinds()).toEqual(['schema', 'publish']);
+  });
+
+  it('cannot be learned from evidence that was changed', async () => {
+    const batch = await test.commit(a, { verdict: 'no-baseline' });
+    await publish();
+    const { key } = batch.entry.evidence;
+    await overwrite(test.store, key, Buffer.from('{}'));
+    await expect(stored('held')).rejects.toMatchObject({ code: 'DIGEST_MISMATCH', object: key });
+  });
+
+  it('cannot be learned from batches of two schemas, or of another one than is pinned', async () => {
+    const [profile] = await profilesOf([await test.commit(a, { verdict: 'no-baseline' })]);
+    const other: Profile = { ...profile!, schema: 'f'.repeat(64) };
+    await expect(learnAs([profile!, other])).rejects.toMatchObject(refused(/has schema ffffffffffff, .* is pinned/));
+    await expect(learnAs([other])).rejects.toMatchObject(refused(/is pinned/));
+    await expect(learnAs([profile!, other], test.keys.publisher, 'returns')).rejects.toMatchObject(
+      refused(/profiles of two schemas/),
+    );
+    expect(await kinds()).toEqual(['schema']);
+  });
+
+  describe('that was learned', () => {
+    let profiles: Profile[];
+
+    beforeEach(async () => {
+      const batches = [
+        await test.commit(a, { verdict: 'no-baseline' }),
+        await test.commit(a, { verdict: 'no-baseline' }),
+      ];
+      profiles = await profilesOf(batches);
+      await publish();
+    });
+
+    it('is stored under its digest, signed for, and not in force', async () => {
+      const learned = await learnAs(profiles);
+      const { newest } = await test.reopened().control.head();
+      expect(newest!.entry).toMatchObject({
+        kind: 'learn',
+        by: 'Ada',
+        topic: TOPIC,
+        baseline: learned.baseline,
+        reason: 'the first week',
+      });
+      expect(learned).toMatchObject({ topic: TOPIC, batches: 2, records: 4 });
+      const { baseline } = await readBaseline({ ...test.ledger, settings: JUDGE_DEFAULTS }, learned.baseline);
+      expect(baseline).toMatchObject({ batches: 2, rows: 4, schema: schemaDigest(ORDER_SCHEMA) });
+      expect((await test.store.stat(test.ledger.layout.baseline(learned.baseline)))!.bytes).toBe(learned.bytes);
+      expect(await state()).toMatchObject({ baselines: {}, candidates: { [TOPIC]: learned.baseline } });
+    });
+
+    it('is the same whoever learns it again', async () => {
+      const one = await learnAs(profiles);
+      expect(await learnAs(profiles, test.keys.approver)).toEqual(one);
+      expect(await kinds()).toEqual(['schema', 'publish', 'learn', 'learn']);
+    });
+
+    it('is not signed for by a key that may not, or by a stranger’s', async () => {
+      for (const signer of [test.keys.ingest, test.keys.janitor, newSigner()])
+        await expect(learnAs(profiles, signer)).rejects.toMatchObject({ code: 'STATEMENT_INVALID' });
+      expect(await kinds()).toEqual(['schema', 'publish']);
+      expect((await state()).candidates).toEqual({});
+    });
+
+    it('is not believed when other bytes lie under its digest', async () => {
+      const { baseline } = await learnAs(profiles);
+      const key = test.ledger.layout.baseline(baseline);
+      await overwrite(test.store, key, Buffer.from('{}'));
+      await expect(learnAs(profiles)).rejects.toMatchObject({ code: 'DIGEST_MISMATCH', object: key });
+    });
+
+    it('verifies, from learning to approval', async () => {
+      await learnAs(profiles);
+      await approveAs();
+      const report = await verifyPipeline(test.reopened(), { deep: false, format: parquetFormat, signal: never });
+      expect(report.problems).toEqual([]);
+    });
+  });
+
+  describe('is put in force', () => {
+    /** Candidates of the topic, oldest first; the first ones are approved. */
+    const candidates = async (names: readonly string[]): Promise<string[]> => {
+      const digests = [];
+      for (const name of names) digests.push(await test.approveBaseline(name));
+      return digests;
+    };
+
+    it('by an approver, who signs for it', async () => {
+      const [profile] = await profilesOf([await test.commit(a, { verdict: 'no-baseline' })]);
+      const { baseline } = await learnAs([profile!]);
+      expect(await approveAs()).toBe(baseline);
+      const { newest } = await test.reopened().control.head();
+      expect(newest!.keyId).toBe(test.keys.approver.keyId);
+      expect(newest!.entry).toMatchObject({
+        kind: 'approve',
+        by: 'Ada',
+        topic: TOPIC,
+        baseline,
+        reason: 'looks right',
+      });
+      expect(await state()).toMatchObject({ baselines: { [TOPIC]: baseline }, candidates: {} });
+    });
+
+    it('once: then none waits any more, and only its digest brings it back', async () => {
+      const [profile] = await profilesOf([await test.commit(a, { verdict: 'no-baseline' })]);
+      const { baseline } = await learnAs([profile!]);
+      await approveAs();
+      await expect(approveAs()).rejects.toMatchObject(missing(/none waits for approval/));
+      expect(await approveAs(baseline)).toBe(baseline);
+      expect((await state()).baselines).toEqual({ [TOPIC]: baseline });
+    });
+
+    it('by the first digits of its digest, also an older one again', async () => {
+      const [first, second] = await candidates(['first', 'second']);
+      expect((await state()).baselines).toEqual({ [TOPIC]: second });
+      expect(await approveAs(first!.slice(0, 6))).toBe(first);
+      expect((await state()).baselines).toEqual({ [TOPIC]: first });
+    });
+
+    it('by no digits that several begin with, or none', async () => {
+      const [first, second] = await candidates(['first', 'second']);
+      await expect(approveAs('')).rejects.toMatchObject(missing(/Cannot tell which baseline "" is: 2 begin with it/));
+      for (const id of ['ffffffff', first!.toUpperCase(), `${first}0`, ` ${first}`, 'learned'])
+        await expect(approveAs(id)).rejects.toMatchObject(missing(/none begins with/));
+      expect((await state()).baselines).toEqual({ [TOPIC]: second });
+    });
+
+    it('for no topic but its own', async () => {
+      const [first] = await candidates(['first']);
+      for (const topic of ['returns', 'constructor', '__proto__', '']) {
+        await expect(approveAs(first, test.keys.approver, topic)).rejects.toMatchObject(missing(/none begins with/));
+        await expect(approveAs(undefined, test.keys.approver, topic)).rejects.toMatchObject(missing(/none waits/));
+      }
+      expect((await state()).baselines).toEqual({ [TOPIC]: first });
+    });
+
+    it('by no machine and no stranger', async () => {
+      const [profile] = await profilesOf([await test.commit(a, { verdict: 'no-baseline' })]);
+      const { baseline } = await learnAs([profile!]);
+      const before = await keysOf(test.store);
+      for (const signer of [test.keys.publisher, test.keys.ingest, test.keys.janitor, newSigner()])
+        await expect(approveAs(baseline, signer)).rejects.toMatchObject({ code: 'STATEMENT_INVALID' });
+      expect(await keysOf(test.store)).toEqual(before);
+      expect((await state()).baselines).toEqual({});
+    });
+
+    it('topic by topic, whatever they are called', async () => {
+      for (const topic of ['constructor', '__proto__']) {
+        await test.pinSchema(topic);
+        const [profile] = await profilesOf([await test.commit(partition(0, topic), { verdict: 'no-baseline' })]);
+        const { baseline } = await learnAs([profile!], test.keys.publisher, topic);
+        expect(await approveAs(undefined, test.keys.approver, topic)).toBe(baseline);
+        expect((await state()).baselines[topic]).toBe(baseline);
+      }
+      expect(Object.keys((await state()).baselines)).toEqual(['__proto__', 'constructor']);
+      expect((await state()).baselines[TOPIC]).toBeUndefined();
+    });
+  });
+});
