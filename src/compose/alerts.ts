@@ -5,8 +5,17 @@ import { topicConfig, type LoadedConfig } from '../config/load.ts';
 import type { AlertChannel } from '../ports/alert-channel.ts';
 import type { JobQueue } from '../ports/job-queue.ts';
 import { sha256Hex } from '../record/sha256.ts';
+import { CauseFinder } from '../respond/alert-causes.ts';
 import { ALERT_JOB, AlertDesk } from '../respond/alerts.ts';
 import type { LedgerContext } from '../respond/ledger-context.ts';
+import { openNews } from './publishing.ts';
+
+/** What sends alerts, and what finds out which are owed. */
+export interface OpenedAlerts {
+  readonly desk: AlertDesk;
+  readonly queue: JobQueue;
+  readonly causes: CauseFinder;
+}
 
 /** Opens the queue and the channels of the alerts. @throws ConfigError, UnavailableError */
 export async function openAlerts(
@@ -15,18 +24,19 @@ export async function openAlerts(
   stream: NodeJS.WritableStream,
   isTty: boolean,
   onFailure: (message: string) => void,
-): Promise<{ readonly desk: AlertDesk; readonly queue: JobQueue }> {
-  const queue = await openQueue(loaded, onFailure);
+): Promise<OpenedAlerts> {
+  const { ref } = loaded.config.publish;
   const channels = await Promise.all(
     loaded.config.alerts.map((channel, i) => openChannel(loaded, channel, i, stream, isTty)),
   );
+  const queue = await openQueue(loaded, onFailure);
   const desk = new AlertDesk({
     ledger,
     queue,
     channels,
     alertColumns: (topic) => topicConfig(loaded.config, topic).alertColumns,
   });
-  return { desk, queue };
+  return { desk, queue, causes: new CauseFinder(ledger, ref, openNews(loaded, ledger)) };
 }
 
 async function openQueue({ config }: LoadedConfig, onFailure: (message: string) => void): Promise<JobQueue> {

@@ -17,12 +17,17 @@ export function openRejudge(loaded: LoadedConfig, { store, layout, clock }: Ledg
   return makeRejudge({ store, layout, clock, settings: judgeSettings(loaded) });
 }
 
+/** What is new in the partition logs, for one reader. */
+export function openNews({ config }: LoadedConfig, { store, layout, logs, clock }: LedgerContext): NewsFinder {
+  return new NewsFinder({ store, layout, logs, clock, fullWalkIntervalMs: config.publish.fullWalkIntervalMs });
+}
+
 /** The publisher of the configured ref. @throws ConfigError */
 export async function openPublisher(loaded: LoadedConfig, ledger: LedgerContext): Promise<Publisher> {
   const { store, layout, logs, control, snapshots, clock } = ledger;
-  const { ref, fullWalkIntervalMs } = loaded.config.publish;
+  const { ref } = loaded.config.publish;
   const signer = await openKey(loaded, ledger.trust, 'publisher');
-  const news = new NewsFinder({ store, layout, logs, clock, fullWalkIntervalMs });
+  const news = openNews(loaded, ledger);
   const by = actorName();
   return new Publisher({
     store,

@@ -1,5 +1,6 @@
 import { encodeEvidence } from '../detect/evidence.ts';
-import { buildProfile } from '../detect/profile.ts';
+import type { PreparedBaseline } from '../detect/baseline/prepare.ts';
+import { buildProfile, type Profile } from '../detect/profile.ts';
 import { RowHashSketch } from '../detect/sketch/row-hashes.ts';
 import { judge, type Judgement, type JudgeSettings } from '../detect/verdict.ts';
 import type { UndecidedReason, VerdictOutcome } from '../ledger/partition-entry.ts';
@@ -44,31 +45,47 @@ export class BatchJudge {
 
   /** Starts observing a batch. */
   observe(): BatchObserver {
-    const sketch = new RowHashSketch(this.#seed);
-    return { sketch, add: (bytes, start, length) => sketch.add(bytes, start, length) };
+    return observeBatch(this.#seed);
   }
 
   /** Profiles and judges a finished batch. */
-  judge({ built, observer, topic }: SealedBatch): JudgedBatch {
-    const profile = buildProfile({
-      columns: built.content.decoded.columns,
-      roles: topic.roles,
-      counts: { records: built.records, bytes: built.bytes, deadLetters: countReasons(built), skipped: built.skipped },
-      times: {
-        firstMs: milliseconds(built.timestamps?.first),
-        lastMs: milliseconds(built.timestamps?.last),
-        sealedMs: this.#clock.now(),
-      },
-      rowHashes: observer.sketch,
-      seed: this.#seed,
-      baseline: topic.baseline?.prepared ?? null,
-      rules: topic.rules,
-    });
+  judge(batch: SealedBatch): JudgedBatch {
+    const { built, topic } = batch;
+    const profile = profileBatch(batch, this.#seed, topic.baseline?.prepared ?? null, this.#clock.now());
     const judgement = judge(profile, topic.baseline?.prepared ?? null, this.#settings);
     const brokenHaltRule = judgement.findings.find(({ action }) => action === 'halt')?.statistic ?? null;
     const evidence = encodeEvidence({ version: 1, judgement, skipped: built.skippedRanges, profile });
     return { outcome: judgement.outcome, undecided: judgement.reason, judgement, brokenHaltRule, evidence };
   }
+}
+
+/** Starts observing a batch. @param seed the same for every batch of a pipeline */
+export function observeBatch(seed: number): BatchObserver {
+  const sketch = new RowHashSketch(seed);
+  return { sketch, add: (bytes, start, length) => sketch.add(bytes, start, length) };
+}
+
+/**
+ * Profile of a finished batch.
+ * @param seed the same for every batch of a pipeline. @param baseline sets the bins that values are counted in
+ * @param sealedMs wall clock at the cut; null for history, whose age says nothing
+ */
+export function profileBatch(
+  { built, observer, topic }: SealedBatch,
+  seed: number,
+  baseline: PreparedBaseline | null,
+  sealedMs: number | null,
+): Profile {
+  return buildProfile({
+    columns: built.content.decoded.columns,
+    roles: topic.roles,
+    counts: { records: built.records, bytes: built.bytes, deadLetters: countReasons(built), skipped: built.skipped },
+    times: { firstMs: milliseconds(built.timestamps?.first), lastMs: milliseconds(built.timestamps?.last), sealedMs },
+    rowHashes: observer.sketch,
+    seed,
+    baseline,
+    rules: topic.rules,
+  });
 }
 
 function countReasons({ content }: BuiltBatch): Partial<Record<DeadLetterReason, number>> {

@@ -1,10 +1,11 @@
-import { buildProfile, type Profile } from '../detect/profile.ts';
-import { RowHashSketch } from '../detect/sketch/row-hashes.ts';
+import type { Profile } from '../detect/profile.ts';
 import type { RecordSource } from '../ports/record-source.ts';
 import type { RecordChunk } from '../record/chunk.ts';
 import { BATCH_KEY_BYTES } from '../record/leaf.ts';
 import type { LogId } from '../record/log-id.ts';
 import { BatchBuilder, type BatchLimits } from './batch-builder.ts';
+import { observeBatch, profileBatch } from './judge-batch.ts';
+import type { OpenBatch } from './partition-session.ts';
 import type { TopicContext } from './topic.ts';
 
 /** Profiles cover what was read; nothing of them is committed, so their leaves need no secret. */
@@ -39,8 +40,9 @@ async function* profileLog(
   contextOf: (topic: string, sample: RecordChunk) => Promise<TopicContext>,
   signal: AbortSignal,
 ): AsyncGenerator<Profile> {
-  let open: { readonly builder: BatchBuilder; readonly sketch: RowHashSketch; readonly topic: TopicContext } | null =
-    null;
+  let open: Omit<OpenBatch, 'openedAtMs'> | null = null;
+  const finish = ({ builder, observer, topic }: Omit<OpenBatch, 'openedAtMs'>): Profile =>
+    profileBatch({ built: builder.finish(), observer, topic }, seed, null, null);
   let first = true;
   for (let next = 0; !signal.aborted;) {
     const recordsMax = limits.recordsMax - (open?.builder.records ?? 0);
@@ -55,7 +57,7 @@ async function* profileLog(
     for (let from = 0; from < chunk.count;) {
       if (open === null) {
         const topic = await contextOf(log.topic, chunk);
-        const sketch = new RowHashSketch(seed);
+        const observer = observeBatch(seed);
         open = {
           builder: new BatchBuilder({
             log,
@@ -63,42 +65,21 @@ async function* profileLog(
             start: next,
             limits,
             decoder: topic.newDecoder(chunk.csvHeader),
-            observer: sketch,
+            observer,
             batchKey: NO_KEY,
           }),
-          sketch,
+          observer,
           topic,
         };
       }
       from = open.builder.add(chunk, from);
       next = open.builder.end;
       if (!open.builder.full) continue;
-      yield finish(open, seed);
+      yield finish(open);
       open = null;
       first = false;
     }
   }
   if (open !== null && open.builder.records > 0 && (first || open.builder.records >= limits.recordsMax / 2))
-    yield finish(open, seed);
-}
-
-function finish(
-  {
-    builder,
-    sketch,
-    topic,
-  }: { readonly builder: BatchBuilder; readonly sketch: RowHashSketch; readonly topic: TopicContext },
-  seed: number,
-): Profile {
-  const built = builder.finish();
-  return buildProfile({
-    columns: built.content.decoded.columns,
-    roles: topic.roles,
-    counts: { records: built.records, bytes: built.bytes, deadLetters: {}, skipped: built.skipped },
-    times: { firstMs: null, lastMs: null, sealedMs: null },
-    rowHashes: sketch,
-    seed,
-    baseline: null,
-    rules: topic.rules,
-  });
+    yield finish(open);
 }

@@ -191,8 +191,13 @@ export class Snapshots {
   }
 
   /** The batches or held batches of a snapshot, in order. */
-  async *batches(sequence: Sequence): AsyncGenerator<BatchLine> {
-    for await (const line of this.lines(sequence)) yield parseBatchLine(line);
+  async *batches({ pages }: Sequence): AsyncGenerator<BatchLine> {
+    for (const page of pages) yield* await this.page(page);
+  }
+
+  /** The batches or held batches in one page. */
+  async page(page: PageRef): Promise<BatchLine[]> {
+    return linesOf(await this.#page(page)).map((line) => parseBatchLine(line));
   }
 
   /** The batch or held batch with this key; null if it is not in the sequence. Cost: one page. */

@@ -44,7 +44,9 @@ export function parseCause(data: unknown): AlertCause | null {
 /** Id of the alert: the same for the same cause, on every machine and after every restart. */
 export function alertId(cause: AlertCause): string {
   if (cause.about !== 'halt') return `${cause.about}-${cause.digest.slice(0, 32)}`;
-  return `halt-${sha256Hex(Buffer.from(`${cause.log}\n${cause.code}\n${cause.next}`, 'utf8')).slice(0, 32)}`;
+  // The message too: a job that was made up must not take the place of the true one.
+  const { log, code, next, message } = cause;
+  return `halt-${sha256Hex(Buffer.from(`${log}\n${code}\n${next}\n${message}`, 'utf8')).slice(0, 32)}`;
 }
 
 /** Cause of a halted partition. @param next first offset that was not committed; it tells one halt from the next. */

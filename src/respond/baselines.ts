@@ -4,7 +4,7 @@ import { learnBaseline } from '../detect/baseline/learn.ts';
 import type { Profile } from '../detect/profile.ts';
 import { NotFoundError, RequestError } from '../errors.ts';
 import { putContent } from '../ledger/objects.ts';
-import type { Snapshot } from '../ledger/snapshot.ts';
+import type { Snapshot, Standing } from '../ledger/snapshot.ts';
 import { readEvidence } from '../publish/rejudge.ts';
 import { parseLogId } from '../record/log-id.ts';
 import { sha256Hex } from '../record/sha256.ts';
@@ -20,13 +20,27 @@ export interface LearnedBaseline {
   readonly bytes: number;
 }
 
-/** Which stored batches a baseline is learned from. */
-export type LearnFrom = 'held' | 'batches';
+/**
+ * Which stored batches a baseline is learned from: those that are held for want of one; those that are published and were
+ * not found suspect; all that are published, for observe mode after a change that has come to stay.
+ */
+export type LearnFrom = 'held' | 'published' | 'published-suspect';
+
+const NAMES: Readonly<Record<LearnFrom, string>> = {
+  held: 'batches that are held for want of one',
+  published: 'published batches that are not suspect (--with-suspect takes those too)',
+  'published-suspect': 'published batches',
+};
+
+const isLearnedFrom: Readonly<Record<LearnFrom, (standing: Standing) => boolean>> = {
+  held: (standing) => standing === 'no-baseline',
+  published: (standing) => standing !== 'suspect' && standing !== 'failed',
+  'published-suspect': () => true,
+};
 
 /**
  * Profiles of a topic's batches in the newest snapshot, in commit order; the newest {@link HISTORY_MAX}, for no more are
  * learned from.
- * @param from `held` for those held back for want of a baseline, `batches` for those that are published.
  * @throws NotFoundError when there are none
  */
 export async function storedProfiles(
@@ -38,15 +52,12 @@ export async function storedProfiles(
   const { control, snapshots, logs } = ledger;
   const snapshot: Snapshot = await snapshots.read(currentSnapshot(await control.head(), ref));
   const found = [];
-  for await (const line of snapshots.batches(snapshot[from])) {
-    if (parseLogId(line.log)?.topic !== topic || (from === 'held' && line.standing !== 'no-baseline')) continue;
-    found.push(await logs.readBatch(line));
+  for await (const line of snapshots.batches(from === 'held' ? snapshot.held : snapshot.batches)) {
+    if (parseLogId(line.log)?.topic === topic && isLearnedFrom[from](line.standing))
+      found.push(await logs.readBatch(line));
   }
   if (found.length === 0)
-    throw new NotFoundError(
-      'NOT_FOUND',
-      `Cannot learn a baseline: "${ref}" has no ${from === 'held' ? 'batches held for want of one' : 'published batches'} of topic "${topic}"`,
-    );
+    throw new NotFoundError('NOT_FOUND', `Cannot learn a baseline of "${topic}": "${ref}" has no ${NAMES[from]}`);
   found.sort((a, b) =>
     a.entry.time < b.entry.time ? -1 : a.entry.time > b.entry.time ? 1 : a.entry.start - b.entry.start,
   );

@@ -9,7 +9,9 @@ import type { Alert, AlertChannel } from '../../src/ports/alert-channel.ts';
 import type { Job, JobHandler, JobQueue } from '../../src/ports/job-queue.ts';
 import type { JobFailure } from '../../src/ports/job-rules.ts';
 import { formatLogId } from '../../src/record/log-id.ts';
+import { NewsFinder } from '../../src/publish/news.ts';
 import type { AlertCause } from '../../src/respond/alert-cause.ts';
+import { CauseFinder } from '../../src/respond/alert-causes.ts';
 import { AlertDesk } from '../../src/respond/alerts.ts';
 import type { LedgerContext } from '../../src/respond/ledger-context.ts';
 import { LeapingClock } from './leaping-clock.ts';
@@ -17,6 +19,12 @@ import { settle } from './manual-clock.ts';
 
 /** Tries of a job before the queue of a test gives it up. */
 export const ATTEMPTS_MAX = 5;
+
+/** Finds causes as a process does that has just started. */
+export function finder(ledger: LedgerContext, ref = 'main'): CauseFinder {
+  const { store, layout, logs, clock } = ledger;
+  return new CauseFinder(ledger, ref, new NewsFinder({ store, layout, logs, clock, fullWalkIntervalMs: 600_000 }));
+}
 
 /** Remembers what it was told; fails as often as it is asked to. */
 export class RecordingChannel implements AlertChannel {

@@ -42,6 +42,7 @@ const VALUES = [
   'openLedger',
   'parquetFormat',
   'pull',
+  'readBatchFile',
   'recomputeRoot',
   'resolveSnapshot',
   'rootFromInclusionProof',
@@ -49,14 +50,19 @@ const VALUES = [
   'verifyPipeline',
 ];
 const TYPES = [
+  'Clock',
   'ConfigFault',
   'ErrorCode',
   'ErrorFields',
+  'FileFormat',
+  'GateOptions',
   'GateReport',
   'LedgerContext',
   'ObjectStore',
   'PullReport',
   'S3StoreOptions',
+  'StoredRecords',
+  'VerifyOptions',
   'VerifyReport',
 ];
 

@@ -19,6 +19,7 @@ import { onRef, type RefAct } from './refs.ts';
 interface LearnOptions {
   readonly held?: boolean;
   readonly published?: boolean;
+  readonly withSuspect?: boolean;
   readonly files?: string[];
   readonly topic?: string;
   readonly reason: string;
@@ -31,7 +32,8 @@ export const registerBaseline: Register = (program, runner) => {
     .command('learn')
     .description('learn a candidate from accepted data; judging by it starts with approve')
     .option('--held', 'from the batches that are held for want of a baseline (default)')
-    .option('--published', 'from the published batches')
+    .option('--published', 'from the published batches, but for suspect ones that observe mode let through')
+    .option('--with-suspect', 'as --published, with the suspect ones: after a change that has come to stay')
     .option('--files <path...>', 'from files, folders, globs or s3://bucket/key, in the format of the source')
     .option('--topic <name>', 'topic (needed if the source has several)')
     .option('--reason <text>', 'why; it is signed', 'learned by hand')
@@ -60,7 +62,8 @@ export const registerBaseline: Register = (program, runner) => {
 async function learnFrom(act: RefAct, options: LearnOptions): Promise<CommandResult> {
   const { context, ledger, actor, ref } = act;
   const topic = topicOf(act, options.topic);
-  const from: LearnFrom = options.published === true ? 'batches' : 'held';
+  const published = options.withSuspect === true ? 'published-suspect' : 'published';
+  const from: LearnFrom = options.published === true || options.withSuspect === true ? published : 'held';
   const profiles =
     options.files === undefined
       ? await storedProfiles(ledger, ref, topic, from)

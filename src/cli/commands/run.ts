@@ -1,5 +1,5 @@
 import { systemRng } from '../../adapters/system/rng.ts';
-import { openAlerts } from '../../compose/alerts.ts';
+import { openAlerts, type OpenedAlerts } from '../../compose/alerts.ts';
 import { openIngest } from '../../compose/ingest.ts';
 import { openLedgerOf } from '../../compose/ledger.ts';
 import { openPublisher } from '../../compose/publishing.ts';
@@ -9,9 +9,7 @@ import type { CommittedBatch, IngestEvents } from '../../ingest/ingestor.ts';
 import { probeStore } from '../../ledger/probe.ts';
 import type { Publisher } from '../../publish/publisher.ts';
 import { formatLogId } from '../../record/log-id.ts';
-import { haltCause } from '../../respond/alert-cause.ts';
-import type { AlertDesk } from '../../respond/alerts.ts';
-import { alertCauses } from '../../respond/alert-causes.ts';
+import { haltCause, type AlertCause } from '../../respond/alert-cause.ts';
 import type { LedgerContext } from '../../respond/ledger-context.ts';
 import { endCode, load, tellRetry, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -81,7 +79,7 @@ class Session {
   readonly #once: boolean;
   readonly #tally: Tally = { records: 0, batches: 0, clean: 0, suspect: 0, undecided: 0, deadLetters: 0 };
   readonly #halts: Halt[] = [];
-  #desk: AlertDesk | null = null;
+  #alerts: OpenedAlerts | null = null;
 
   constructor(context: CommandContext, loaded: LoadedConfig, ledger: LedgerContext, once: boolean) {
     this.#context = context;
@@ -92,7 +90,7 @@ class Session {
 
   async run(parts: Parts): Promise<CommandResult> {
     await using alerts = parts.alerts || parts.ingest ? await this.#openAlerts(parts.alerts) : null;
-    this.#desk = alerts?.desk ?? null;
+    this.#alerts = alerts;
     const publisher = parts.publish ? await openPublisher(this.#loaded, this.#ledger) : null;
     const finished = new AbortController();
     const stop = AbortSignal.any([this.#context.stop, finished.signal]);
@@ -118,7 +116,7 @@ class Session {
     return this.#report(parts);
   }
 
-  async #openAlerts(handle: boolean): Promise<Awaited<ReturnType<typeof openAlerts>> & AsyncDisposable> {
+  async #openAlerts(handle: boolean): Promise<OpenedAlerts & AsyncDisposable> {
     const { output } = this.#context;
     const opened = await openAlerts(this.#loaded, this.#ledger, output.messages, output.interactive, (message) =>
       this.#context.output.remind(`alerts: ${message}`),
@@ -164,9 +162,9 @@ class Session {
       void this.#notify({ about: 'batch', log: formatLogId(log), slot, digest });
   }
 
-  async #notify(cause: Parameters<AlertDesk['notify']>[0]): Promise<void> {
-    await this.#desk
-      ?.notify(cause)
+  async #notify(cause: AlertCause): Promise<void> {
+    await this.#alerts?.desk
+      .notify(cause)
       .catch((error: Error) => this.#context.output.remind(`alerts: ${error.message} (trying again)`));
   }
 
@@ -200,7 +198,7 @@ class Session {
 
   async #reconcile(): Promise<void> {
     try {
-      await this.#desk?.reconcile(await alertCauses(this.#ledger, this.#loaded.config.publish.ref));
+      if (this.#alerts !== null) await this.#alerts.desk.reconcile(await this.#alerts.causes.find());
     } catch (error) {
       if (error instanceof IntegrityError || !(error instanceof HeadgateError)) throw error;
       this.#context.output.remind(`alerts: ${error.message} (trying again)`);

@@ -66,11 +66,6 @@ const EXCEPTIONS: readonly (readonly [from: string, to: string, why: string])[] 
   ['src/ingest/topics.ts', 'src/ledger', 'reads what the control log says of a topic'],
   ['src/ingest/topics.ts', 'src/detect', 'prepares the baseline that is in force'],
   [
-    'src/ingest/profile-source.ts',
-    'src/detect',
-    'the straight line from records to profiles, to learn a baseline from',
-  ],
-  [
     'src/config/meaning-topics.ts',
     'src/detect/rules/pattern.ts',
     'patterns are refused at the start, not at the first batch',

@@ -166,17 +166,17 @@ describe('learning a baseline', () => {
     await test.commit(log);
     await test.publisher().publish(never);
     await expect(storedProfiles(test.ledger, 'main', TOPIC, 'held')).rejects.toMatchObject({ code: 'NOT_FOUND' });
-    await expect(storedProfiles(test.ledger, 'main', 'returns', 'batches')).rejects.toMatchObject({
+    await expect(storedProfiles(test.ledger, 'main', 'returns', 'published')).rejects.toMatchObject({
       code: 'NOT_FOUND',
     });
-    expect(await storedProfiles(test.ledger, 'main', TOPIC, 'batches')).toHaveLength(1);
+    expect(await storedProfiles(test.ledger, 'main', TOPIC, 'published')).toHaveLength(1);
   });
 
   it('is refused from batches of another schema than the pinned one', async () => {
     const test = await TestLedger.open();
     await test.commit(log);
     await test.publisher().publish(never);
-    const profiles = await storedProfiles(test.ledger, 'main', TOPIC, 'batches');
+    const profiles = await storedProfiles(test.ledger, 'main', TOPIC, 'published');
     await test.pinSchema(TOPIC, { ...ORDER_SCHEMA, columns: ORDER_SCHEMA.columns.slice(1) });
     await expect(learn(test.ledger, TOPIC, profiles, test.person(), never)).rejects.toMatchObject({
       code: 'REQUEST_INVALID',

@@ -7,9 +7,9 @@ import type { Rejudge } from '../../../src/publish/reconsider.ts';
 import { formatLogId } from '../../../src/record/log-id.ts';
 import { sha256Hex } from '../../../src/record/sha256.ts';
 import { parseCause, type AlertCause } from '../../../src/respond/alert-cause.ts';
-import { alertCauses } from '../../../src/respond/alert-causes.ts';
 import { decide } from '../../../src/respond/decisions.ts';
 import { hold, resume, rollback } from '../../../src/respond/refs.ts';
+import { finder } from '../../support/alert-desk.ts';
 import { StoreDecorator } from '../../support/faulty-store.ts';
 import { overwrite } from '../../support/forge.ts';
 import { TestLedger, never, partition, type TestBatch } from '../../support/ledger.ts';
@@ -17,11 +17,13 @@ import { TestLedger, never, partition, type TestBatch } from '../../support/ledg
 const a = partition(0);
 const b = partition(1);
 
-/** Counts reads of control entries. */
+/** Counts reads. */
 class CountingStore extends StoreDecorator {
+  reads = 0;
   controlReads = 0;
 
   override get(key: string, bytesMax: number): Promise<Buffer | null> {
+    this.reads++;
     if (key.startsWith('shop/control/')) this.controlReads++;
     return super.get(key, bytesMax);
   }
@@ -39,7 +41,7 @@ describe('what people should have been told', () => {
     return { clean: [], suspect: [], [truth]: given, evidence: sha256Hex(bytes) };
   };
   /** Causes as a process finds them that has just started. */
-  const causes = (ref = 'main'): Promise<AlertCause[]> => alertCauses(test.reopened(), ref);
+  const causes = (ref = 'main'): Promise<AlertCause[]> => finder(test.reopened(), ref).find();
   const batches = async (): Promise<AlertCause[]> => (await causes()).filter(({ about }) => about === 'batch');
   const causeOf = ({ log, entry, digest }: LoggedBatch): AlertCause => ({
     about: 'batch',
@@ -72,13 +74,45 @@ describe('what people should have been told', () => {
     await test.pinSchema();
   });
 
-  it('is nothing before anything happened, and nothing of a ref that was never published', async () => {
+  it('is nothing before anything happened', async () => {
     expect(await causes()).toEqual([]);
+  });
+
+  it('is the same on a ref that was never published: its batches are committed all the same', async () => {
     await test.approveBaseline('first');
     await publish({ verdict: 'suspect' });
-    for (const ref of ['beta', 'constructor', '__proto__']) {
-      expect((await causes(ref)).map(({ about }) => about)).toEqual(['control']);
+    for (const ref of ['beta', 'constructor', '__proto__'])
+      expect((await causes(ref)).map(({ about }) => about)).toEqual(['control', 'batch']);
+  });
+
+  it('is a suspect batch at once, though nothing is published while the ref is on hold', async () => {
+    await test.approveBaseline('first');
+    await publish({ verdict: 'clean' });
+    await hold(test.ledger, 'main', test.person(), never);
+    const finding = finder(test.reopened());
+    expect((await finding.find()).filter(({ about }) => about === 'batch')).toEqual([]);
+    const suspect = await test.commit(a, { verdict: 'suspect' });
+    await test.commit(a, { verdict: 'clean' });
+    const failed = await test.commit(b, { verdict: 'failed' });
+    for (const each of [finding, finding, finder(test.reopened())]) {
+      const found = (await each.find()).filter(({ about }) => about === 'batch');
+      expect(found).toHaveLength(2);
+      expect(found).toEqual(expect.arrayContaining([causeOf(suspect), causeOf(failed)]));
     }
+    await resume(test.ledger, 'main', test.person(), rejudge, test.keys.publisher, never);
+    await decide(test.ledger, 'main', `${formatLogId(b)}@0`, 'condemned', test.person(), never);
+    await test.publisher(rejudge).publish(never);
+    expect((await finding.find()).filter(({ about }) => about === 'batch')).toEqual([causeOf(suspect)]);
+  });
+
+  it('costs what is new since the last look', async () => {
+    await test.approveBaseline('first');
+    await publish({ mode: 'observe', verdict: 'suspect' }, { verdict: 'suspect' });
+    const finding = finder(test.reopened());
+    const first = await finding.find();
+    store.reads = 0;
+    expect(await finding.find()).toEqual(first);
+    expect(store.reads).toBeLessThanOrEqual(1);
   });
 
   it('is every batch that was held as suspect, or because it could not be judged', async () => {
@@ -171,7 +205,7 @@ describe('what people should have been told', () => {
     const ledger = test.reopened();
     const end = nextSeq(await ledger.control.head());
     store.controlReads = 0;
-    const seqs = (await alertCauses(ledger, 'main')).flatMap((cause) => (cause.about === 'control' ? [cause.seq] : []));
+    const seqs = (await finder(ledger).find()).flatMap((cause) => (cause.about === 'control' ? [cause.seq] : []));
     expect(seqs).toEqual(Array.from({ length: 200 }, (_, i) => end - 200 + i));
     expect(store.controlReads).toBeLessThanOrEqual(201);
   });

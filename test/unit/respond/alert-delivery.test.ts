@@ -7,7 +7,6 @@ import type { AlertChannel } from '../../../src/ports/alert-channel.ts';
 import type { Job, JobQueue } from '../../../src/ports/job-queue.ts';
 import { sha256Hex } from '../../../src/record/sha256.ts';
 import { alertId, haltCause, type AlertCause } from '../../../src/respond/alert-cause.ts';
-import { alertCauses } from '../../../src/respond/alert-causes.ts';
 import { ALERT_JOB, AlertDesk } from '../../../src/respond/alerts.ts';
 import { hold } from '../../../src/respond/refs.ts';
 import {
@@ -16,6 +15,7 @@ import {
   RecordingQueue,
   causeOf,
   controlCause,
+  finder,
   openDesk,
 } from '../../support/alert-desk.ts';
 import { FaultyStore } from '../../support/faulty-store.ts';
@@ -117,7 +117,7 @@ describe('an alert that is sent', () => {
     await test.publisher().publish(never);
     const ledger = test.reopened();
     const second = await openDesk(ledger, [channel]);
-    await second.desk.reconcile((await alertCauses(ledger, 'main')).filter(({ about }) => about === 'batch'));
+    await second.desk.reconcile((await finder(ledger).find()).filter(({ about }) => about === 'batch'));
     await second.queue.drain();
     expect(channel.delivered).toHaveLength(1);
     expect(new Set(channel.tried)).toEqual(new Set([alertId(cause)]));
@@ -212,7 +212,7 @@ describe('an alert whose jobs are lost', () => {
     // The queue forgets everything, the process is another one.
     const ledger = test.reopened();
     const second = await openDesk(ledger, [channel, other]);
-    await second.desk.reconcile(await alertCauses(ledger, 'main'));
+    await second.desk.reconcile(await finder(ledger).find());
     await second.queue.drain();
     const approved = (await test.ledger.control.read(2))!;
     const held = (await test.ledger.control.head()).newest!;
@@ -220,7 +220,7 @@ describe('an alert whose jobs are lost', () => {
     for (const { delivered } of [channel, other])
       expect(delivered.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
     second.queue.added.length = 0;
-    await second.desk.reconcile(await alertCauses(ledger, 'main'));
+    await second.desk.reconcile(await finder(ledger).find());
     expect(second.queue.added).toEqual([]);
   });
 

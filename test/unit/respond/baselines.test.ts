@@ -90,7 +90,17 @@ describe('a baseline', () => {
       await publish();
       await test.decide(released, 'released');
       await publish();
-      expect(await stored('batches')).toEqual(await profilesOf([clean, released, observed]));
+      expect(await stored('published')).toEqual(await profilesOf([clean, released, observed]));
+    });
+
+    it('but not from what observe mode let through as suspect, unless a person says that it has come to stay', async () => {
+      await test.approveBaseline('first');
+      const clean = await test.commit(a, { mode: 'observe' });
+      const suspect = await test.commit(a, { verdict: 'suspect', mode: 'observe' });
+      const failed = await test.commit(a, { verdict: 'failed', mode: 'observe' });
+      await publish();
+      expect(await stored('published')).toEqual(await profilesOf([clean]));
+      expect(await stored('published-suspect')).toEqual(await profilesOf([clean, suspect, failed]));
     });
   });
 
@@ -180,9 +190,11 @@ describe('a baseline', () => {
     await expect(stored('held')).rejects.toMatchObject(missing(/nothing has been published yet/));
     await test.commit(a, { verdict: 'no-baseline' });
     await publish();
-    await expect(stored('batches')).rejects.toMatchObject(missing(/"main" has no published batches of topic "orders"/));
+    await expect(stored('published')).rejects.toMatchObject(
+      missing(/"main" has no published batches that are not suspect/),
+    );
     for (const topic of ['returns', 'constructor', '__proto__', ''])
-      await expect(stored('held', topic)).rejects.toMatchObject(missing(/has no batches held for want of one/));
+      await expect(stored('held', topic)).rejects.toMatchObject(missing(/has no batches that are held for want of one/));
     for (const ref of ['beta', '__proto__'])
       await expect(stored('held', TOPIC, ref)).rejects.toMatchObject(missing(/Cannot find ref/));
     await expect(learnAs([])).rejects.toMatchObject(refused(/from no profiles/));
