@@ -23,6 +23,8 @@ port.on('message', ({ id, content, leaves }: EncodeRequest) => {
       message,
     };
     port.postMessage(reply);
+    // After anything unforeseen, such as a panic of the encoder, its memory is not to be trusted: the next batch gets another thread.
+    if (!(error instanceof HeadgateError)) port.close();
   }
 });
 

@@ -1,4 +1,4 @@
-import { ConfigError, UncertainError } from '../errors.ts';
+import { ConfigError, UncertainError, UnavailableError } from '../errors.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import type { Rng } from '../ports/rng.ts';
@@ -56,6 +56,11 @@ async function probeKey(store: ObjectStore, key: string, contenders: number): Pr
     throw refuse(`${winners} of ${contenders} racing writers of one key were told that they had created it`);
   if (winners === 0 && unknown === 0) throw refuse(`none of ${contenders} racing writers of a free key created it`);
   const found = await store.get(key, OBJECT_BYTES_MAX);
+  if (found === null && winners === 0)
+    throw new UnavailableError(
+      'STORE_UNAVAILABLE',
+      `Cannot probe ${store.location}: it refused or did not answer ${contenders} racing writers`,
+    );
   if (found === null) throw refuse('an object that was just created cannot be read');
   if (winners === 1 && !found.equals(contents[outcomes.indexOf('created')]!))
     throw refuse('another content than that of the writer who was told that it had won was kept');
@@ -75,7 +80,8 @@ async function createOrUnknown(
   try {
     return await store.create(key, bytes);
   } catch (error) {
-    if (error instanceof UncertainError) return 'unknown';
+    // Refused for now, by a server that is busy with the others: the race goes on without it.
+    if (error instanceof UncertainError || error instanceof UnavailableError) return 'unknown';
     throw error;
   }
 }

@@ -154,25 +154,39 @@ describe('a stream on Kafka, S3 and Redis', () => {
   });
 
   it('loses and doubles nothing when one of two consumers is killed, restarted, and partitions move', async () => {
-    const sending = Array.from({ length: PRODUCERS }, (_, p) =>
-      produce({
-        topic,
-        partitions: PARTITIONS,
-        records: RECORDS_A_PRODUCER,
-        value: (i) => value(p * RECORDS_A_PRODUCER + i, i),
-        gzip: p === 1,
-        ledger,
-      }),
-    );
+    let sent = 0;
+    const sendMore = async (records: number): Promise<void> => {
+      const from = sent;
+      sent += records;
+      const producers = Array.from({ length: PRODUCERS }, (_, p) =>
+        produce({
+          topic,
+          partitions: PARTITIONS,
+          records,
+          value: (i) => value(p * RECORDS_A_PRODUCER + from + i, from + i),
+          chunk: Math.min(1_000, records / PARTITIONS),
+          gzip: p === 1,
+          ledger,
+        }),
+      );
+      await Promise.all(producers);
+    };
+    await sendMore(20_000);
     const first = start(['ingest']);
     const publisher = start(['publish']);
     await until('some commits', status, ({ logs }) => logs.some(({ next }) => next > 0), 60_000);
     const second = start(['ingest']);
-    await until('a take-over', status, ({ logs }) => logs.some(({ epoch }) => epoch > 0));
+    // A partition is taken over with its next batch: there must be one, however fast the first consumer is.
+    const takenOver = async (): Promise<boolean> => {
+      if (sent < RECORDS_A_PRODUCER - 20_000) await sendMore(1_000);
+      return (await status()).logs.some(({ epoch }) => epoch > 0);
+    };
+    await until('a take-over', takenOver, (yes) => yes);
+    const rest = sendMore(RECORDS_A_PRODUCER - sent);
     first.process.kill('SIGKILL');
     await first.done;
     const third = start(['ingest']);
-    await Promise.all(sending);
+    await rest;
     const total = PRODUCERS * RECORDS_A_PRODUCER;
     await until(
       'all records committed',

@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 import { IntegrityError, UncertainError, UnavailableError } from '../../errors.ts';
-import { assertKey, assertPrefix } from '../../ports/object-key.ts';
+import { assertKey, assertPrefix, isKey } from '../../ports/object-key.ts';
 import type { ListPage, ObjectStat, ObjectStore } from '../../ports/object-store.ts';
 
 const TEMPORARY = '.tmp';
@@ -30,7 +30,7 @@ export class DiskStore implements ObjectStore {
   static async open(root: string): Promise<DiskStore> {
     const store = new DiskStore(resolve(root));
     try {
-      await mkdir(join(store.location, TEMPORARY), { recursive: true });
+      await makeFolders(join(store.location, TEMPORARY));
       await store.#removeOldTemporaries();
     } catch (cause) {
       throw unavailable('open', store.location, cause);
@@ -170,7 +170,7 @@ export class DiskStore implements ObjectStore {
     if (folder === this.location) return;
     const parent = dirname(folder);
     await this.#makeFolder(parent);
-    await mkdir(folder, { recursive: true });
+    await makeFolders(folder);
     await syncFolder(parent);
   }
 
@@ -187,7 +187,7 @@ export class DiskStore implements ObjectStore {
     for (const name of names) {
       if (keys.length >= limit) return;
       if (!name.endsWith('/')) {
-        if (name > startAfter) keys.push(name);
+        if (name > startAfter && isKey(name)) keys.push(name);
       } else if (name > startAfter || startAfter.startsWith(name)) {
         await this.#walk(name, startAfter, limit, keys);
       }
@@ -224,6 +224,21 @@ const REFUSALS = [
   'ENAMETOOLONG',
   'EXDEV',
 ];
+
+/** Not mkdir's own `recursive`: it never ends where a folder exists that takes no other in, such as /proc. */
+async function makeFolders(path: string): Promise<void> {
+  const make = (): Promise<void> =>
+    mkdir(path).catch(async (cause: unknown) => {
+      if (!isCode(cause, 'EEXIST') || !(await stat(path)).isDirectory()) throw cause;
+    });
+  try {
+    await make();
+  } catch (cause) {
+    if (!isCode(cause, 'ENOENT') || dirname(path) === path) throw cause;
+    await makeFolders(dirname(path));
+    await make();
+  }
+}
 
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');

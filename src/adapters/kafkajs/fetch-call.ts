@@ -128,7 +128,7 @@ function decodeById(reader: WireReader, names: ReadonlyMap<string, string>): Fet
   const topics = reader.compactArray(18, () => {
     // An id that was not asked for has no name, and no request finds its answer.
     const topic = names.get(reader.uuid()) ?? '';
-    const partitions = reader.compactArray(38, (): FetchedPartition => {
+    const partitions = reader.compactArray(37, (): FetchedPartition => {
       const fields = readFields(reader, topic);
       const aborted = reader.compactArray(17, () => {
         const entry = readAborted(reader);

@@ -53,10 +53,15 @@ export function encodeDeadLetters(format: FileFormat, content: BatchContent): Bu
  */
 export function readBatchFile(format: FileFormat, bytes: Uint8Array, object: string): StoredRecords {
   const { batch, metadata } = format.decode(bytes, object);
-  const column = (name: string): Data => {
+  const column = (name: keyof typeof SYSTEM_TYPES): Data => {
     const found = batch.getChild(name)?.data[0];
-    if (found === undefined)
-      throw new IntegrityError('PAYLOAD_INVALID', object, `Cannot read "${object}": it has no column "${name}"`);
+    const type = found === undefined ? 'missing' : String(found.type);
+    if (found === undefined || type !== SYSTEM_TYPES[name])
+      throw new IntegrityError(
+        'PAYLOAD_INVALID',
+        object,
+        `Cannot read "${object}": column "${name}" is ${type}, wanted ${SYSTEM_TYPES[name]}`,
+      );
     return found;
   };
   const offsets = column('_offset').values as BigInt64Array;
@@ -73,9 +78,21 @@ export function readBatchFile(format: FileFormat, bytes: Uint8Array, object: str
       leaves: column('_leaf').values as Uint8Array,
     },
     batch,
-    reasons: batch.getChild('_reason') === null ? null : reasonCodes(batch),
+    reasons: batch.getChild('_reason') === null ? null : reasonCodes(column('_reason')),
   };
 }
+
+/** Arrow's own names of the types that the system columns have. */
+const SYSTEM_TYPES = {
+  _offset: 'Int64',
+  _timestamp: 'Int64',
+  _timestamp_type: 'Uint8',
+  _headers: 'List<Struct<{key:Binary, value:Binary}>>',
+  _raw_key: 'Binary',
+  _raw_value: 'Binary',
+  _leaf: 'FixedSizeBinary[32]',
+  _reason: 'Utf8',
+} as const;
 
 const HEADER_KEY = 'headgate';
 
@@ -143,10 +160,11 @@ function reasonColumn(reasons: Uint8Array, rows: number): ArrowColumn {
   return { field: new Field('_reason', new Utf8(), false), data };
 }
 
-function reasonCodes(batch: RecordBatch): Uint8Array {
-  const reasons = batch.getChild('_reason')!;
+function reasonCodes(data: Data): Uint8Array {
+  const { bytes, offsets } = binaryColumn(data);
+  const text = (row: number): string => Buffer.from(bytes.subarray(offsets[row], offsets[row + 1])).toString('utf8');
   const codes: Readonly<Record<string, number>> = DEAD_LETTER;
-  return Uint8Array.from({ length: batch.numRows }, (_, row) => codes[String(reasons.get(row))] ?? 0);
+  return Uint8Array.from({ length: data.length }, (_, row) => codes[text(row)] ?? 0);
 }
 
 /** int64 values as numbers, read by halves; offsets are below 2^53. */
