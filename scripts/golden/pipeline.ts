@@ -143,7 +143,7 @@ export class GoldenPipeline {
       ref: 'main',
       by: 'ingest',
       settings: topicSettings,
-      inferred: () => undefined,
+      noted: () => undefined,
     });
     const ingestor = new Ingestor({
       source,
@@ -181,6 +181,7 @@ export class GoldenPipeline {
       onGap: 'continue',
       events: {
         committed: () => undefined,
+        resumed: () => undefined,
         halted: (_log, error) => failures.push(error),
         retrying: (_where, error) => failures.push(error),
       },

@@ -1,6 +1,7 @@
 import { HaltError, IntegrityError } from '../errors.ts';
 import { PartitionWriter, type WriterContext } from '../ledger/partition-writer.ts';
 import type { LogHead } from '../ledger/log-head.ts';
+import type { PartitionLogs } from '../ledger/partition-log.ts';
 import type { RecordSource, StartPosition } from '../ports/record-source.ts';
 import type { RecordChunk } from '../record/chunk.ts';
 import { formatLogId, type LogId } from '../record/log-id.ts';
@@ -14,6 +15,36 @@ export interface OpenContext {
   readonly writers: WriterContext;
   readonly start: StartPosition;
   readonly onGap: GapPolicy;
+  readonly beginnings: Beginnings;
+}
+
+/**
+ * Knows whether a topic had logs before this process made any: partitions that are there at its beginning start where the
+ * configuration says, those that are added later have no past to skip.
+ */
+export class Beginnings {
+  readonly #logs: PartitionLogs;
+  readonly #began = new Map<string, Promise<boolean>>();
+
+  constructor(logs: PartitionLogs) {
+    this.#logs = logs;
+  }
+
+  /** @throws UnavailableError */
+  hadBegun({ cluster, topic }: LogId): Promise<boolean> {
+    const key = JSON.stringify([cluster, topic]);
+    const known = this.#began.get(key);
+    if (known !== undefined) return known;
+    const began = this.#look(cluster, topic);
+    this.#began.set(key, began);
+    began.catch(() => this.#began.delete(key));
+    return began;
+  }
+
+  async #look(cluster: string, topic: string): Promise<boolean> {
+    for await (const log of this.#logs.list()) if (log.cluster === cluster && log.topic === topic) return true;
+    return false;
+  }
 }
 
 /**
@@ -24,7 +55,7 @@ export interface OpenContext {
  * @throws IntegrityError STORE_ROLLED_BACK and what a broken log shows; HaltError FOREIGN_WRITER; UnavailableError
  */
 export async function openPartition(
-  { source, writers, start }: OpenContext,
+  { source, writers, start, beginnings }: OpenContext,
   log: LogId,
   signal: AbortSignal,
 ): Promise<PartitionWriter> {
@@ -32,7 +63,7 @@ export async function openPartition(
   const writer = new PartitionWriter(writers, log, head);
   if (head === null)
     await writer.claim(
-      { next: await source.resolveStart(log, await genesisStart(writers, log, start)), label: source.label(log) },
+      { next: await source.resolveStart(log, await genesisStart(beginnings, log, start)), label: source.label(log) },
       signal,
     );
   return writer;
@@ -109,14 +140,9 @@ async function findHead(source: RecordSource, { logs }: WriterContext, log: LogI
   return logs.head(log, await logs.headAt(log, Number(slot)));
 }
 
-/** A partition that was added after its topic's first genesis has no past to skip: it starts at the beginning. */
-async function genesisStart({ logs }: WriterContext, log: LogId, start: StartPosition): Promise<StartPosition> {
-  if (start.at === 'earliest') return start;
-  for await (const other of logs.list()) {
-    if (other.cluster === log.cluster && other.topic === log.topic && other.partition !== log.partition)
-      return { at: 'earliest' };
-  }
-  return start;
+/** Records before a stated time are not wanted from any partition; `latest` is about the past of the topic. */
+async function genesisStart(beginnings: Beginnings, log: LogId, start: StartPosition): Promise<StartPosition> {
+  return start.at === 'latest' && (await beginnings.hadBegun(log)) ? { at: 'earliest' } : start;
 }
 
 /** The part of a chunk at or after `next`; what lies before was delivered again. Null when nothing is left. */

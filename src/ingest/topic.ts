@@ -24,4 +24,6 @@ export interface TopicContext {
   readonly controlSeq: number;
   /** Newest `resume` of the published ref; −1 if there was none. */
   readonly resumedSeq: number;
+  /** Records that a batch under it may have at most; Infinity for no limit of its own. */
+  readonly recordsMax: number;
 }

@@ -2,10 +2,10 @@ import { decodeBaseline } from '../detect/baseline/format.ts';
 import { prepareBaseline } from '../detect/baseline/prepare.ts';
 import type { Roles } from '../detect/profile.ts';
 import { compileRules, type Rule } from '../detect/rules.ts';
-import { IntegrityError } from '../errors.ts';
+import { IntegrityError, RequestError } from '../errors.ts';
 import { nextSeq, type ControlHead, type ControlLog } from '../ledger/control-log.ts';
 import { BYTES_MAX, type Layout } from '../ledger/layout.ts';
-import { getVerified, putContent } from '../ledger/objects.ts';
+import { getVerified, parseJson, putContent } from '../ledger/objects.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import type { Signer } from '../ports/signer.ts';
@@ -17,6 +17,7 @@ import { parseCsvHeader } from './decode/csv-header.ts';
 import type { Decoder } from './decode/decoder.ts';
 import { inferSchema, type InferredSchema } from './decode/infer-schema.ts';
 import { createJsonDecoder } from './decode/json-decoder.ts';
+import { checkSchema } from './decode/schema-check.ts';
 import type { TopicContext } from './topic.ts';
 
 /** What the configuration says of one topic. */
@@ -47,10 +48,13 @@ export interface TopicsOptions {
   readonly by: string;
   readonly ref: string;
   readonly settings: (topic: string) => TopicSettings;
-  /** Told what is worth a look in a schema that was inferred and pinned. */
-  readonly inferred: (topic: string, notes: readonly string[]) => void;
+  /** Told what is worth a look: in a schema that was inferred and pinned, or in a configuration that does not fit it. */
+  readonly noted: (topic: string, note: string) => void;
 }
 
+/** A schema is pinned for good: it is learned from at least so many records, or so many bytes of them, unless no more come. */
+const SAMPLE_RECORDS_MIN = 1_000;
+const SAMPLE_BYTES_MIN = 4 * 1_048_576;
 /** How long what the control log said is believed without looking again. */
 const REFRESH_MS = 1_000;
 
@@ -71,17 +75,33 @@ export class Topics {
   /**
    * What the next batch of a topic is built with.
    * @param sample records to infer a schema from, if none is pinned or configured.
+   * @param isLast true when no more records come before the batch must begin: then a small sample has to do.
+   * @returns null when more records are needed: what is pinned stays pinned, so a few records must not decide it
    * @throws RequestError when no schema can be inferred; ConfigError; IntegrityError; UnavailableError
    */
-  async context(topic: string, sample: RecordChunk, signal: AbortSignal): Promise<TopicContext> {
+  async context(
+    topic: string,
+    sample: readonly RecordChunk[],
+    isLast: boolean,
+    signal: AbortSignal,
+  ): Promise<TopicContext | null> {
     const head = await this.#control();
     const known = this.#contexts.get(topic);
     if (known !== undefined && known.controlSeq === nextSeq(head) - 1) return known;
     const pinned = head.state.schemas[topic];
-    const schema = pinned === undefined ? await this.#pin(topic, sample, signal) : await this.#readSchema(pinned);
+    if (pinned === undefined) {
+      const schema = await this.#pin(topic, sample, isLast, signal);
+      if (schema === null) return null;
+      // A batch of nothing but dead letters needs no schema, and must not pin one.
+      if (schema.columns.length === 0)
+        return { ...(await this.#build(topic, schema, head)), recordsMax: countOf(sample) };
+    }
     // Pinning moved the control log on.
     const now = pinned === undefined ? await this.#control(true) : head;
+    const sha256 = now.state.schemas[topic]!;
+    const schema = known?.schemaSha256 === sha256 ? known.schema : await this.#readSchema(sha256);
     const context = await this.#build(topic, schema, now);
+    if (known === undefined) this.#noteUnknownColumns(topic, schema);
     this.#contexts.set(topic, context);
     return context;
   }
@@ -126,34 +146,69 @@ export class Topics {
       baseline,
       controlSeq: nextSeq(head) - 1,
       resumedSeq: head.state.resumed[this.#o.ref] ?? -1,
+      recordsMax: Infinity,
     };
   }
 
-  /** Pins the configured or inferred schema; if another consumer was first, takes theirs. */
-  async #pin(topic: string, sample: RecordChunk, signal: AbortSignal): Promise<Schema> {
+  /**
+   * Pins the configured or inferred schema; if another consumer was first, theirs is in force.
+   * @returns the schema, one without columns when no record can be decoded, or null when more records are needed
+   */
+  async #pin(
+    topic: string,
+    sample: readonly RecordChunk[],
+    isLast: boolean,
+    signal: AbortSignal,
+  ): Promise<Schema | null> {
     const { columns, format, csv } = this.#o.settings(topic);
+    if (columns === null && !isLast && countOf(sample) < SAMPLE_RECORDS_MIN && bytesOf(sample) < SAMPLE_BYTES_MIN)
+      return null;
     const inferred = columns === null ? inferFrom(sample, format, csv) : null;
-    const schema: Schema = inferred?.schema ?? { version: 1, format, columns: columns! };
+    const schema: Schema = inferred?.schema ?? { version: 1, format, columns: columns ?? [] };
+    const bytes = encodeSchema(schema);
     const sha256 = schemaDigest(schema);
-    await putContent(this.#o.store, this.#o.layout.schema(sha256), encodeSchema(schema), this.#o.clock, signal);
-    const reason = columns === null ? 'inferred from the first records' : 'from the configuration';
-    await this.#o.control.append(
+    if (bytes.length > BYTES_MAX.schema)
+      throw new RequestError(
+        'REQUEST_INVALID',
+        `Cannot pin the schema of "${topic}": it would have ${bytes.length} bytes, at most ${BYTES_MAX.schema} are allowed (way out: name the columns under topics.${topic}.schema)`,
+      );
+    await putContent(this.#o.store, this.#o.layout.schema(sha256), bytes, this.#o.clock, signal);
+    if (schema.columns.length === 0) return schema;
+    const reason = columns === null ? `inferred from ${inferred!.recordsRead} records` : 'from the configuration';
+    const pinned = await this.#o.control.append(
       this.#o.signer,
       ({ state }) =>
         state.schemas[topic] === undefined ? { kind: 'schema', by: this.#o.by, topic, schema: sha256, reason } : null,
       signal,
     );
-    const pinned = (await this.#control(true)).state.schemas[topic]!;
-    if (pinned !== sha256) return this.#readSchema(pinned);
-    if (inferred !== null) this.#o.inferred(topic, inferred.notes);
+    if (pinned !== null && inferred !== null) {
+      this.#o.noted(topic, `schema of ${schema.columns.length} columns ${reason} and pinned`);
+      for (const note of inferred.notes) this.#o.noted(topic, note);
+    }
     return schema;
+  }
+
+  /** A misspelt column would switch a check off in silence. */
+  #noteUnknownColumns(topic: string, schema: Schema): void {
+    const { roles, rules } = this.#o.settings(topic);
+    const names = new Set(schema.columns.map(({ name }) => name));
+    for (const [role, name] of Object.entries(roles))
+      if (typeof name === 'string' && !names.has(name))
+        this.#o.noted(topic, `column "${name}", configured as ${role}, is not in the schema: nothing of it is checked`);
+    for (const rule of rules)
+      if ('column' in rule && !names.has(rule.column))
+        this.#o.noted(topic, `rule "${rule.name}" is never checked: column "${rule.column}" is not in the schema`);
   }
 
   async #readSchema(sha256: string): Promise<Schema> {
     const key = this.#o.layout.schema(sha256);
-    const schema = JSON.parse((await this.#object(key, sha256, BYTES_MAX.schema)).toString('utf8')) as Schema;
-    if (schemaDigest(schema) !== sha256)
-      throw new IntegrityError('PAYLOAD_INVALID', key, `Cannot read "${key}": it is not a schema in the stored form`);
+    const schema = parseJson(await this.#object(key, sha256, BYTES_MAX.schema), key) as Schema;
+    try {
+      if (schemaDigest(schema) === sha256) checkSchema(schema, schema.format);
+      else throw new TypeError('it is not in the stored form');
+    } catch (cause) {
+      throw new IntegrityError('PAYLOAD_INVALID', key, `Cannot read "${key}": it is not a schema`, { cause });
+    }
     return schema;
   }
 
@@ -162,10 +217,35 @@ export class Topics {
   }
 }
 
-function inferFrom(chunk: RecordChunk, format: Schema['format'], csv: CsvSettings): InferredSchema {
-  const { bytes, count, valueStarts: starts, valueLengths: lengths } = chunk;
-  const header = headerNames(chunk.csvHeader, csv);
-  return inferSchema(format, { bytes, count, starts, lengths, ...csv, ...header });
+function countOf(chunks: readonly RecordChunk[]): number {
+  return chunks.reduce((sum, { count }) => sum + count, 0);
+}
+
+function bytesOf(chunks: readonly RecordChunk[]): number {
+  return chunks.reduce((sum, { bytes }) => sum + bytes.length, 0);
+}
+
+/** The schema of the records, or one without columns when none of them can be decoded. */
+function inferFrom(chunks: readonly RecordChunk[], format: Schema['format'], csv: CsvSettings): InferredSchema {
+  const count = countOf(chunks);
+  const bytes = new Uint8Array(bytesOf(chunks));
+  const [starts, lengths] = [new Int32Array(count), new Int32Array(count)];
+  let [record, at] = [0, 0];
+  for (const chunk of chunks) {
+    bytes.set(chunk.bytes, at);
+    for (let i = 0; i < chunk.count; i++, record++) {
+      starts[record] = chunk.valueStarts[i]! + at;
+      lengths[record] = chunk.valueLengths[i]!;
+    }
+    at += chunk.bytes.length;
+  }
+  const sample = { bytes, count, starts, lengths, ...csv, ...headerNames(chunks[0]?.csvHeader, csv) };
+  try {
+    return inferSchema(format, sample);
+  } catch (error) {
+    if (!(error instanceof RequestError) || error.fields['decodable'] !== 0) throw error;
+    return { schema: { version: 1, format, columns: [] }, notes: [], recordsRead: count, recordsRefused: count };
+  }
 }
 
 function newCsvDecoder(schema: Schema, csv: CsvSettings, csvHeader: Uint8Array | undefined): Decoder {

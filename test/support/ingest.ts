@@ -3,7 +3,8 @@ import { MemorySource, type MemoryCommits } from '../../src/adapters/memory/sour
 import type { MemoryBroker } from '../../src/adapters/memory/broker.ts';
 import { JUDGE_DEFAULTS } from '../../src/detect/verdict.ts';
 import type { Rule } from '../../src/detect/rules.ts';
-import { Ingestor, type CommittedBatch, type IngestLimits } from '../../src/ingest/ingestor.ts';
+import type { CommittedBatch } from '../../src/ingest/events.ts';
+import { Ingestor, type IngestLimits } from '../../src/ingest/ingestor.ts';
 import { BatchJudge } from '../../src/ingest/judge-batch.ts';
 import type { GapPolicy } from '../../src/ingest/partition.ts';
 import { Topics } from '../../src/ingest/topics.ts';
@@ -49,6 +50,7 @@ export class TestConsumer {
   readonly committed: CommittedBatch[] = [];
   readonly halts: { readonly log: string; readonly code: string; readonly next: number; readonly message: string }[] =
     [];
+  readonly resumed: string[] = [];
   readonly retries: string[] = [];
   readonly notes: string[] = [];
   readonly ingestor: Ingestor;
@@ -78,7 +80,7 @@ export class TestConsumer {
           rules: options.rules ?? [],
           csv: { nullValues: [''], delimiter: ',' },
         }),
-        inferred: (topic, notes) => this.notes.push(...notes.map((note) => `${topic}: ${note}`)),
+        noted: (topic, note) => this.notes.push(`${topic}: ${note}`),
       }),
       judge: new BatchJudge(JUDGE_DEFAULTS, 7, clock),
       writers: {
@@ -108,6 +110,7 @@ export class TestConsumer {
       events: {
         committed: (batch) => this.committed.push(batch),
         halted: (log, { code, message }, next) => this.halts.push({ log: formatLogId(log), code, next, message }),
+        resumed: (log) => this.resumed.push(formatLogId(log)),
         retrying: (where, { message }) => this.retries.push(`${where}: ${message}`),
       },
     });

@@ -209,6 +209,7 @@ export class TestLedger {
       decoder: createJsonDecoder(ORDER_SCHEMA),
       observer: { add: () => undefined },
       batchKey: randomBytes(32),
+      nowMs: null,
     });
     builder.add(makeChunk(given, { from: start }), 0);
     return builder.finish();
@@ -287,6 +288,7 @@ export class TestLedger {
       baseline: sha256 === undefined ? null : { sha256, prepared: undefined as never },
       controlSeq: nextSeq(head) - 1,
       resumedSeq: -1,
+      recordsMax: Infinity,
     };
   }
 

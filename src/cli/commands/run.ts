@@ -5,7 +5,7 @@ import { openLedgerOf } from '../../compose/ledger.ts';
 import { openPublisher } from '../../compose/publishing.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { HeadgateError, IntegrityError, UnavailableError } from '../../errors.ts';
-import type { CommittedBatch, IngestEvents } from '../../ingest/ingestor.ts';
+import type { CommittedBatch, IngestEvents } from '../../ingest/events.ts';
 import { probeStore } from '../../ledger/probe.ts';
 import type { Publisher } from '../../publish/publisher.ts';
 import { formatLogId } from '../../record/log-id.ts';
@@ -78,7 +78,7 @@ class Session {
   readonly #ledger: LedgerContext;
   readonly #once: boolean;
   readonly #tally: Tally = { records: 0, batches: 0, clean: 0, suspect: 0, undecided: 0, deadLetters: 0 };
-  readonly #halts: Halt[] = [];
+  #halts: Halt[] = [];
   #alerts: OpenedAlerts | null = null;
 
   constructor(context: CommandContext, loaded: LoadedConfig, ledger: LedgerContext, once: boolean) {
@@ -104,7 +104,7 @@ class Session {
     const background: Promise<void>[] = [];
     if (publisher !== null && !this.#once) background.push(alongside(this.#publishLoop(publisher, stop)));
     if (parts.alerts && !this.#once) background.push(alongside(this.#reconcileLoop(stop)));
-    if (parts.ingest) await this.#ingest(stop);
+    if (parts.ingest) await alongside(this.#ingest(stop));
     else if (!this.#once) await this.#untilAborted(stop);
     finished.abort();
     await Promise.all(background);
@@ -139,6 +139,10 @@ class Session {
         this.#halts.push({ log: formatLogId(log), code: error.code, message: error.message, next });
         this.#context.output.note(`halted ${formatLogId(log)} (${error.code}): ${error.message}`);
         void this.#notify(haltCause(log, error, next, this.#ledger.clock.now()));
+      },
+      resumed: (log) => {
+        this.#halts = this.#halts.filter((halt) => halt.log !== formatLogId(log));
+        this.#context.output.note(`${formatLogId(log)} goes on`);
       },
       retrying: (where, error) => this.#context.output.remind(`${where}: ${error.message} (trying again)`),
     };

@@ -52,6 +52,7 @@ export function inferSchema(format: Schema['format'], sample: SchemaSample): Inf
     throw new RequestError(
       'REQUEST_INVALID',
       `Cannot infer a schema: none of ${count} records can be decoded as ${format}`,
+      { fields: { decodable: 0 } },
     );
   }
   const fields = shapes.decide();

@@ -238,6 +238,24 @@ describe('records that are no longer there', () => {
     await expectWhole(0, 30);
   });
 
+  it('are signed for also when they vanish while others are read', async () => {
+    class Shortened extends MemorySource {
+      polls = 0;
+      override async poll(requests: readonly ReadRequest[], waitMs: number, signal: AbortSignal) {
+        if (++this.polls === 2) broker.deleteBefore(log, 27);
+        return super.poll(
+          requests.map((each) => ({ ...each, recordsMax: 4 })),
+          waitMs,
+          signal,
+        );
+      }
+    }
+    const { halts } = await consume({ seed: 1, onGap: 'continue', source: new Shortened(broker, test.clock) });
+    expect(halts).toEqual([]);
+    expect(await rangesOf(test, log)).toContainEqual(['gap', 14, 27]);
+    await expectWhole(0, 30);
+  });
+
   it('stop the partition where its end lies before what is committed', async () => {
     broker.truncate(log, 8);
     expect((await consume({ seed: 1 })).halts).toMatchObject([{ code: 'LOG_TRUNCATED', next: 10 }]);
@@ -325,6 +343,134 @@ describe('a rule that halts', () => {
     const last = await consume({ rules: [], seed: 2 });
     expect([last.halts, last.committed.length]).toEqual([[], 1]);
     await expectWhole(0, 25);
+  });
+});
+
+describe('a partition that a rule has halted', () => {
+  it('goes on in the same process after a resume', async () => {
+    broker.append(log, orders(25));
+    const rules = [{ kind: 'range', name: 'ids', column: 'id', max: 11, action: 'halt' }] as const;
+    const consumer = new TestConsumer(test, broker, { rules, once: false, limits: { ageMaxMs: 1_000 } });
+    const running = consumer.run();
+    await expect.poll(() => consumer.halts.length).toBe(1);
+    await test.act({ kind: 'hold', by: 'a person', ref: 'main', reason: 'looking' });
+    await test.act({ kind: 'resume', by: 'a person', ref: 'main', reason: 'known' });
+    // The next batch breaks the rule again.
+    await expect.poll(() => consumer.halts.length).toBe(2);
+    consumer.stop();
+    await running;
+    expect(consumer.resumed).toEqual(['test/orders/0']);
+    await expectWhole(0, 25);
+  });
+});
+
+describe('a process that is told to stop now', () => {
+  it('ends although a batch is on its way and the source has halted', async () => {
+    broker.append(log, orders(12));
+    const stuck = new StuckStore(test.store);
+    class Halting extends MemorySource {
+      polls = 0;
+      override async poll(requests: readonly ReadRequest[], waitMs: number, signal: AbortSignal) {
+        if (++this.polls === 2) broker.deleteBefore(log, 12);
+        if (this.polls === 2) broker.append(log, orders(9, 12));
+        return super.poll(requests, waitMs, signal);
+      }
+    }
+    const consumer = new TestConsumer(test, broker, {
+      store: stuck,
+      source: new Halting(broker, test.clock),
+      once: false,
+    });
+    const running = consumer.run();
+    await expect.poll(() => stuck.waiting).toBeGreaterThan(0);
+    consumer.kill();
+    stuck.release();
+    await running;
+    await consume({ seed: 1, onGap: 'continue' });
+    await expectWhole(0, 21);
+  });
+});
+
+describe('a claim that is lost in a one-pass run', () => {
+  it('is taken again, and everything is read', async () => {
+    broker.append(log, orders(30));
+    let stolen = false;
+    class Stealing extends StoreDecorator {
+      override async create(key: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
+        if (!stolen && key.endsWith(String(2).padStart(20, '0'))) {
+          stolen = true;
+          const thief = await test.newWriter(log, { writer: 'thief' });
+          await thief.claim({ next: 0, label: null }, never);
+        }
+        return super.create(key, bytes);
+      }
+    }
+    const { halts, committed } = await consume({ store: new Stealing(test.store) });
+    expect(stolen).toBe(true);
+    expect(halts).toEqual([]);
+    expect(committed.reduce((sum, { records }) => sum + records, 0)).toBe(30);
+    await expectWhole(0, 30);
+  });
+});
+
+describe('the first records of a topic', () => {
+  const value = (text: string) => ({ value: Buffer.from(text) });
+
+  it('do not pin a schema before there are enough of them', async () => {
+    broker.append(log, [value('{"id":1,"amount":2}')]);
+    const consumer = new TestConsumer(test, broker, { columns: null, once: false, limits: { ageMaxMs: 1e12 } });
+    const running = consumer.run();
+    await expect.poll(() => consumer.source.assignment()).not.toBeNull();
+    broker.append(
+      log,
+      Array.from({ length: 1_999 }, (_, i) => value(`{"id":${i},"amount":0.5}`)),
+    );
+    await expect.poll(() => consumer.committed.length, { timeout: 20_000 }).toBeGreaterThan(100);
+    consumer.stop();
+    await running;
+    expect(consumer.committed.reduce((sum, { deadLetters }) => sum + deadLetters, 0)).toBe(0);
+    await expectWhole(0, 2_000);
+  });
+
+  it('have to do where no more come', async () => {
+    broker.append(log, [value('{"id":1,"amount":2}')]);
+    const { notes } = await consume({ columns: null });
+    expect(notes).toEqual(['orders: schema of 2 columns inferred from 1 records and pinned']);
+    await expectWhole(0, 1);
+  });
+
+  it('are dead letters where none of them can be decoded, and pin nothing', async () => {
+    broker.append(log, [value('{'), value('nonsense'), { value: null }]);
+    const first = await consume({ columns: null });
+    expect(first.halts).toEqual([]);
+    expect(first.committed).toMatchObject([{ records: 3, deadLetters: 3 }]);
+    expect((await test.ledger.control.head()).state.schemas).toEqual({});
+    broker.append(log, [value('{"id":1}')]);
+    const second = await consume({ columns: null, seed: 1 });
+    expect(second.committed).toMatchObject([{ records: 1, deadLetters: 0 }]);
+    await expectWhole(0, 4);
+  });
+});
+
+describe('a configuration that does not fit the schema', () => {
+  it('is told once, column by column', async () => {
+    broker.append(log, orders(20));
+    const rules = [{ kind: 'range', name: 'prices', column: 'price', min: 0, action: 'quarantine' }] as const;
+    const { notes } = await consume({ rules });
+    expect(notes).toEqual(['orders: rule "prices" is never checked: column "price" is not in the schema']);
+  });
+});
+
+describe('start at latest', () => {
+  it('is where all partitions begin that a topic has at first, however many are opened after one another', async () => {
+    const logs = [log, ...Array.from({ length: 39 }, (_, i) => broker.create('orders', i + 1))];
+    for (const each of logs) broker.append(each, orders(3));
+    const first = await consume({ start: { at: 'latest' } });
+    expect(first.committed).toEqual([]);
+    const added = broker.create('orders', 40);
+    broker.append(added, orders(5));
+    const second = await consume({ start: { at: 'latest' }, seed: 1 });
+    expect(second.committed).toMatchObject([{ log: added, start: 0, end: 5 }]);
   });
 });
 
@@ -439,10 +585,32 @@ describe('consumers that meet a topic at the same moment', () => {
     );
     expect(new Set(schemas.flat()).size).toBe(1);
     expect(consumers.flatMap(({ notes }) => notes)).toEqual([
+      'new: schema of 2 columns inferred from 2 records and pinned',
       'new: 1 of 2 records cannot be decoded and taught nothing',
     ]);
   });
 });
+
+/** Lets no batch through until it is told to. */
+class StuckStore extends StoreDecorator {
+  waiting = 0;
+  #release: () => void = () => undefined;
+  readonly #released = new Promise<void>((resolve) => {
+    this.#release = resolve;
+  });
+
+  release(): void {
+    this.#release();
+  }
+
+  override async create(key: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
+    if (key.includes('/evidence/')) {
+      this.waiting++;
+      await this.#released;
+    }
+    return super.create(key, bytes);
+  }
+}
 
 /** Refuses the first creates below a part of the store. */
 class SickStore extends StoreDecorator {

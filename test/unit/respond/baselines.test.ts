@@ -154,6 +154,7 @@ describe('a baseline', () => {
         baseline: null,
         controlSeq: -1,
         resumedSeq: -1,
+        recordsMax: Infinity,
       };
       const limits = { recordsMax: 100, bytesMax: 1 << 28, recordBytesMax: 1 << 20, recordTimeMaxMs: null };
       return all(profileSource(source, limits, 7, async () => topic, never));
@@ -194,7 +195,9 @@ describe('a baseline', () => {
       missing(/"main" has no published batches that are not suspect/),
     );
     for (const topic of ['returns', 'constructor', '__proto__', ''])
-      await expect(stored('held', topic)).rejects.toMatchObject(missing(/has no batches that are held for want of one/));
+      await expect(stored('held', topic)).rejects.toMatchObject(
+        missing(/has no batches that are held for want of one/),
+      );
     for (const ref of ['beta', '__proto__'])
       await expect(stored('held', TOPIC, ref)).rejects.toMatchObject(missing(/Cannot find ref/));
     await expect(learnAs([])).rejects.toMatchObject(refused(/from no profiles/));

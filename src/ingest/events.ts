@@ -1,0 +1,26 @@
+import type { HeadgateError } from '../errors.ts';
+import type { LogId } from '../record/log-id.ts';
+import type { JudgedBatch } from './judge-batch.ts';
+
+/** What happened, for whoever watches: metrics, progress, alerts. All calls are synchronous and cheap. */
+export interface IngestEvents {
+  committed(batch: CommittedBatch): void;
+  /** @param next first offset that is not committed; 0 if that could not be read */
+  halted(log: LogId, error: HeadgateError, next: number): void;
+  /** A partition that a rule had halted goes on. */
+  resumed(log: LogId): void;
+  /** Something went wrong that mends itself. */
+  retrying(where: string, error: Error): void;
+}
+
+/** One batch after its point of no return. */
+export interface CommittedBatch {
+  readonly log: LogId;
+  readonly slot: number;
+  readonly digest: string;
+  readonly start: number;
+  readonly end: number;
+  readonly records: number;
+  readonly deadLetters: number;
+  readonly judged: JudgedBatch;
+}

@@ -1,0 +1,302 @@
+import { ConflictError, HaltError, type HeadgateError } from '../errors.ts';
+import type { LogHead } from '../ledger/log-head.ts';
+import type { BatchFields, PartitionWriter } from '../ledger/partition-writer.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { ReadRequest, ReadResult } from '../ports/record-source.ts';
+import type { Rng } from '../ports/rng.ts';
+import type { RecordChunk } from '../record/chunk.ts';
+import { BATCH_KEY_BYTES } from '../record/leaf.ts';
+import { formatLogId, type LogId } from '../record/log-id.ts';
+import { BatchBuilder, type BatchLimits } from './batch-builder.ts';
+import { prepareBatch, ruleHalt, type CommitContext } from './commit-batch.ts';
+import type { IngestEvents } from './events.ts';
+import type { BatchJudge, JudgedBatch } from './judge-batch.ts';
+import { openPartition, settlePosition, type OpenContext } from './partition.ts';
+import { PartitionSession, type OpenBatch } from './partition-session.ts';
+import type { Topics } from './topics.ts';
+import { TakeOvers } from './take-overs.ts';
+import { asHalt, isPassing } from './trouble.ts';
+
+/** What every runner of a process shares. */
+export interface RunnerContext extends OpenContext {
+  readonly topics: Topics;
+  readonly judge: BatchJudge;
+  readonly commit: CommitContext;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly limits: BatchLimits & { readonly ageMaxMs: number };
+  readonly events: IngestEvents;
+  /** Read what is there now, then stop. */
+  readonly once: boolean;
+}
+
+const RETRY_FIRST_MS = 200;
+const RETRY_MAX_MS = 10_000;
+/** A partition that a rule has halted looks this often for the `resume` that lets it go on. */
+const RESUME_CHECK_MS = 5_000;
+
+interface Halt {
+  readonly error: HeadgateError;
+  /** Control seq that a `resume` must exceed; null when no resume is the way out. */
+  readonly resumableAfter: number | null;
+}
+
+/**
+ * One partition for as long as it is ours: opened from its log, read into batches, committed in order.
+ *
+ * Trouble that passes drops what is buffered and opens the partition again from its log: nothing that was read counts
+ * until its slot exists. Other trouble halts this partition alone.
+ */
+export class PartitionRunner {
+  readonly log: LogId;
+  readonly name: string;
+  readonly #c: RunnerContext;
+  readonly #signal: AbortSignal;
+  readonly #start: (task: Promise<void>) => void;
+  /** Null while it is opened, and once it has halted or is no longer ours. */
+  #session: PartitionSession | null = null;
+  #halt: Halt | null = null;
+  #left = false;
+  /** Past this offset a one-pass run does not read on. */
+  #stopAt: number | null = null;
+  readonly #takeOvers = new TakeOvers();
+  #resumeCheckedAtMs = 0;
+
+  /** @param start keeps track of work in the background. @param signal ends everything; what is not committed is read again next time. */
+  constructor(context: RunnerContext, log: LogId, start: (task: Promise<void>) => void, signal: AbortSignal) {
+    this.log = log;
+    this.name = formatLogId(log);
+    this.#c = context;
+    this.#start = start;
+    this.#signal = signal;
+    start(this.#open(0));
+  }
+
+  get opening(): boolean {
+    return this.#session === null && this.#halt === null && !this.#left;
+  }
+
+  /** True when nothing will come of this partition any more in a one-pass run. */
+  get finished(): boolean {
+    return this.#halt !== null || this.#session?.finished === true;
+  }
+
+  /** True while something of it may still be committed. */
+  get busy(): boolean {
+    return this.#session !== null && (this.#session.inFlight > 0 || this.#session.hasUncommitted);
+  }
+
+  /** Bytes that it holds: read, and on their way to the ledger. */
+  get bytes(): number {
+    return this.#session?.bytes ?? 0;
+  }
+
+  /** Bytes of the batch that could be sealed now. */
+  get sealableBytes(): number {
+    return this.#session?.sealableBytes ?? 0;
+  }
+
+  /** The partition is no longer ours: what is buffered is not ours to commit. */
+  leave(): void {
+    this.#left = true;
+    this.#session = null;
+  }
+
+  /** What to read next; null for nothing. */
+  request(): ReadRequest | null {
+    const session = this.#session;
+    if (session === null || !session.wantsRecords) return null;
+    const { recordsMax, bytesMax } = this.#c.limits;
+    return { log: this.log, offset: session.next, recordsMax: session.roomFor(recordsMax), bytesMax };
+  }
+
+  /** Takes in what a poll brought. */
+  async receive(result: ReadResult): Promise<void> {
+    const session = this.#session;
+    if (session === null) return;
+    // What was read before the trouble is sound: it is committed first.
+    if (result.kind === 'halt') session.endWith(result.error);
+    if (result.kind === 'drained' && result.ended) session.end();
+    try {
+      if (result.kind === 'records') await session.receive(result.chunk, this.#c.clock.monotonic());
+    } catch (error) {
+      return this.#fail(session, error);
+    }
+    if (this.#stopAt !== null && session.next >= this.#stopAt) session.end();
+    this.#conclude(session);
+  }
+
+  /** Sends a batch on its way if it is due, or, when forced, whatever there is. Looks for a `resume` where a rule halted. */
+  tick(force: boolean): void {
+    const { clock, limits, once } = this.#c;
+    const now = clock.monotonic();
+    const session = this.#session;
+    if (session?.isDue(now, limits.ageMaxMs, force) === true) {
+      session.inFlight++;
+      this.#start(this.#commit(session));
+    }
+    const isWaiting = this.#halt !== null && this.#halt.resumableAfter !== null && !once && !this.#left;
+    if (isWaiting && now - this.#resumeCheckedAtMs >= RESUME_CHECK_MS) {
+      this.#resumeCheckedAtMs = now;
+      this.#start(this.#lookForResume(this.#halt!.resumableAfter!));
+    }
+  }
+
+  async #open(pauseMs: number): Promise<void> {
+    const { clock, source, once } = this.#c;
+    await clock.sleep(pauseMs, this.#signal);
+    for (
+      let retryMs = RETRY_FIRST_MS;
+      !this.#left && !this.#signal.aborted;
+      retryMs = Math.min(2 * retryMs, RETRY_MAX_MS)
+    ) {
+      let writer: PartitionWriter | null = null;
+      try {
+        writer = await openPartition(this.#c, this.log, this.#signal);
+        await settlePosition(this.#c, writer, this.log, this.#signal);
+        if (once) this.#stopAt ??= (await source.bounds(this.log)).latest;
+        await this.#assertNotHalted(writer.head!);
+        if (!this.#left) this.#session = this.#newSession(writer);
+        return;
+      } catch (error) {
+        if (!isPassing(error) && !(error instanceof ConflictError)) return this.#haltAt(writer?.head ?? null, error);
+        this.#c.events.retrying(this.name, error as Error);
+      }
+      await clock.sleep(retryMs, this.#signal);
+    }
+  }
+
+  async #assertNotHalted({ haltedAt }: LogHead): Promise<void> {
+    if (haltedAt !== null && (await this.#c.topics.resumedSeq()) <= haltedAt) throw ruleHalt('halt', this.name);
+  }
+
+  #newSession(writer: PartitionWriter): PartitionSession {
+    return new PartitionSession(this.log, writer, (start, waiting, isLast) => this.#openBatch(start, waiting, isLast));
+  }
+
+  /** Null while there are too few records to learn a schema from. */
+  async #openBatch(
+    start: number,
+    waiting: readonly RecordChunk[],
+    isLast: boolean,
+  ): Promise<Omit<OpenBatch, 'openedAtMs'> | null> {
+    const { clock, topics, judge, limits, rng, source } = this.#c;
+    const topic = await topics.context(this.log.topic, waiting, isLast, this.#signal);
+    if (topic === null) return null;
+    const observer = judge.observe();
+    const builder = new BatchBuilder({
+      log: this.log,
+      topicId: source.topicId(this.log),
+      start,
+      nowMs: clock.now(),
+      limits: { ...limits, recordsMax: Math.min(limits.recordsMax, topic.recordsMax) },
+      decoder: topic.newDecoder(waiting[0]!.csvHeader),
+      observer,
+      batchKey: rng.bytes(BATCH_KEY_BYTES),
+    });
+    return { builder, observer, topic };
+  }
+
+  /** Sends one batch on its way: judged and encoded at once, committed when it is its turn. */
+  async #commit(session: PartitionSession): Promise<void> {
+    const { clock, judge, commit } = this.#c;
+    const turn = session.takeTurn();
+    let committed = false;
+    try {
+      const sealed = await session.seal(clock.monotonic());
+      if (sealed === null) return;
+      await session.claim(sealed.built.content.start, this.#signal);
+      const judged = judge.judge(sealed);
+      const fields = await prepareBatch(commit, session.writer, sealed.built, judged, sealed.topic, this.#signal);
+      const isOurs = (await turn.before) && this.#session === session;
+      // Someone else has committed meanwhile.
+      if (!isOurs || session.writer.head!.next !== fields.start) return this.#reopen(session, 0);
+      const head = await session.writer.commit(fields, this.#signal);
+      committed = true;
+      session.committed(sealed.built.bytes);
+      this.#start(this.#afterCommit(head, fields, judged));
+      if (judged.brokenHaltRule !== null) this.#haltAt(head, ruleHalt(judged.brokenHaltRule, this.name));
+    } catch (error) {
+      if (error instanceof ConflictError) this.#fenced(session);
+      else this.#fail(session, error);
+    } finally {
+      session.inFlight--;
+      turn.pass(committed);
+      this.#conclude(session);
+    }
+  }
+
+  /** What follows the point of no return; all of it can be made again from the slot. */
+  async #afterCommit({ slot, digest }: LogHead, fields: BatchFields, judged: JudgedBatch): Promise<void> {
+    const { events, source } = this.#c;
+    const { store, layout } = this.#c.commit;
+    const { start, end, records, deadLetterRecords: deadLetters } = fields;
+    events.committed({ log: this.log, slot, digest, start, end, records, deadLetters, judged });
+    const retrying = (error: Error): void => events.retrying(this.name, error);
+    // Tells publishers where to look; losing it costs them a full walk.
+    const hint = Buffer.from(JSON.stringify({ slot, digest, end }), 'utf8');
+    await Promise.all([
+      store.put(layout.headHint(this.log), hint).catch(retrying),
+      source.commit(this.log, end, `${slot}:${digest}`).catch(retrying),
+    ]);
+  }
+
+  #fenced(session: PartitionSession): void {
+    if (this.#session !== session) return;
+    const { clock, rng } = this.#c;
+    const pauseMs = this.#takeOvers.note(clock.monotonic(), rng.bytes(1)[0]! / 255);
+    if (pauseMs !== null) return this.#reopen(session, pauseMs);
+    this.#haltAt(
+      session.writer.head,
+      new HaltError(
+        'FOREIGN_WRITER',
+        `Cannot go on with "${this.name}": it was taken over three times in ten minutes (is another process, or another consumer group, writing to the same pipeline?)`,
+      ),
+    );
+  }
+
+  #fail(session: PartitionSession, error: unknown): void {
+    if (this.#session !== session) return;
+    if (!isPassing(error)) return this.#haltAt(session.writer.head, error);
+    if (!this.#signal.aborted) this.#c.events.retrying(this.name, error as Error);
+    this.#reopen(session, RETRY_FIRST_MS);
+  }
+
+  /** Drops what is buffered and begins again from the log. */
+  #reopen(session: PartitionSession, pauseMs: number): void {
+    if (this.#session !== session) return;
+    this.#session = null;
+    this.#start(this.#open(pauseMs));
+  }
+
+  /** Once everything that was read before some trouble is committed: the trouble. */
+  #conclude(session: PartitionSession): void {
+    const { trouble } = session;
+    if (this.#session !== session || trouble === null || !session.finished) return;
+    const isGap = trouble instanceof HaltError && trouble.code === 'GAP' && this.#c.onGap === 'continue';
+    // Opening again signs the gap.
+    if (isGap) this.#reopen(session, 0);
+    else this.#fail(session, trouble);
+  }
+
+  #haltAt(head: LogHead | null, error: unknown): void {
+    if (this.#left || this.#halt !== null) return;
+    const known = asHalt(this.name, error);
+    this.#session = null;
+    this.#halt = { error: known, resumableAfter: known.code === 'RULE' ? (head?.haltedAt ?? null) : null };
+    this.#resumeCheckedAtMs = this.#c.clock.monotonic();
+    this.#c.events.halted(this.log, known, head?.next ?? 0);
+  }
+
+  async #lookForResume(after: number): Promise<void> {
+    try {
+      if ((await this.#c.topics.resumedSeq()) <= after || this.#left) return;
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      return;
+    }
+    this.#halt = null;
+    this.#c.events.resumed(this.log);
+    await this.#open(0);
+  }
+}
