@@ -42,7 +42,10 @@ export async function withLedger(
   const loaded = await load(context);
   await using ledger = await openLedgerOf(loaded, tellRetry(context));
   await ledger.marks.check(ledger.control, await ledger.control.head());
-  return work(loaded, ledger);
+  const result = await work(loaded, ledger);
+  // What this command has written, too: a store that loses it again is noticed by the next one.
+  await ledger.marks.check(ledger.control, await ledger.control.head());
+  return result;
 }
 
 /** Tells people that a write to the store is tried again: until it succeeds, nothing else is to be seen. */

@@ -1,7 +1,7 @@
 import { systemRng } from '../../adapters/system/rng.ts';
 import { openAlerts, type OpenedAlerts } from '../../compose/alerts.ts';
 import { openIngest } from '../../compose/ingest.ts';
-import { openLedgerOf } from '../../compose/ledger.ts';
+import { openLedgerOf, type OpenedLedger } from '../../compose/ledger.ts';
 import { openPublisher } from '../../compose/publishing.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { HeadgateError, IntegrityError, UnavailableError } from '../../errors.ts';
@@ -10,7 +10,6 @@ import { probeStore } from '../../ledger/probe.ts';
 import type { Publisher } from '../../publish/publisher.ts';
 import { formatLogId } from '../../record/log-id.ts';
 import { haltCause, type AlertCause } from '../../respond/alert-cause.ts';
-import type { LedgerContext } from '../../respond/ledger-context.ts';
 import { endCode, load, tellRetry, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { counted, formatCount } from '../output.ts';
@@ -77,13 +76,13 @@ async function run(context: CommandContext, parts: Parts, once: boolean): Promis
 class Session {
   readonly #context: CommandContext;
   readonly #loaded: LoadedConfig;
-  readonly #ledger: LedgerContext;
+  readonly #ledger: OpenedLedger;
   readonly #once: boolean;
   readonly #tally: Tally = { records: 0, batches: 0, clean: 0, suspect: 0, undecided: 0, deadLetters: 0 };
   #halts: Halt[] = [];
   #alerts: OpenedAlerts | null = null;
 
-  constructor(context: CommandContext, loaded: LoadedConfig, ledger: LedgerContext, once: boolean) {
+  constructor(context: CommandContext, loaded: LoadedConfig, ledger: OpenedLedger, once: boolean) {
     this.#context = context;
     this.#loaded = loaded;
     this.#ledger = ledger;
@@ -184,6 +183,7 @@ class Session {
   async #publish(publisher: Publisher, signal: AbortSignal): Promise<void> {
     try {
       await publisher.publish(signal);
+      await this.#remember();
     } catch (error) {
       if (
         error instanceof IntegrityError ||
@@ -193,6 +193,12 @@ class Session {
         throw error;
       this.#context.output.remind(`publish: ${error.message} (trying again)`);
     }
+  }
+
+  /** What was written since, too: a store that loses it again is noticed. */
+  async #remember(): Promise<void> {
+    const { marks, control } = this.#ledger;
+    await marks.check(control, await control.head());
   }
 
   async #reconcileLoop(stop: AbortSignal): Promise<void> {
@@ -224,6 +230,7 @@ class Session {
 
   async #report(parts: Parts): Promise<CommandResult> {
     const { ref } = this.#loaded.config.publish;
+    await this.#remember();
     const { state } = await this.#ledger.control.head();
     const snapshot = state.refs[ref] ?? null;
     const held = snapshot === null ? 0 : (await this.#ledger.snapshots.read(snapshot)).held.count;
