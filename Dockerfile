@@ -11,6 +11,8 @@ RUN npm ci --ignore-scripts
 # .dockerignore lets in only what the program is built from.
 COPY . .
 RUN npm run build
+# Where a volume for stateFolder goes: writable by whoever runs it, a new volume takes that over.
+RUN install -d -m 1777 /made/headgate
 
 FROM node:20-slim
 ENV NODE_ENV=production
@@ -19,7 +21,9 @@ COPY --from=dependencies /app/node_modules ./node_modules
 COPY --from=build /app/package.json ./
 COPY --from=build /app/dist ./dist
 COPY --from=build /app/config ./config
-# Nothing below /app belongs to this user, and nothing is written outside /tmp: the root file system may be read-only.
+COPY --from=build /made/ /var/lib/
+# Nothing below /app belongs to this user. The root file system may be read-only: what is written goes to /tmp, and to the
+# folder that stateFolder names in the configuration, which must outlive the container. A volume at /var/lib/headgate serves.
 USER node
 ENTRYPOINT ["node", "--enable-source-maps", "/app/dist/src/cli/main.js"]
 CMD ["--help"]

@@ -21,18 +21,30 @@ function errorsPage(): string {
 }
 
 function cliPage(): string {
-  const program = buildProgram(() => async () => undefined);
-  program.configureHelp({ helpWidth: 120 });
-  const parts = [...commandsOf(program)].map(
-    ({ name, command }) => `## ${name}\n\n\`\`\`\n${command.helpInformation().trimEnd()}\n\`\`\`\n`,
-  );
-  return `# Command line\n\nGenerated from the commands themselves (\`npm run generate\`).\n\n\`\`\`\n${program.helpInformation().trimEnd()}\n\`\`\`\n\n${parts.join('\n')}`;
+  let overview = '';
+  const program = buildProgram(() => async () => undefined, {
+    writeOut: (text) => (overview += text),
+    getOutHelpWidth: () => HELP_WIDTH,
+  });
+  program.outputHelp();
+  const parts = [...commandsOf(program)].map(({ name, command }) => `## ${name}\n\n${block(helpOf(command))}\n`);
+  return `# Command line\n\nGenerated from the commands themselves (\`npm run generate\`).\n\n${block(overview)}\n\n${parts.join('\n')}`;
+}
+
+const HELP_WIDTH = 120;
+
+function block(text: string): string {
+  return `\`\`\`\n${text.trimEnd()}\n\`\`\``;
+}
+
+function helpOf(command: Command): string {
+  return command.configureHelp({ ...command.configureHelp(), helpWidth: HELP_WIDTH }).helpInformation();
 }
 
 function* commandsOf(parent: Command, prefix = 'headgate'): Generator<{ name: string; command: Command }> {
   for (const command of parent.commands) {
     const name = `${prefix} ${command.name()}`;
-    if (command.commands.length === 0) yield { name, command: command.configureHelp({ helpWidth: 120 }) };
+    if (command.commands.length === 0) yield { name, command };
     else yield* commandsOf(command, name);
   }
 }

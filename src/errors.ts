@@ -6,7 +6,10 @@ export const ERROR_CODES = {
   CONFIG_NOT_FOUND: 'There is no configuration file at the given path; run `headgate init` or pass --config.',
   KEY_INVALID:
     'A key file cannot be used: missing, readable by others, wrong curve, wrong passphrase, or not matching its public key.',
-  TRUST_INVALID: 'The trust root cannot be used: missing, malformed, or it names no key for a role that is needed.',
+  STATE_UNUSABLE:
+    'The folder in which this machine remembers what it has seen of the store (stateFolder) cannot be read or written.',
+  TRUST_INVALID:
+    'The trust root cannot be used: missing, malformed, or it does not give a key of this machine the role that is needed.',
   REQUEST_INVALID: 'The request cannot be carried out as it stands; the message says what to change.',
   NOT_FOUND: 'The named object does not exist.',
   STATEMENT_INVALID: 'A signed statement is malformed, signed by an unknown key, or its signature does not verify.',
@@ -19,6 +22,8 @@ export const ERROR_CODES = {
   ROOT_MISMATCH: 'Leaves recomputed from the stored records do not give the signed Merkle root.',
   ENCODING_UNFAITHFUL:
     'A batch did not survive encoding: what was decoded back differs from what was encoded, so nothing was committed.',
+  ENCODER_FAILED:
+    'The thread that encodes batches ended or gave no answer. It is started again; a batch that it fails at three times in a row halts its partition.',
   SIZE_EXCEEDED: 'An object is larger than the cap of its kind.',
   STORE_NOT_ATOMIC:
     'The object store lets two create-only writes of one key both win, or does not show a write at once; it cannot hold a ledger.',
@@ -44,6 +49,7 @@ export const ERROR_CODES = {
   UNSUPPORTED_BROKER:
     'The broker does not speak a version of the Kafka protocol that is needed; the message names the API.',
   SOURCE_UNAVAILABLE: 'The record source cannot be reached or refuses.',
+  INTERNAL: 'A fault of Headgate itself, with the place in its code: please report it.',
   RULE: 'A rule with action halt was broken.',
   QUEUE_UNSAFE:
     'The Redis server may evict keys (its maxmemory-policy is not noeviction, or cannot be read), so it cannot hold jobs.',

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { CommanderError } from 'commander';
 
-import { HeadgateError } from '../errors.ts';
+import { HeadgateError, RequestError } from '../errors.ts';
 import type { CommandContext, CommandResult } from './context.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 import { Output } from './output.ts';
@@ -26,8 +26,7 @@ async function main(argv: readonly string[]): Promise<number> {
     stop.abort();
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
-  const json = argv.includes('--json');
-  const output = new Output(process.stdout, process.stderr, json);
+  const output = new Output(process.stdout, process.stderr, wantsJson(argv));
   let result: CommandResult;
   const run =
     (configPath: string | null) =>
@@ -47,14 +46,36 @@ async function main(argv: readonly string[]): Promise<number> {
       result = await work(context);
     };
   try {
-    await buildProgram(run).parseAsync(argv, { from: 'user' });
+    // What the parser complains of is reported below, in the shape that was asked for.
+    const write = { outputError: () => undefined, ...(output.json ? { writeErr: () => undefined } : {}) };
+    await buildProgram(run, write).parseAsync(argv, { from: 'user' });
     return result ?? EXIT.ok;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    if (error instanceof CommanderError) return endOfParsing(error, output);
     if (interrupted) return EXIT.interrupted;
     output.error(error as Error);
     return error instanceof HeadgateError ? exitCodeOf(error) : EXIT.unavailable;
   } finally {
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }
+}
+
+/** True when --json is given: before the line is parsed, because a line that cannot be parsed is told in JSON too. */
+function wantsJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--');
+  return argv.slice(0, end === -1 ? argv.length : end).includes('--json');
+}
+
+/** The exit code of a line that led to no command: help and version were asked for, or it cannot be parsed. */
+function endOfParsing({ exitCode, code, message }: CommanderError, output: Output): number {
+  if (exitCode === 0) return EXIT.ok;
+  // Without a command, people were shown the help already.
+  if (code !== 'commander.help' || output.json) {
+    const why =
+      code === 'commander.help' ? 'it names no command' : message.replace(/^error: |\.$/g, '').replaceAll('\n', ' ');
+    output.error(
+      new RequestError('REQUEST_INVALID', `Cannot use this command line: ${why} (--help shows what there is)`),
+    );
+  }
+  return EXIT.usage;
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-import { Command } from 'commander';
+import { Command, Help, type Option, type OutputConfiguration } from 'commander';
 
 import { registerBaseline } from './commands/baseline.ts';
 import { registerDemo } from './commands/demo.ts';
@@ -14,6 +14,7 @@ import { registerRefs } from './commands/refs.ts';
 import { registerRun } from './commands/run.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerVerify } from './commands/verify.ts';
+import { describeExitCodes } from './exit-codes.ts';
 import type { Register, Runner } from './register.ts';
 
 const GROUPS: readonly Register[] = [
@@ -31,8 +32,12 @@ const GROUPS: readonly Register[] = [
   registerGate,
 ];
 
-/** The whole command line. @param run makes a runner for a configuration path. */
-export function buildProgram(run: (configPath: string | null) => Runner): Command {
+/**
+ * The whole command line; a line that it cannot parse throws a CommanderError.
+ * @param run makes a runner for a configuration path.
+ * @param write where help and the parser's own complaints go; by default standard output and error.
+ */
+export function buildProgram(run: (configPath: string | null) => Runner, write: OutputConfiguration = {}): Command {
   const program = new Command('headgate')
     .description(
       'Stands between a stream and a training set: hashes, judges, quarantines and signs every batch before it is published.',
@@ -42,7 +47,14 @@ export function buildProgram(run: (configPath: string | null) => Runner): Comman
     .option('--json', 'print results as JSON, also errors')
     .showSuggestionAfterError()
     .exitOverride()
-    .addHelpText('after', EXIT_HELP);
+    .configureOutput(write)
+    .configureHelp({ optionDescription: describeOption, commandUsage: describeUsage })
+    .addHelpText(
+      'after',
+      `\nExit codes:\n${describeExitCodes()
+        .map((line) => `  ${line}\n`)
+        .join('')}`,
+    );
   const runner = (): Runner => run((program.opts()['config'] as string | undefined) ?? null);
   for (const register of GROUPS) register(program, runner);
   for (const command of everyCommand(program)) {
@@ -58,8 +70,18 @@ export function buildProgram(run: (configPath: string | null) => Runner): Comman
   return program;
 }
 
-const EXIT_HELP = `
-Exit codes: 0 ok, 1 refused by policy or suspect, 2 tampering found, 3 stale, 4 unavailable, 5 halted, 64 usage, 78 configuration, 130 interrupted.`;
+const HELP = new Help();
+
+/** An option that must be given says so. */
+function describeOption(option: Option): string {
+  return `${HELP.optionDescription(option)}${option.mandatory ? ' (required)' : ''}`;
+}
+
+/** The usage line names the options that must be given. */
+function describeUsage(command: Command): string {
+  const required = command.options.filter(({ mandatory }) => mandatory).map(({ flags }) => flags);
+  return HELP.commandUsage(command).replace('[options]', [...required, '[options]'].join(' '));
+}
 
 function* everyCommand(parent: Command): Generator<Command> {
   for (const command of parent.commands) {

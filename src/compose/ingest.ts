@@ -1,15 +1,16 @@
-import { randomBytes } from 'node:crypto';
+import { hkdfSync, randomBytes } from 'node:crypto';
 
 import { systemRng } from '../adapters/system/rng.ts';
 import { ThreadEncoder } from '../adapters/thread/encoder.ts';
 import { topicConfig, type LoadedConfig } from '../config/load.ts';
 import type { TopicConfig } from '../config/schema.ts';
 import { BatchJudge } from '../ingest/judge-batch.ts';
-import { Ingestor, type IngestEvents } from '../ingest/ingestor.ts';
+import type { IngestEvents } from '../ingest/events.ts';
+import { Ingestor } from '../ingest/ingestor.ts';
 import { Topics, type TopicSettings } from '../ingest/topics.ts';
 import type { StartPosition } from '../ports/record-source.ts';
+import type { Signer } from '../ports/signer.ts';
 import { columnName, type Schema } from '../record/schema.ts';
-import { sha256Hex } from '../record/sha256.ts';
 import type { LedgerContext } from '../respond/ledger-context.ts';
 import { judgeSettings } from './publishing.ts';
 import { actorName, openKey, type KeyName } from './ledger.ts';
@@ -20,19 +21,34 @@ const ENCODE_SCRIPT = import.meta.url.endsWith('.ts')
   ? new URL('../../dist/workers/encode.js', import.meta.url)
   : new URL('../../workers/encode.js', import.meta.url);
 
-/** 32 bits that all consumers of a deployment share, so that row hashes of their batches can be compared. */
+/**
+ * 32 bits that all consumers of a deployment share, so that row hashes of their batches can be compared.
+ *
+ * Secret to producers, who could otherwise choose rows that fall outside of every sample: it follows from the random id of
+ * the deployment, which they never see. No secret to readers of the store: entries name that id, and from a profile the
+ * seed could be found by trying all.
+ */
 export function sketchSeed({ config }: LoadedConfig): number {
-  return Number.parseInt(sha256Hex(Buffer.from(`headgate sketch ${config.pipeline}`, 'utf8')).slice(0, 8), 16);
+  const key = hkdfSync('sha256', config.deployment, '', `headgate sketch ${config.pipeline}`, 4);
+  return new DataView(key).getUint32(0);
 }
 
 /** What topics are decoded with, pinned by the given key. @param note told what is worth a look @throws ConfigError */
 export async function openTopics(
   loaded: LoadedConfig,
-  { store, layout, control, clock, trust }: LedgerContext,
+  ledger: LedgerContext,
   key: KeyName,
   note: (message: string) => void,
 ): Promise<Topics> {
-  const signer = await openKey(loaded, trust, key);
+  return topicsOf(loaded, ledger, await openKey(loaded, ledger.trust, key), note);
+}
+
+function topicsOf(
+  loaded: LoadedConfig,
+  { store, layout, control, clock }: LedgerContext,
+  signer: Signer,
+  note: (message: string) => void,
+): Topics {
   return new Topics({
     store,
     layout,
@@ -42,7 +58,7 @@ export async function openTopics(
     by: actorName(),
     ref: loaded.config.publish.ref,
     settings: (topic) => topicSettings(loaded, topic),
-    inferred: (topic, notes) => notes.forEach((each) => note(`schema of "${topic}": ${each}`)),
+    noted: (topic, text) => note(`topic "${topic}": ${text}`),
   });
 }
 
@@ -62,38 +78,48 @@ export async function openIngest(
   const { config } = loaded;
   const { store, layout, logs, clock } = ledger;
   const signer = await openKey(loaded, ledger.trust, 'ingest');
+  const topics = topicsOf(loaded, ledger, signer, (message) => log('warn', message));
+  const judge = new BatchJudge(judgeSettings(loaded), sketchSeed(loaded), clock);
+  const { kafka } = config.source;
   const source = await openSource(loaded, once, log);
   const encoder = new ThreadEncoder(ENCODE_SCRIPT);
-  const topics = await openTopics(loaded, ledger, 'ingest', (message) => log('warn', message));
-  const { kafka } = config.source;
-  const ingestor = new Ingestor({
-    source,
-    topics,
-    judge: new BatchJudge(judgeSettings(loaded), sketchSeed(loaded), clock),
-    writers: {
-      store,
-      layout,
-      logs,
-      signer,
-      clock,
-      pipeline: config.pipeline,
-      deployment: config.deployment,
-      writer: randomBytes(12).toString('hex'),
-    },
-    commit: { store, layout, encoder, clock, mode: config.mode, configSha256: loaded.digest },
-    clock,
-    rng: systemRng,
-    limits: { ...config.batch, memoryBytesMax: config.memoryBytesMax },
-    start: startPosition(kafka?.start ?? 'earliest'),
-    onGap: kafka?.onGap ?? 'halt',
-    events,
-    once,
-  });
   const close = async (): Promise<void> => {
-    await source[Symbol.asyncDispose]();
-    await encoder[Symbol.asyncDispose]();
+    try {
+      await source[Symbol.asyncDispose]();
+    } finally {
+      await encoder[Symbol.asyncDispose]();
+    }
   };
-  return { ingestor, [Symbol.asyncDispose]: close };
+  const makeIngestor = (): Ingestor =>
+    new Ingestor({
+      source,
+      topics,
+      judge,
+      writers: {
+        store,
+        layout,
+        logs,
+        signer,
+        clock,
+        pipeline: config.pipeline,
+        deployment: config.deployment,
+        writer: randomBytes(12).toString('hex'),
+      },
+      commit: { store, layout, encoder, clock, mode: config.mode, configSha256: loaded.digest },
+      clock,
+      rng: systemRng,
+      limits: { ...config.batch, memoryBytesMax: config.memoryBytesMax },
+      start: startPosition(kafka?.start ?? 'earliest'),
+      onGap: kafka?.onGap ?? 'halt',
+      events,
+      once,
+    });
+  try {
+    return { ingestor: makeIngestor(), [Symbol.asyncDispose]: close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
 /** What a topic's configuration means to the ingest wing. */

@@ -9,6 +9,7 @@ import { join, resolve } from 'node:path';
 import { DiskStore } from '../adapters/disk/store.ts';
 import { openPemSigner } from '../adapters/keys/pem-signer.ts';
 import { systemClock } from '../adapters/system/clock.ts';
+import { systemRng } from '../adapters/system/rng.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { ConfigError, NotFoundError, UncertainError, UnavailableError } from '../errors.ts';
 import { BYTES_MAX } from '../ledger/layout.ts';
@@ -73,8 +74,13 @@ export interface OpenedLedger extends LedgerContext, AsyncDisposable {
 export async function openLedgerOf(loaded: LoadedConfig, onRetry: (error: Error) => void): Promise<OpenedLedger> {
   const trust = await readTrust(loaded);
   const store = reportRetries(await openStore(loaded), onRetry);
-  const marks = new Marks(join(loaded.folder, '.headgate', 'marks'), store.location, loaded.config.pipeline);
+  const marks = new Marks(join(stateFolderOf(loaded), 'marks'), store.location, loaded.config.pipeline, systemRng);
   return { ...openLedger(store, trust, systemClock), marks, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
+}
+
+/** Where this machine remembers what it has seen of the store. */
+function stateFolderOf({ config, folder }: LoadedConfig): string {
+  return resolve(folder, config.stateFolder);
 }
 
 /** A ledger's writes wait for as long as the store is away; this tells of the waiting. */
@@ -98,9 +104,17 @@ function reportRetries(store: ObjectStore, onRetry: (error: Error) => void): Obj
   };
 }
 
-/** The author's name that entries carry: who runs the command, and where. */
+/** The author's name that entries carry: who runs the command, and where; `uid-N` for a user without a name, as containers have. */
 export function actorName(): string {
-  return `${userInfo().username}@${hostname()}`;
+  return `${userName()}@${hostname()}`;
+}
+
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `uid-${process.getuid?.() ?? 'unknown'}`;
+  }
 }
 
 /** Reads one object by its s3:// address, with the store's endpoint and credentials. @throws RequestError, UnavailableError */

@@ -2,6 +2,7 @@ import type { ConfigFault } from '../errors.ts';
 import { pointer } from './check-shape.ts';
 import { repeated, type Shown } from './describe.ts';
 import { checkTopics } from './meaning-topics.ts';
+import { isLoopback, isPrivateHost } from './private-host.ts';
 import type { Config } from './schema.ts';
 import { suggest } from './suggest.ts';
 
@@ -57,24 +58,29 @@ function checkStore({ store }: Config, shown: Shown): ConfigFault[] {
       path: '/store/url',
       message: `is ${shown('/store/url')}, wanted ${isS3 ? 's3://bucket/prefix' : 'a folder or s3://bucket/prefix'}`,
     });
-  if (store.endpoint !== null) faults.push(...checkEndpoint(store.endpoint, shown));
+  if (store.endpoint !== null) faults.push(...checkEndpoint(store.endpoint, store.allowHttp, shown));
   return faults;
 }
 
-function checkEndpoint(endpoint: string, shown: Shown): ConfigFault[] {
+function checkEndpoint(endpoint: string, allowHttp: boolean, shown: Shown): ConfigFault[] {
   const path = '/store/endpoint';
   if (!URL.canParse(endpoint))
     return [{ path, message: `is ${shown(path)}, wanted an address like https://host:9000` }];
   const { protocol, hostname, username, password } = new URL(endpoint);
   if (username !== '' || password !== '')
     return [{ path, message: 'holds credentials, which belong in the environment or in ~/.aws/credentials' }];
-  if (protocol === 'http:' && !isLoopback(hostname))
-    return [{ path, message: `is ${shown(path)}, wanted https (plain http is for this machine only)` }];
+  if (protocol !== 'http:' || isLoopback(hostname)) return [];
+  // Whoever is on the way could read every record, so it takes a private network and a person who says so.
+  if (!isPrivateHost(hostname))
+    return [{ path, message: `is ${shown(path)}, wanted https (plain http is for this machine or a private network)` }];
+  if (!allowHttp)
+    return [
+      {
+        path,
+        message: `is ${shown(path)}, wanted https (plain http to another machine shows it every record; on a private network, allow it with store.allowHttp: true)`,
+      },
+    ];
   return [];
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
 function checkSasl({ source }: Config): ConfigFault[] {

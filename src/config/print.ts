@@ -84,8 +84,12 @@ function isEmpty(value: unknown): boolean {
   return value === null || (Array.isArray(value) && value.length === 0);
 }
 
+/** A comment of full lines: an empty line parts paragraphs, any other line end of the text is only that of our sources. */
 function comment(text: string): string[] {
-  return text.split('\n').flatMap((line) => (line === '' ? ['#'] : wrap(line).map((part) => `# ${part}`)));
+  return text.split('\n\n').flatMap((paragraph, i) => {
+    const lines = wrap(paragraph.replaceAll('\n', ' ')).map((line) => `# ${line}`);
+    return i === 0 ? lines : ['#', ...lines];
+  });
 }
 
 function wrap(text: string): string[] {

@@ -10,6 +10,11 @@ const Store = group('Where everything is kept: ledger, data, quarantine.', {
     text('', { pattern: '^https?://', examples: ['https://minio.example.com:9000'] }),
     'Address of another S3-compatible server; null = AWS.',
   ),
+  allowHttp: flag(
+    'Allow a plain http endpoint on a private network: a private address, a name without a dot, or one below .internal, ' +
+      '.local or .home.arpa. Everyone on that network can read the records. This machine itself needs no leave.',
+    false,
+  ),
   region: text('Region of the bucket.', { default: 'us-east-1' }),
   forcePathStyle: flag('Address the bucket as https://host/bucket; most servers but AWS need it.', false),
   kmsKeyId: maybe(
@@ -119,7 +124,8 @@ export const ConfigSchema = Type.Object(
       maxLength: 200,
     }),
     deployment: text(
-      'Id of this deployment, as headgate init made it. Two deployments must not write to one pipeline.',
+      'Id of this deployment, as headgate init made it. Two deployments must not write to one pipeline. Do not show it to ' +
+        'producers: which of their records are sampled follows from it.',
       {
         examples: ['0123456789abcdef'],
         maxLength: 200,
@@ -136,6 +142,11 @@ export const ConfigSchema = Type.Object(
     store: Store,
     trust: text('Trust root: the file with the public keys that are believed.', { default: './trust.json' }),
     keys: Keys,
+    stateFolder: text(
+      'Folder in which this machine remembers what it has seen of the store, so that it notices when an older or another ' +
+        'one is shown. It must be writable, must survive restarts, and must not lie in the store.',
+      { default: './.headgate' },
+    ),
     topicDefaults: Topic,
     topics: Type.Record(Type.String({ minLength: 1 }), Type.Partial(Topic, { additionalProperties: false }), {
       default: {},

@@ -1,8 +1,8 @@
 import { IntegrityError } from '../errors.ts';
 import type { SkipReason } from '../record/chunk.ts';
-import { canonicalJson } from './canonical.ts';
+import { canonicalJson } from '../record/canonical.ts';
 import type { Profile } from './profile.ts';
-import { decodeProfile } from './profile/format.ts';
+import { checkProfile } from './profile/format.ts';
 import type { Judgement } from './verdict.ts';
 
 /** Offsets of a batch that carry no record. */
@@ -40,5 +40,5 @@ export function decodeEvidence(bytes: Uint8Array, object: string): Evidence {
   }
   if (value?.version !== 1)
     throw new IntegrityError('PAYLOAD_INVALID', object, `Cannot read "${object}": it is not evidence of version 1`);
-  return { ...value, profile: decodeProfile(Buffer.from(JSON.stringify(value.profile), 'utf8')) };
+  return { ...value, profile: checkProfile(value.profile) };
 }

@@ -1,12 +1,12 @@
 import type { ConfigFault } from '../errors.ts';
 import { ConfigError } from '../errors.ts';
 import type { ColumnData } from '../record/columns.ts';
-import { quoteName } from './detectors/detector.ts';
 import type { BatchCounts, BatchTimes, ProfileInput } from './profile.ts';
 import { countRepeats, countRows } from './rules/count-rows.ts';
 import { compilePattern } from './rules/pattern.ts';
 import type { Pattern } from './rules/pattern.ts';
 import type { Finding } from './verdict.ts';
+import { quoteName } from '../record/quote-name.ts';
 
 /** What happens when a rule is broken: it is counted; the batch is held; the partition stops as well. */
 export type RuleAction = 'observe' | 'quarantine' | 'halt';

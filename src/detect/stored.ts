@@ -42,6 +42,12 @@ export function readStored<T extends Type.TSchema>(
   } catch (cause) {
     throw new IntegrityError('PAYLOAD_INVALID', kind, `Cannot read ${kind}: it is not JSON in UTF-8`, { cause });
   }
+  return checkStored(kind, value, schema);
+}
+
+/** A value that claims to be a stored `kind`, already parsed.
+ * @throws {IntegrityError} PAYLOAD_INVALID for anything that does not fit `schema`. */
+export function checkStored<T extends Type.TSchema>(kind: string, value: unknown, schema: T): Type.Static<T> {
   if (Check(schema, value)) return value;
   const fault = Errors(schema, value)[0];
   // The place is told, never the value: it may be a record's.

@@ -2,7 +2,7 @@ import { cauchyTail, cotPi, ln, round12 } from './arithmetic.ts';
 import { familyTail, scaleAt, scoreFamilies, scoreOfTail, unusualness } from './baseline/calibrate.ts';
 import type { FamilyLaw, StatisticHistory } from './baseline/calibrate.ts';
 import { sampleLosses } from './baseline/learn-labels.ts';
-import { hashesOf, measureAll, patternsWithout } from './baseline/learn.ts';
+import { hashesOf, measureWith, patternsWithout } from './baseline/learn.ts';
 import type { PreparedBaseline } from './baseline/prepare.ts';
 import { DETECTORS } from './detectors/all.ts';
 import { fromScale } from './detectors/detector.ts';
@@ -77,6 +77,16 @@ export interface Judgement {
   readonly families: readonly { readonly family: Family; readonly score: number; readonly pValue: number }[];
   /** Strongest first. */
   readonly findings: readonly Finding[];
+  /** Why no detector could be heard; absent unless one failed. */
+  readonly failure?: DetectorFailure;
+}
+
+/** A detector that broke down: a fault of ours, not of the batch. */
+export interface DetectorFailure {
+  /** Its id; `context` for what all detectors share. */
+  readonly detector: string;
+  /** Name and message of the error, one line; as confidential as the data. */
+  readonly message: string;
 }
 
 /** Judges one batch by one baseline and nothing else: no clock, no chance. Same profile, baseline and settings, same bytes.
@@ -94,18 +104,20 @@ export function judge(
 ): Judgement {
   const rules = ruleFindings(profile.rules);
   if (baseline === null) return conclude(null, rules, [], 1, settings, 'no-baseline');
-  let context: DetectorContext;
-  let broken: Finding[];
-  let statistics: ReturnType<typeof measureAll>;
+  const broken: Finding[] = [];
+  const statistics: ReturnType<typeof measureWith> = [];
+  let running = 'context';
   try {
-    context = contextOf(profile, baseline, settings);
-    broken = DETECTORS.flatMap((detector) =>
-      (detector.check?.(context) ?? []).map((found) => fromHard(found, detector.family)),
-    );
-    statistics = measureAll(context);
-  } catch {
+    const context = contextOf(profile, baseline, settings);
+    for (const detector of DETECTORS) {
+      running = detector.id;
+      for (const found of detector.check?.(context) ?? []) broken.push(fromHard(found, detector.family));
+      for (const statistic of measureWith(detector, context)) statistics.push(statistic);
+    }
+  } catch (error) {
     // A detector that fails must not pass for one that found nothing.
-    return conclude(baseline.digest, rules, [], 1, settings, 'failed');
+    const failure = { detector: running, message: describeError(error) };
+    return { ...conclude(baseline.digest, rules, [], 1, settings, 'failed'), failure };
   }
   const hard = [...rules, ...broken];
   if (profile.rows < settings.recordsMin) return conclude(baseline.digest, hard, [], 1, settings, 'small');
@@ -124,6 +136,17 @@ export function judge(
     settings,
     null,
   );
+}
+
+const FAILURE_CHARACTERS_MAX = 500;
+
+/** One line without characters that could pass for other text, and not too long to store. */
+function describeError(error: unknown): string {
+  const text = (error instanceof Error ? `${error.name}: ${error.message}` : String(error)).slice(
+    0,
+    FAILURE_CHARACTERS_MAX,
+  );
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '\u{fffd}');
 }
 
 function contextOf(profile: Profile, prepared: PreparedBaseline, settings: JudgeSettings): DetectorContext {

@@ -2,12 +2,14 @@ import type { SkippedRange } from '../detect/evidence.ts';
 import type { BatchContent } from '../record/batch-content.ts';
 import type { ChunkSpan, RecordChunk, SkipReason, SourcePosition } from '../record/chunk.ts';
 import { TIMESTAMP_NONE } from '../record/chunk.ts';
+import { int64ToNumber } from '../record/columns.ts';
 import { DEAD_LETTER } from '../record/dead-letter.ts';
-import { LEAF_VERSION, LeafHasher } from '../record/leaf.ts';
+import { int64Words, LEAF_VERSION, LeafHasher } from '../record/leaf.ts';
 import type { LogId } from '../record/log-id.ts';
 import { SHA256_BYTES } from '../record/sha256.ts';
 import type { Decoder } from './decode/decoder.ts';
 import { RawRecordsBuilder } from './raw-records-builder.ts';
+import { RecordTimeLimit } from './record-time-limit.ts';
 
 /** When a batch is full. Any rule is exactly-once, because the slot fixes the cut. */
 export interface BatchLimits {
@@ -16,7 +18,7 @@ export interface BatchLimits {
   readonly bytesMax: number;
   /** Records longer than this become dead letters without being decoded. */
   readonly recordBytesMax: number;
-  /** Span of record timestamps in one batch; null = no such rule. */
+  /** Span of record timestamps in one batch, see {@link RecordTimeLimit}; null = no such rule. */
   readonly recordTimeMaxMs: number | null;
 }
 
@@ -33,8 +35,8 @@ export interface BuiltBatch {
   /** As given by the source; see {@link RecordSource.topicId}. */
   readonly topicId: string | null;
   readonly position: SourcePosition | null;
-  /** Lowest and highest record timestamp, ms; null when no record has one. */
-  readonly timestamps: { readonly first: bigint; readonly last: bigint } | null;
+  /** Lowest and highest record timestamp, the nearest numbers; null when no record has one. */
+  readonly timestamps: { readonly firstMs: number; readonly lastMs: number } | null;
 }
 
 /** Sees the value bytes of every record once, while they are hot in the cache. */
@@ -44,8 +46,6 @@ export interface RowObserver {
 
 const LEAVES_FIRST = 1_024;
 const SKIPPED_RANGES_MAX = 1_000;
-/** The record-time rule never cuts below this many records: a producer with wild clocks must not force tiny batches. */
-const RECORD_TIME_RECORDS_MIN = 100;
 
 /**
  * Builds one batch from chunks: hashes every record into its leaf, decodes it into columns, keeps its raw bytes.
@@ -74,9 +74,14 @@ export class BatchBuilder {
   #skippedRanges: SkippedRange[] = [];
   #leaderEpoch: number | null = null;
   #position: SourcePosition | null = null;
-  #timestamps: { first: bigint; last: bigint } | null = null;
+  readonly #recordTime: RecordTimeLimit;
+  #firstMs = Infinity;
+  #lastMs = -Infinity;
 
-  /** @param batchKey 32 random bytes, never used before. @param start first offset of the batch. */
+  /**
+   * @param options.start first offset of the batch. @param options.batchKey 32 random bytes, never used before.
+   * @param options.nowMs wall clock, which record timestamps are measured against; null for history, which may be of any age.
+   */
   constructor(options: {
     log: LogId;
     topicId: string | null;
@@ -85,6 +90,7 @@ export class BatchBuilder {
     decoder: Decoder;
     observer: RowObserver;
     batchKey: Uint8Array;
+    nowMs: number | null;
   }) {
     this.#log = options.log;
     this.#topicId = options.topicId;
@@ -95,6 +101,7 @@ export class BatchBuilder {
     this.#observer = options.observer;
     this.#batchKey = options.batchKey;
     this.#hasher = new LeafHasher(options.log, options.batchKey);
+    this.#recordTime = new RecordTimeLimit(options.limits.recordTimeMaxMs, options.nowMs);
   }
 
   get records(): number {
@@ -127,8 +134,9 @@ export class BatchBuilder {
       return to;
     }
     this.#growLeaves(to - from);
+    // All hashes, then all rows: taking turns record by record costs a tenth of the whole.
     this.#hasher.hash(chunk, from, to, this.#leaves, this.#records * SHA256_BYTES);
-    for (let i = from; i < to; i++) this.#take(chunk, i);
+    this.#take(chunk, from, to);
     const end = to === chunk.count ? chunk.nextOffset : chunk.offsets[to - 1]! + 1;
     this.#account(chunk.spans, this.#end, end);
     this.#end = end;
@@ -158,54 +166,61 @@ export class BatchBuilder {
       leaderEpoch: this.#leaderEpoch,
       topicId: this.#topicId,
       position: this.#position,
-      timestamps: this.#timestamps,
+      timestamps: this.#firstMs > this.#lastMs ? null : { firstMs: this.#firstMs, lastMs: this.#lastMs },
     };
   }
 
-  #take(chunk: RecordChunk, index: number): void {
-    const start = chunk.valueStarts[index]!;
-    const length = chunk.valueLengths[index]!;
-    const reason = this.#decode(chunk.bytes, start, length);
-    (reason === 0 ? this.#decoded : this.#dead).append(chunk, index, this.#leafBytes, this.#records * SHA256_BYTES);
-    if (reason !== 0) this.#reasons.push(reason);
-    if (length > 0) this.#observer.add(chunk.bytes, start, length);
-    if (chunk.timestampTypes[index] !== TIMESTAMP_NONE) this.#seeTimestamp(chunk.timestamps[index]!);
-    this.#records++;
+  /** Index past the last record of `chunk` that still belongs to this batch; looks at nothing but lengths and timestamps. */
+  #cut(chunk: RecordChunk, from: number): number {
+    const { bytesMax, recordsMax } = this.#limits;
+    const { keyLengths, valueLengths, headers, timestampTypes } = chunk;
+    const last = Math.min(chunk.count, from + Math.max(0, recordsMax - this.#records));
+    const timestamps = int64Words(chunk.timestamps);
+    let bytes = this.bytes;
+    for (let i = from; i < last; i++) {
+      if (timestampTypes[i] !== TIMESTAMP_NONE) {
+        const ms = int64ToNumber(timestamps, i);
+        if (this.#recordTime.endsBefore(ms, this.#records + i - from)) return i;
+        if (ms < this.#firstMs) this.#firstMs = ms;
+        if (ms > this.#lastMs) this.#lastMs = ms;
+      }
+      bytes += Math.max(0, keyLengths[i]!) + Math.max(0, valueLengths[i]!);
+      if (headers !== null) bytes += headers.lengths[i]!;
+      if (bytes >= bytesMax) return i + 1;
+    }
+    return last;
+  }
+
+  #take(chunk: RecordChunk, from: number, to: number): void {
+    const { bytes, valueStarts, valueLengths } = chunk;
+    let runFrom = from;
+    let isDead = false;
+    for (let i = from; i < to; i++) {
+      const start = valueStarts[i]!;
+      const length = valueLengths[i]!;
+      const reason = this.#decode(bytes, start, length);
+      if (reason !== 0) this.#reasons.push(reason);
+      if (isDead !== (reason !== 0)) {
+        this.#append(chunk, runFrom, i, isDead);
+        runFrom = i;
+        isDead = !isDead;
+      }
+      if (length > 0) this.#observer.add(bytes, start, length);
+    }
+    this.#append(chunk, runFrom, to, isDead);
+  }
+
+  /** Keeps the bytes of a run of records that all decoded, or all did not. */
+  #append(chunk: RecordChunk, from: number, to: number, isDead: boolean): void {
+    if (from === to) return;
+    (isDead ? this.#dead : this.#decoded).append(chunk, from, to, this.#leafBytes, this.#records * SHA256_BYTES);
+    this.#records += to - from;
   }
 
   #decode(bytes: Uint8Array, start: number, length: number): number {
     if (length < 0) return DEAD_LETTER['null-value'];
     if (length > this.#limits.recordBytesMax) return DEAD_LETTER['record-too-large'];
     return this.#decoder.decode(bytes, start, length);
-  }
-
-  #seeTimestamp(timestamp: bigint): void {
-    if (this.#timestamps === null) this.#timestamps = { first: timestamp, last: timestamp };
-    else if (timestamp < this.#timestamps.first) this.#timestamps.first = timestamp;
-    else if (timestamp > this.#timestamps.last) this.#timestamps.last = timestamp;
-  }
-
-  /** Index past the last record of `chunk` that still belongs to this batch; takes at least one unless the batch is full. */
-  #cut(chunk: RecordChunk, from: number): number {
-    const room = Math.max(0, this.#limits.recordsMax - this.#records);
-    const to = Math.min(chunk.count, from + room);
-    let bytes = this.bytes;
-    for (let i = from; i < to; i++) {
-      if (this.#passesRecordTime(chunk, i, i - from)) return i;
-      bytes += Math.max(0, chunk.keyLengths[i]!) + Math.max(0, chunk.valueLengths[i]!);
-      if (bytes >= this.#limits.bytesMax) return i + 1;
-    }
-    return to;
-  }
-
-  #passesRecordTime(chunk: RecordChunk, index: number, taken: number): boolean {
-    const { recordTimeMaxMs } = this.#limits;
-    if (recordTimeMaxMs === null || this.#timestamps === null || this.#records + taken < RECORD_TIME_RECORDS_MIN)
-      return false;
-    return (
-      chunk.timestampTypes[index] !== TIMESTAMP_NONE &&
-      chunk.timestamps[index]! - this.#timestamps.first >= BigInt(recordTimeMaxMs)
-    );
   }
 
   #account(spans: readonly ChunkSpan[], from: number, to: number): void {

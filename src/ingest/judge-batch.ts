@@ -80,7 +80,7 @@ export function profileBatch(
     columns: built.content.decoded.columns,
     roles: topic.roles,
     counts: { records: built.records, bytes: built.bytes, deadLetters: countReasons(built), skipped: built.skipped },
-    times: { firstMs: milliseconds(built.timestamps?.first), lastMs: milliseconds(built.timestamps?.last), sealedMs },
+    times: { firstMs: built.timestamps?.firstMs ?? null, lastMs: built.timestamps?.lastMs ?? null, sealedMs },
     rowHashes: observer.sketch,
     seed,
     baseline,
@@ -95,9 +95,4 @@ function countReasons({ content }: BuiltBatch): Partial<Record<DeadLetterReason,
     counts[reason] = (counts[reason] ?? 0) + 1;
   }
   return counts;
-}
-
-/** Timestamps beyond 2^53 ms are hostile; statistics take the nearest number. */
-function milliseconds(timestamp: bigint | undefined): number | null {
-  return timestamp === undefined ? null : Number(timestamp);
 }

@@ -76,7 +76,7 @@ export class PartitionRunner {
     return this.#session === null && this.#halt === null && !this.#left;
   }
 
-  /** True when nothing will come of this partition any more in a one-pass run. */
+  /** True when nothing more will come of this partition in a one-pass run. */
   get finished(): boolean {
     return this.#halt !== null || this.#session?.finished === true;
   }
@@ -131,10 +131,7 @@ export class PartitionRunner {
     const { clock, limits, once } = this.#c;
     const now = clock.monotonic();
     const session = this.#session;
-    if (session?.isDue(now, limits.ageMaxMs, force) === true) {
-      session.inFlight++;
-      this.#start(this.#commit(session));
-    }
+    if (session?.isDue(now, limits.ageMaxMs, force) === true) this.#start(this.#commit(session));
     const isWaiting = this.#halt !== null && this.#halt.resumableAfter !== null && !once && !this.#left;
     if (isWaiting && now - this.#resumeCheckedAtMs >= RESUME_CHECK_MS) {
       this.#resumeCheckedAtMs = now;
@@ -200,6 +197,7 @@ export class PartitionRunner {
   /** Sends one batch on its way: judged and encoded at once, committed when it is its turn. */
   async #commit(session: PartitionSession): Promise<void> {
     const { clock, judge, commit } = this.#c;
+    session.inFlight++;
     const turn = session.takeTurn();
     let committed = false;
     try {
@@ -273,9 +271,9 @@ export class PartitionRunner {
   #conclude(session: PartitionSession): void {
     const { trouble } = session;
     if (this.#session !== session || trouble === null || !session.finished) return;
-    const isGap = trouble instanceof HaltError && trouble.code === 'GAP' && this.#c.onGap === 'continue';
     // Opening again signs the gap.
-    if (isGap) this.#reopen(session, 0);
+    if (trouble instanceof HaltError && trouble.code === 'GAP' && this.#c.onGap === 'continue')
+      this.#reopen(session, 0);
     else this.#fail(session, trouble);
   }
 

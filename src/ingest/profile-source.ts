@@ -67,6 +67,7 @@ async function* profileLog(
             decoder: topic.newDecoder(chunk.csvHeader),
             observer,
             batchKey: NO_KEY,
+            nowMs: null,
           }),
           observer,
           topic,

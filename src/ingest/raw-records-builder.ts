@@ -26,24 +26,27 @@ export class RawRecordsBuilder {
     return this.#keys.byteLength + this.#values.byteLength + this.#headers.byteLength;
   }
 
-  /** Appends record `index` of `chunk`, whose leaf lies in `leaves` at byte `leafAt`. */
-  append(chunk: RecordChunk, index: number, leaves: Uint8Array, leafAt: number): void {
+  /** Appends records `[from, to)` of `chunk`, whose leaves lie in `leaves` from byte `leafAt` on. */
+  append(chunk: RecordChunk, from: number, to: number, leaves: Uint8Array, leafAt: number): void {
     const row = this.#count;
-    if (row === this.#offsets.length) this.#grow();
-    this.#offsets[row] = chunk.offsets[index]!;
-    this.#timestamps[row] = chunk.timestamps[index]!;
-    this.#timestampTypes[row] = chunk.timestampTypes[index]!;
-    this.#leaves.set(leaves.subarray(leafAt, leafAt + SHA256_BYTES), row * SHA256_BYTES);
-    this.#keys.append(chunk.bytes, chunk.keyStarts[index]!, chunk.keyLengths[index]!);
-    this.#values.append(chunk.bytes, chunk.valueStarts[index]!, chunk.valueLengths[index]!);
-    const { headers } = chunk;
-    if (headers === null) {
-      this.#headers.append(chunk.bytes, 0, 0);
-    } else {
-      this.#anyHeaders ||= headers.lengths[index]! > 0;
-      this.#headers.append(headers.bytes, headers.starts[index]!, headers.lengths[index]!);
+    const count = to - from;
+    this.#count = row + count;
+    if (this.#count > this.#offsets.length) this.#grow(this.#count);
+    this.#offsets.set(chunk.offsets.subarray(from, to), row);
+    this.#timestamps.set(chunk.timestamps.subarray(from, to), row);
+    this.#timestampTypes.set(chunk.timestampTypes.subarray(from, to), row);
+    this.#leaves.set(leaves.subarray(leafAt, leafAt + count * SHA256_BYTES), row * SHA256_BYTES);
+    const { bytes, headers } = chunk;
+    for (let i = from; i < to; i++) {
+      this.#keys.append(bytes, chunk.keyStarts[i]!, chunk.keyLengths[i]!);
+      this.#values.append(bytes, chunk.valueStarts[i]!, chunk.valueLengths[i]!);
+      if (headers === null) {
+        this.#headers.append(bytes, 0, 0);
+      } else {
+        this.#anyHeaders ||= headers.lengths[i]! > 0;
+        this.#headers.append(headers.bytes, headers.starts[i]!, headers.lengths[i]!);
+      }
     }
-    this.#count = row + 1;
   }
 
   /** The columns; the builder must not be used afterwards. */
@@ -60,8 +63,8 @@ export class RawRecordsBuilder {
     };
   }
 
-  #grow(): void {
-    const size = 2 * this.#offsets.length;
+  #grow(needed: number): void {
+    const size = Math.max(2 * this.#offsets.length, 2 ** Math.ceil(Math.log2(needed)));
     const offsets = new Float64Array(size);
     const timestamps = new BigInt64Array(size);
     const timestampTypes = new Uint8Array(size);

@@ -174,7 +174,10 @@ export class Topics {
       );
     await putContent(this.#o.store, this.#o.layout.schema(sha256), bytes, this.#o.clock, signal);
     if (schema.columns.length === 0) return schema;
-    const reason = columns === null ? `inferred from ${inferred!.recordsRead} records` : 'from the configuration';
+    const reason =
+      columns === null
+        ? `inferred from ${inferred!.recordsRead} record${inferred!.recordsRead === 1 ? '' : 's'}`
+        : 'from the configuration';
     const pinned = await this.#o.control.append(
       this.#o.signer,
       ({ state }) =>

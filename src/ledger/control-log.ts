@@ -15,7 +15,7 @@ import {
 import { actFault } from './control-rules.ts';
 import { EMPTY_STATE, applyAct, encodeState, parseState, stateDigest, type ControlState } from './control-state.ts';
 import { BYTES_MAX, type Layout } from './layout.ts';
-import { assertFits, getVerified, putContent } from './objects.ts';
+import { getVerified, putContent } from './objects.ts';
 import { createSlot } from './slot.ts';
 import { signStatement, verifyBundle } from './statements/bundle.ts';
 import type { TrustRoot } from './trust.ts';
@@ -86,7 +86,8 @@ export class ControlLog {
    * Appends what `decide` makes of the newest state, again and again until it is first.
    * @param decide pure; returns null to do nothing; throws to refuse.
    * @returns the new entry, or null if `decide` returned null.
-   * @throws ConflictError when the act does not fit the newest state; RequestError when it cannot be written as an entry;
+   * @throws ConfigError TRUST_INVALID when the signer has not the role that the act wants; ConflictError when the act does
+   *   not fit the newest state; RequestError when it cannot be written as an entry;
    *   IntegrityError SLOT_INVALID when the next slot holds bytes that are no valid entry, SLOT_MISSING when entries lie
    *   behind it; UncertainError when stopped
    */
@@ -99,6 +100,7 @@ export class ControlLog {
       const head = await this.head();
       const act = await decide(head);
       if (act === null) return null;
+      this.#trust.assertMaySign(signer.keyId, ROLES_OF_KIND[act.kind], `a ${act.kind}`);
       const seq = nextSeq(head);
       const fault = actFault(head.state, act);
       if (fault !== null)
@@ -152,7 +154,6 @@ export class ControlLog {
   async #storeState(state: ControlState, signal: AbortSignal): Promise<void> {
     const bytes = encodeState(state);
     const key = this.#layout.state(sha256Hex(bytes));
-    assertFits(key, bytes, BYTES_MAX.state);
     await putContent(this.#store, key, bytes, this.#clock, signal);
   }
 

@@ -2,6 +2,7 @@ import Type, { type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
 
 import { IntegrityError } from '../errors.ts';
+import { canonicalJson } from '../record/canonical.ts';
 import { sha256Hex } from '../record/sha256.ts';
 import type { ControlAct, ControlEntry } from './control-entry.ts';
 import { recordOf, withEntry, withoutEntry } from './named-records.ts';
@@ -111,12 +112,9 @@ export function applyAct(state: ControlState, act: ControlAct | ControlEntry, se
   }
 }
 
-/** The exact bytes of a state: JSON with all keys sorted, so that equal states have equal digests. */
+/** The exact bytes of a state: canonical JSON, so that equal states have equal digests. */
 export function encodeState(state: ControlState): Buffer {
-  return Buffer.from(
-    JSON.stringify(state, (_, value: unknown) => (isPlainObject(value) ? sortKeys(value) : value)),
-    'utf8',
-  );
+  return Buffer.from(canonicalJson(state), 'utf8');
 }
 
 /** SHA-256 of {@link encodeState}, hex. */
@@ -147,12 +145,4 @@ export function parseState(bytes: Uint8Array, object: string): ControlState {
 function openCases({ decisions }: ControlState): Pick<ControlState, 'decisions' | 'verdicts'> {
   const condemned = Object.entries(decisions).filter(([, { outcome }]) => outcome === 'condemned');
   return { decisions: recordOf(condemned), verdicts: recordOf([]) };
-}
-
-function isPlainObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function sortKeys(value: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -18,6 +18,30 @@ export const BYTES_MAX = {
   receipt: 16 * 1_024,
 } as const;
 
+/** Second segment of the keys whose objects are named by their digests → cap of what lies there. */
+const CONTENT_BYTES_MAX: Readonly<Record<string, number>> = {
+  states: BYTES_MAX.state,
+  data: BYTES_MAX.data,
+  quarantine: BYTES_MAX.data,
+  'dead-letters': BYTES_MAX.data,
+  evidence: BYTES_MAX.evidence,
+  schemas: BYTES_MAX.schema,
+  baselines: BYTES_MAX.baseline,
+  snapshots: BYTES_MAX.snapshot,
+  pages: BYTES_MAX.page,
+};
+
+/**
+ * Most bytes that readers accept under a key whose object is named by its digest.
+ * @throws {RangeError} for any other key
+ */
+export function contentBytesMax(key: string): number {
+  const [, kind = ''] = key.split('/');
+  if (!Object.hasOwn(CONTENT_BYTES_MAX, kind))
+    throw new RangeError(`Cannot store content under "${key}": no such kind`);
+  return CONTENT_BYTES_MAX[kind]!;
+}
+
 /** Longest readable part of one key segment; longer names end in a hash of the whole. */
 const SEGMENT_MAX = 120;
 const DIGITS = 20;
@@ -139,7 +163,11 @@ function logPath({ cluster, topic, partition }: LogId): string {
   return `${segment(cluster)}/${segment(topic)}/${segment(partition)}`;
 }
 
-function segment(text: string): string {
+/**
+ * A name as one path segment of at most 153 ASCII characters; injective. A long one keeps its beginning and ends in `~` and
+ * a hash of the whole.
+ */
+export function segment(text: string): string {
   const encoded = encodeSegment(text);
   if (encoded.length <= SEGMENT_MAX) return encoded;
   return `${encoded.slice(0, SEGMENT_MAX).replace(/%.?$/, '')}~${sha256Hex(Buffer.from(text, 'utf8')).slice(0, 32)}`;

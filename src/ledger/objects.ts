@@ -2,6 +2,7 @@ import { IntegrityError, RequestError, UncertainError, UnavailableError } from '
 import type { Clock } from '../ports/clock.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import { sha256Hex } from '../record/sha256.ts';
+import { contentBytesMax } from './layout.ts';
 
 const PAUSE_FIRST_MS = 100;
 const PAUSE_MAX_MS = 10_000;
@@ -48,7 +49,8 @@ export function parseJson(bytes: Uint8Array, object: string): unknown {
  * Stores an object whose key holds the digest of its bytes; it does not matter who stored it first.
  * An object that exists is read back: someone may have put other bytes under the key.
  * Outages only pause: the same bytes are written again until the store answers or `signal` aborts.
- * @throws IntegrityError DIGEST_MISMATCH when other bytes lie there; UnavailableError when aborted
+ * @throws RequestError SIZE_EXCEEDED for bytes that no reader would accept, before anything is written; IntegrityError
+ *   DIGEST_MISMATCH when other bytes lie there; UnavailableError when aborted
  */
 export async function putContent(
   store: ObjectStore,
@@ -57,6 +59,7 @@ export async function putContent(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<void> {
+  assertFits(key, bytes, contentBytesMax(key));
   for (let pauseMs = PAUSE_FIRST_MS; ; pauseMs = Math.min(2 * pauseMs, PAUSE_MAX_MS)) {
     try {
       if ((await store.create(key, bytes, { signal })) === 'created') return;

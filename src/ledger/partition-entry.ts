@@ -95,7 +95,7 @@ const BatchEntry = entry('batch', {
 /** Offsets that were lost before they could be read, admitted by policy or by a person. */
 const GapEntry = entry('gap', { start: Count, end: Count, reason: Type.Literal('retention') });
 
-/** The log ends; only `headgate retire` writes it. */
+/** The log ends: another deployment may claim it then. Readers know it; no command writes it yet. */
 const CloseEntry = entry('close', {});
 
 const PartitionEntrySchema = Type.Union([OpenEntry, BatchEntry, GapEntry, CloseEntry]);

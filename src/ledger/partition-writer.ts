@@ -170,7 +170,7 @@ export class PartitionWriter {
     const name = formatLogId(this.#log);
     throw new HaltError(
       'FOREIGN_WRITER',
-      `Cannot write to log "${name}": deployment "${head.deployment}" writes there, this is "${this.#context.deployment}" (mend: give each deployment its own pipeline name, or run headgate retire)`,
+      `Cannot write to log "${name}": deployment "${head.deployment}" writes there, this is "${this.#context.deployment}" (mend: give each deployment its own pipeline name; if this one takes the other's place and the other is gone for good, set deployment: "${head.deployment}" in headgate.yaml)`,
     );
   }
 }

@@ -7,7 +7,7 @@ import type { ObjectStore } from '../ports/object-store.ts';
 import { sha256Hex } from '../record/sha256.ts';
 import { BYTES_MAX, type Layout } from './layout.ts';
 import { recordOf } from './named-records.ts';
-import { assertFits, getVerified, parseJson, putContent } from './objects.ts';
+import { getVerified, parseJson, putContent } from './objects.ts';
 import {
   compareKeys,
   keyOf,
@@ -180,7 +180,6 @@ export class Snapshots {
     const bytes = encodeSnapshot(snapshot);
     const sha256 = sha256Hex(bytes);
     const key = this.#layout.snapshot(sha256);
-    assertFits(key, bytes, BYTES_MAX.snapshot);
     await putContent(this.#store, key, bytes, this.#clock, signal);
     return sha256;
   }
@@ -222,10 +221,8 @@ export class Snapshots {
   async update(sequence: Sequence, changes: readonly SequenceChange[], signal: AbortSignal): Promise<Sequence> {
     if (changes.length === 0) return sequence;
     const updated = await updateSequence(sequence, changes, (page) => this.#page(page));
-    for (const [sha256, bytes] of updated.pages) {
-      assertFits(this.#layout.page(sha256), bytes, BYTES_MAX.page);
+    for (const [sha256, bytes] of updated.pages)
       await putContent(this.#store, this.#layout.page(sha256), bytes, this.#clock, signal);
-    }
     return updated.sequence;
   }
 

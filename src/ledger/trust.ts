@@ -110,6 +110,24 @@ export class TrustRoot {
     }
   }
 
+  /**
+   * Checks before anything is signed that a key of this machine may sign what is wanted.
+   * @param what names what is to be signed, for the message.
+   * @throws ConfigError TRUST_INVALID when the key is not trusted or holds none of `roles`
+   */
+  assertMaySign(keyId: string, roles: readonly Role[], what: string): void {
+    const known = this.#keys.get(keyId);
+    if (known?.roles.some((role) => roles.includes(role)) === true) return;
+    const found =
+      known === undefined
+        ? 'the trust file does not name it'
+        : `its role is ${known.roles.join(', ')} in the trust file`;
+    throw new ConfigError(
+      'TRUST_INVALID',
+      `Cannot sign ${what} with key "${known?.name ?? keyId}": ${found}, wanted ${roles.join(' or ')} (mend: name the right file under keys in the configuration)`,
+    );
+  }
+
   /** True when some key holds `role`. */
   hasRole(role: Role): boolean {
     return [...this.#keys.values()].some(({ roles }) => roles.includes(role));

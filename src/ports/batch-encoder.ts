@@ -26,7 +26,8 @@ export interface EncodedBatch {
 export interface BatchEncoder extends AsyncDisposable {
   /**
    * @param leaves 32 bytes a record, in offset order: what the signed root is computed from.
-   * @throws IntegrityError ENCODING_UNFAITHFUL; UnavailableError when the encoder broke down: the records must be read again
+   * @throws IntegrityError ENCODING_UNFAITHFUL; UnavailableError when the encoder broke down: the records must be
+   *   read again; HaltError when it broke down over the same records several times in a row
    */
   encode(content: BatchContent, leaves: Uint8Array): Promise<EncodedBatch>;
 }

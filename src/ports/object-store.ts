@@ -37,7 +37,7 @@ export interface StoreCallOptions {
  *   It never retries by itself: our own first write would answer `exists`.
  * - `get` returns the whole object or null; larger than `bytesMax` throws IntegrityError SIZE_EXCEEDED before it is read.
  * - `put` overwrites; only hints and derived views may use it.
- * - Keys match `[A-Za-z0-9%~_.=/-]+`, at most 1,000 bytes, no empty, `.` or `..` segment;
+ * - Keys match `[A-Za-z0-9%~_.=/-]+`, at most 900 bytes (object-key.ts), no empty, `.` or `..` segment;
  *   no key is a folder of another (`a` and `a/b`).
  * - Out of reach or refused: UnavailableError, after which nothing was written.
  * Trust: the store is not trusted; whoever can write there can stop us, not deceive us, because every byte that matters

@@ -25,7 +25,10 @@ export interface ReadRequest {
   readonly log: LogId;
   /** First offset wanted. */
   readonly offset: number;
-  /** The source returns at most this many records of this partition (a source whose positions are coarser may return more). */
+  /**
+   * Records wanted of this partition: a wish. Files keep to it; Kafka gives whole record batches and counts bytes alone, so
+   * the caller must take more, and only {@link bytesMax} bounds what an answer holds.
+   */
   readonly recordsMax: number;
   /** Bytes of records wanted at most; one record larger than this is still returned whole. */
   readonly bytesMax: number;

@@ -1,14 +1,14 @@
 import { decodeBaseline } from '../detect/baseline/format.ts';
 import { withoutOwnRows } from '../detect/baseline/own-rows.ts';
 import { prepareBaseline, type PreparedBaseline } from '../detect/baseline/prepare.ts';
-import { canonicalJson } from '../detect/canonical.ts';
+import { canonicalJson } from '../record/canonical.ts';
 import { decodeEvidence, type Evidence } from '../detect/evidence.ts';
 import type { Profile } from '../detect/profile.ts';
 import { mergeProfiles } from '../detect/profile/merge.ts';
 import { judge, type Judgement, type JudgeSettings } from '../detect/verdict.ts';
 import { eachLimited } from '../ledger/each-limited.ts';
 import { BYTES_MAX, type Layout } from '../ledger/layout.ts';
-import { assertFits, getVerified, putContent } from '../ledger/objects.ts';
+import { getVerified, putContent } from '../ledger/objects.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import { sha256Hex } from '../record/sha256.ts';
@@ -104,7 +104,6 @@ async function storeEvidence(
 ): Promise<string> {
   const bytes = encodeRejudgement(as, batches, judgements);
   const sha256 = sha256Hex(bytes);
-  assertFits(layout.judgement(sha256), bytes, BYTES_MAX.evidence);
   await putContent(store, layout.judgement(sha256), bytes, clock, signal);
   return sha256;
 }

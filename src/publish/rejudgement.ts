@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { Value } from 'typebox/value';
 
-import { canonicalJson } from '../detect/canonical.ts';
+import { canonicalJson } from '../record/canonical.ts';
 import type { Judgement } from '../detect/verdict.ts';
 import { IntegrityError } from '../errors.ts';
 import { parseJson } from '../ledger/objects.ts';
@@ -36,12 +36,22 @@ export function encodeRejudgement(
   return Buffer.from(canonicalJson({ version: 1, as, batches: named, judgements: distinct }), 'utf8');
 }
 
+/** What a stored judgement says of one batch. */
+export interface FoundJudgement {
+  readonly judgement: Judgement;
+  /** Batches that were judged as one with it, itself included; 1 = judged alone. */
+  readonly together: number;
+}
+
 /** The judgement of one batch; null if it is not among them. The caller has checked the digest of the bytes. @throws IntegrityError PAYLOAD_INVALID */
-export function findJudgement(bytes: Uint8Array, object: string, digest: string): Judgement | null {
+export function findJudgement(bytes: Uint8Array, object: string, digest: string): FoundJudgement | null {
   const value = parseJson(bytes, object);
   if (!Value.Check(RejudgementSchema, value))
     throw new IntegrityError('PAYLOAD_INVALID', object, `Cannot read "${object}": it is not a judgement of version 1`);
-  const { batches, judgements } = value as unknown as Rejudgement;
-  const found = batches.find((batch) => batch.digest === digest);
-  return found === undefined ? null : (judgements[found.judgement] ?? null);
+  const { as, batches, judgements } = value as unknown as Rejudgement;
+  const place = batches.find((batch) => batch.digest === digest)?.judgement;
+  const judgement = place === undefined ? undefined : judgements[place];
+  if (judgement === undefined) return null;
+  const together = as === 'union' ? batches.filter((batch) => batch.judgement === place).length : 1;
+  return { judgement, together };
 }

@@ -12,6 +12,8 @@ export const SALT_BYTES = 16;
 export const BATCH_KEY_BYTES = 32;
 
 const NULL_LENGTH = 0xffff_ffff;
+/** Offset, timestamp and timestamp type. */
+const META_BYTES = 8 + 8 + 1;
 /** Leaves up to this size are assembled in a buffer whose views are made once: a new view costs as much as a short hash. */
 const SCRATCH_BYTES = 8_192;
 const EMPTY = Buffer.alloc(0);
@@ -33,6 +35,8 @@ export class LeafHasher {
   readonly #salts: SaltStream;
   readonly #prefix: Buffer;
   #scratch: Buffer = Buffer.alloc(SCRATCH_BYTES);
+  /** The same memory: the engine turns its methods into single stores. */
+  #words = wordsOf(this.#scratch);
   #views: (Buffer | undefined)[] = [];
   #saltBytes: Buffer = EMPTY;
   #saltAt = 0;
@@ -55,10 +59,10 @@ export class LeafHasher {
    */
   hash(chunk: RecordChunk, from: number, to: number, out: Buffer, at: number): void {
     this.takeSalts(to - from);
-    const { bytes, offsets, timestamps, timestampTypes, keyStarts, keyLengths, valueStarts, valueLengths, headers } =
-      chunk;
+    const { bytes, offsets, timestampTypes, keyStarts, keyLengths, valueStarts, valueLengths, headers } = chunk;
+    const timestamps = int64Words(chunk.timestamps);
     for (let i = from; i < to; i++) {
-      const meta = this.begin(offsets[i]!, timestamps[i]!, timestampTypes[i]!);
+      const meta = this.begin(offsets[i]!, timestamps, i, timestampTypes[i]!);
       const key = this.bytes(meta, bytes, keyStarts[i]!, keyLengths[i]!);
       const value = this.bytes(key, bytes, valueStarts[i]!, valueLengths[i]!);
       const end =
@@ -76,33 +80,44 @@ export class LeafHasher {
     this.#saltAt = 0;
   }
 
-  /** Starts a record; returns where its key goes. For callers whose records lie in more than one chunk. */
-  begin(offset: number, timestamp: bigint, timestampType: number): number {
+  /**
+   * Starts a record; returns where its key goes. For callers whose records lie in more than one chunk.
+   * @param timestamps {@link int64Words} of timestamps, of which `row` is the record's.
+   */
+  begin(offset: number, timestamps: Int32Array, row: number, timestampType: number): number {
     const scratch = this.#scratch;
     const salts = this.#saltBytes;
     const from = this.#saltAt;
     for (let i = 0; i < SALT_BYTES; i++) scratch[2 + i] = salts[from + i]!;
     this.#saltAt = from + SALT_BYTES;
     const high = Math.floor(offset / 0x1_0000_0000);
-    let p = scratch.writeInt32BE(high, this.#prefix.length);
-    p = scratch.writeUInt32BE(offset - high * 0x1_0000_0000, p);
-    p = scratch.writeBigInt64BE(timestamp, p);
-    return scratch.writeUInt8(timestampType, p);
+    const words = this.#words;
+    const p = this.#prefix.length;
+    words.setInt32(p, high);
+    words.setUint32(p + 4, offset - high * 0x1_0000_0000);
+    words.setInt32(p + 8, timestamps[2 * row + 1]!);
+    words.setInt32(p + 12, timestamps[2 * row]!);
+    words.setUint8(p + 16, timestampType);
+    return p + META_BYTES;
   }
 
   /** Appends a key or value at `at`, a negative length meaning null; returns the next position. */
   bytes(at: number, source: Uint8Array, start: number, length: number): number {
     const scratch = this.#room(at + 8 + (length > 0 ? length : 0));
-    if (length < 0) return scratch.writeUInt32BE(NULL_LENGTH, at);
-    at = scratch.writeUInt32BE(length, at);
-    if (length > 0) scratch.set(source.subarray(start, start + length), at);
+    this.#words.setUint32(at, length < 0 ? NULL_LENGTH : length);
+    at += 4;
+    if (length <= 0) return at;
+    scratch.set(source.subarray(start, start + length), at);
     return at + length;
   }
 
   /** Appends canonical headers, length 0 meaning none; returns the record's length. */
   headers(at: number, source: Uint8Array, start: number, length: number): number {
     const scratch = this.#room(at + 4 + length);
-    if (length === 0) return scratch.writeUInt32BE(0, at);
+    if (length === 0) {
+      this.#words.setUint32(at, 0);
+      return at + 4;
+    }
     scratch.set(source.subarray(start, start + length), at);
     return at + length;
   }
@@ -118,6 +133,7 @@ export class LeafHasher {
     const grown = Buffer.alloc(2 ** Math.ceil(Math.log2(length)));
     this.#scratch.copy(grown);
     this.#scratch = grown;
+    this.#words = wordsOf(grown);
     this.#views = [];
     return grown;
   }
@@ -146,6 +162,15 @@ export class SaltStream {
   next(count: number): Buffer {
     return this.#cipher.update(Buffer.alloc(count * SALT_BYTES));
   }
+}
+
+/** The same memory as (low, high) pairs: reading an element of the array itself makes a BigInt. Little-endian machines only. */
+export function int64Words(values: BigInt64Array): Int32Array {
+  return new Int32Array(values.buffer, values.byteOffset, 2 * values.length);
+}
+
+function wordsOf({ buffer, byteOffset, byteLength }: Buffer): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
 }
 
 function lengthPrefixed(content: Buffer): Buffer {

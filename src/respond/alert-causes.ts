@@ -29,8 +29,10 @@ export class CauseFinder {
   #snapshot: string | null = null;
   /** Causes in each page of that snapshot, by the page's digest. */
   #pages: ReadonlyMap<string, readonly BatchCause[]> = new Map();
+  /** How far that snapshot covers each log. */
+  #covered: ReadonlyMap<string, HeadLine> = new Map();
   /** How far each log was read, by a snapshot or by ourselves. */
-  readonly #heads = new Map<string, HeadLine>();
+  #heads = new Map<string, HeadLine>();
   /** Batches that no snapshot covers. */
   #beyond: BatchCause[] = [];
 
@@ -71,6 +73,13 @@ export class CauseFinder {
     for (const page of [...held.pages, ...batches.pages])
       pages.set(page.sha256, this.#pages.get(page.sha256) ?? (await this.#readPage(page)));
     const covered = await snapshots.heads(heads);
+    // After a rollback, what lay between the two snapshots is covered by none: it has to be found again.
+    if ([...this.#covered].some(([log, { slot }]) => slot > (covered.get(log)?.slot ?? -1))) {
+      this.#news.forget();
+      this.#heads = new Map();
+      this.#beyond = [];
+    }
+    this.#covered = covered;
     for (const [log, line] of covered) if (line.slot > (this.#heads.get(log)?.slot ?? -1)) this.#heads.set(log, line);
     this.#beyond = this.#beyond.filter(({ log, slot }) => slot > (covered.get(log)?.slot ?? -1));
     this.#pages = pages;

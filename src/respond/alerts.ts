@@ -10,6 +10,7 @@ import type { Job, JobQueue } from '../ports/job-queue.ts';
 import { parseLogId, type LogId } from '../record/log-id.ts';
 import { alertId, parseCause, type AlertCause } from './alert-cause.ts';
 import type { LedgerContext } from './ledger-context.ts';
+import { reasonsOf } from './reasons.ts';
 import { isTold, isToldBatch } from './told.ts';
 
 /** Kind of alert jobs in the queue. */
@@ -151,7 +152,9 @@ export class AlertDesk {
       await getVerified(ledger.store, entry.evidence.key, entry.evidence.sha256, BYTES_MAX.evidence),
       entry.evidence.key,
     );
-    const findings = judgement.findings.slice(0, FINDINGS_MAX).map((finding) => this.#publicFinding(finding, log));
+    const findings = reasonsOf(judgement)
+      .slice(0, FINDINGS_MAX)
+      .map((finding) => this.#publicFinding(finding, log));
     const held = entry.mode === 'enforce';
     return {
       id: alertId(cause),

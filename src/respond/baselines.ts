@@ -3,13 +3,21 @@ import { encodeBaseline } from '../detect/baseline/format.ts';
 import { learnBaseline } from '../detect/baseline/learn.ts';
 import type { Profile } from '../detect/profile.ts';
 import { NotFoundError, RequestError } from '../errors.ts';
+import { eachLimited } from '../ledger/each-limited.ts';
 import { putContent } from '../ledger/objects.ts';
-import type { Snapshot, Standing } from '../ledger/snapshot.ts';
+import type { ControlHead } from '../ledger/control-log.ts';
+import type { LoggedBatch } from '../ledger/partition-log.ts';
+import type { BatchLine, Snapshot, Standing } from '../ledger/snapshot.ts';
 import { readEvidence } from '../publish/rejudge.ts';
 import { parseLogId } from '../record/log-id.ts';
 import { sha256Hex } from '../record/sha256.ts';
 import type { LedgerContext } from './ledger-context.ts';
+import { newestFirst } from './newest-first.ts';
 import { currentSnapshot, type Actor } from './refs.ts';
+import { storedDigests } from './stored-digests.ts';
+
+/** Entries and evidence read at once. */
+const READS_AT_ONCE = 16;
 
 /** A learned baseline that waits for approval. */
 export interface LearnedBaseline {
@@ -49,21 +57,59 @@ export async function storedProfiles(
   topic: string,
   from: LearnFrom,
 ): Promise<Profile[]> {
-  const { control, snapshots, logs } = ledger;
+  const { control, snapshots } = ledger;
   const snapshot: Snapshot = await snapshots.read(currentSnapshot(await control.head(), ref));
-  const found = [];
+  const lines = new Map<string, BatchLine[]>();
   for await (const line of snapshots.batches(from === 'held' ? snapshot.held : snapshot.batches)) {
-    if (parseLogId(line.log)?.topic === topic && isLearnedFrom[from](line.standing))
-      found.push(await logs.readBatch(line));
+    if (parseLogId(line.log)?.topic !== topic || !isLearnedFrom[from](line.standing)) continue;
+    const ofLog = lines.get(line.log) ?? [];
+    ofLog.push(line);
+    if (ofLog.length > HISTORY_MAX) ofLog.shift();
+    lines.set(line.log, ofLog);
   }
-  if (found.length === 0)
+  if (lines.size === 0)
     throw new NotFoundError('NOT_FOUND', `Cannot learn a baseline of "${topic}": "${ref}" has no ${NAMES[from]}`);
-  found.sort((a, b) =>
-    a.entry.time < b.entry.time ? -1 : a.entry.time > b.entry.time ? 1 : a.entry.start - b.entry.start,
-  );
-  const profiles: Profile[] = [];
-  for (const batch of found.slice(-HISTORY_MAX)) profiles.push((await readEvidence(ledger, batch)).profile);
+  const batches = await newestBatches(ledger, [...lines.values()]);
+  const profiles: Profile[] = Array.from({ length: batches.length });
+  await eachLimited(batches.entries(), READS_AT_ONCE, async ([i, batch]) => {
+    profiles[i] = (await readEvidence(ledger, batch)).profile;
+  });
   return profiles;
+}
+
+/**
+ * The newest {@link HISTORY_MAX} of all batches, in commit order. Only entries tell when a batch was committed, so each log
+ * is read from its newest line back, and only as far as its batches are among the newest.
+ * @param lines of each log, in order; each log at least one
+ * Cost: a GET a batch that is given, and up to {@link READS_AT_ONCE} a log besides.
+ */
+async function newestBatches(
+  { logs }: LedgerContext,
+  lines: readonly (readonly BatchLine[])[],
+): Promise<LoggedBatch[]> {
+  const queues = lines.map((ofLog) => ({ left: [...ofLog], read: [] as LoggedBatch[] }));
+  let atOnce = Math.max(1, Math.min(READS_AT_ONCE, Math.ceil(HISTORY_MAX / lines.length)));
+  const newest: LoggedBatch[] = [];
+  for (;;) {
+    const wanted = queues.flatMap((queue) => {
+      if (queue.read.length > 0) return [];
+      const next = queue.left.splice(-atOnce).toReversed();
+      return next.map((line, i) => ({ queue, line, i }));
+    });
+    await eachLimited(wanted, READS_AT_ONCE, async ({ queue, line, i }) => {
+      queue.read[i] = await logs.readBatch(line);
+    });
+    atOnce = READS_AT_ONCE;
+    const open = queues.filter(({ read }) => read.length > 0);
+    if (open.length === 0 || newest.length === HISTORY_MAX) return newest.toSorted(byCommit);
+    // Until one log has nothing read left: only its next entry says whether it goes on before the others.
+    do newest.push(open.toSorted((x, y) => byCommit(y.read[0]!, x.read[0]!))[0]!.read.shift()!);
+    while (newest.length < HISTORY_MAX && open.every(({ read }) => read.length > 0));
+  }
+}
+
+function byCommit(a: LoggedBatch, b: LoggedBatch): number {
+  return a.entry.time < b.entry.time ? -1 : a.entry.time > b.entry.time ? 1 : a.entry.start - b.entry.start;
 }
 
 /**
@@ -107,28 +153,44 @@ export async function learn(
  * @throws NotFoundError when there is no such candidate
  */
 export async function approve(
-  { control }: LedgerContext,
+  ledger: LedgerContext,
   topic: string,
   id: string | undefined,
   { signer, by, reason }: Actor,
   signal: AbortSignal,
 ): Promise<string> {
-  const known = new Set<string>();
-  for await (const { entry } of control.walk())
-    if (entry.kind === 'learn' && entry.topic === topic) known.add(entry.baseline);
-  const { state } = await control.head();
-  const matches =
-    id === undefined
-      ? [state.candidates[topic]].filter((each) => each !== undefined)
-      : [...known].filter((each) => each.startsWith(id));
-  const [baseline, ...others] = matches;
+  const head = await ledger.control.head();
+  const candidate = head.state.candidates[topic];
+  const baseline = id === undefined || id === candidate ? candidate : await findLearned(ledger, head, topic, id);
   if (baseline === undefined)
     throw new NotFoundError(
       'NOT_FOUND',
       `Cannot approve a baseline of "${topic}": ${id === undefined ? 'none waits for approval (headgate baseline learn makes one)' : `none begins with "${id}"`}`,
     );
-  if (others.length > 0)
-    throw new NotFoundError('NOT_FOUND', `Cannot tell which baseline "${id}" is: ${matches.length} begin with it`);
-  await control.append(signer, () => ({ kind: 'approve', by, topic, baseline, reason }), signal);
+  await ledger.control.append(signer, () => ({ kind: 'approve', by, topic, baseline, reason }), signal);
   return baseline;
+}
+
+/**
+ * The baseline of a topic that was learned under an id or a prefix of it. Cost: one GET an entry since then.
+ * @throws NotFoundError when several begin like that
+ */
+async function findLearned(
+  { store, layout, control }: LedgerContext,
+  head: ControlHead,
+  topic: string,
+  id: string,
+): Promise<string | undefined> {
+  if (!/^[0-9a-f]{0,64}$/.test(id)) return undefined;
+  const stored = await storedDigests(store, (sha256) => layout.baseline(sha256), id);
+  const found = new Set<string>();
+  for await (const { entry } of newestFirst(control, head)) {
+    if (entry.kind !== 'learn' || entry.topic !== topic || !entry.baseline.startsWith(id)) continue;
+    found.add(entry.baseline);
+    if (stored !== null && [...stored].every((sha256) => found.has(sha256))) break;
+  }
+  const [match, ...others] = found;
+  if (others.length > 0)
+    throw new NotFoundError('NOT_FOUND', `Cannot tell which baseline "${id}" is: ${found.size} begin with it`);
+  return match;
 }

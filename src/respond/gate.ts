@@ -1,5 +1,6 @@
 import { IntegrityError } from '../errors.ts';
 import type { BatchLine } from '../ledger/snapshot.ts';
+import type { ControlHead } from '../ledger/control-log.ts';
 import type { ControlState } from '../ledger/control-state.ts';
 import { timeFault } from '../ledger/entry-time.ts';
 import { linesOf, rootOfLines, rootOfPages } from '../ledger/sequence.ts';
@@ -7,12 +8,15 @@ import { eachLimited } from '../ledger/each-limited.ts';
 import { BYTES_MAX } from '../ledger/layout.ts';
 import { getVerified } from '../ledger/objects.ts';
 import type { LedgerContext } from './ledger-context.ts';
+import { findPublished } from './published.ts';
 import type { Problem } from './verify/findings.ts';
 
-/** May a training job read this ref? */
+/** May a training job read this? */
 export interface GateReport {
   readonly verdict: 'pass' | 'refused' | 'tampered' | 'stale';
+  /** The ref that was asked for, or that the snapshot belongs to. */
   readonly ref: string;
+  /** What was looked at, and the only thing that the verdict is about: a ref may move on at any time. */
   readonly snapshot: string | null;
   readonly records: number;
   readonly batches: number;
@@ -29,6 +33,7 @@ export interface GateReport {
 
 /** What a training job asks for. */
 export interface GateOptions {
+  /** A ref, or a snapshot: its id or a unique prefix of it (≥ 6 digits). */
   readonly ref: string;
   /** The newest control entry must not be older than this; null = any age. */
   readonly maxAgeMs: number | null;
@@ -38,57 +43,57 @@ export interface GateOptions {
 const READS_AT_ONCE = 16;
 
 /**
- * Answers whether a ref may be trained on: it exists, nobody holds it, the signed state and the snapshot's pages and roots
- * are as signed, each of its batches was judged clean, released by a person, or let through in observe mode, none has
- * been condemned since, and every data file is there with the right size. Reading the data itself is `verify` and `pull`;
- * whether each standing was come by rightly is `verify`.
- * @throws UnavailableError
+ * Answers whether a ref, or a snapshot that it named once, may be trained on: it exists, nobody holds the ref, no rollback
+ * has left the snapshot behind, the signed state and the snapshot's pages and roots are as signed, each of its batches was
+ * judged clean, released by a person, or let through in observe mode, none has been condemned since, and every data file
+ * is there with the right size. Reading the data itself is `verify` and `pull`; whether each standing was come by rightly
+ * is `verify`.
+ * @throws NotFoundError when several snapshots begin with `ref`; UnavailableError
  */
 export async function gate(ledger: LedgerContext, { ref, maxAgeMs, signal }: GateOptions): Promise<GateReport> {
-  const report = {
+  const report: Draft = {
     ref,
-    snapshot: null as string | null,
+    snapshot: null,
     records: 0,
     batches: 0,
     held: 0,
-    reasons: [] as string[],
-    warnings: [] as string[],
-    problems: [] as Problem[],
-    newestTime: null as string | null,
+    reasons: [],
+    warnings: [],
+    problems: [],
+    newestTime: null,
   };
   try {
-    const { newest, state } = await ledger.control.head();
+    const head = await ledger.control.head();
+    const { newest, state } = head;
     report.newestTime = newest?.entry.time ?? null;
     const fault = newest === null ? null : timeFault(newest.entry.time, ledger.clock.now());
     if (newest !== null && fault !== null)
       report.problems.push({ object: newest.key, code: 'CHAIN_BROKEN', reason: fault });
-    report.snapshot = state.refs[ref] ?? null;
-    if (state.holds[ref] !== undefined)
-      report.reasons.push(`"${ref}" is on hold since control entry ${state.holds[ref]}`);
+    await findSnapshot(ledger, head, report);
+    if (state.holds[report.ref] !== undefined)
+      report.reasons.push(`"${report.ref}" is on hold since control entry ${state.holds[report.ref]}`);
     if (report.snapshot === null) report.reasons.push(`"${ref}" was never published`);
     else await checkSnapshot(ledger, state, report.snapshot, report, signal);
+    if (signal.aborted) report.reasons.push('it was interrupted before everything was checked');
   } catch (error) {
     if (!(error instanceof IntegrityError)) throw error;
     report.problems.push({ object: error.object, code: error.code, reason: error.reason });
   }
   const ageMs = report.newestTime === null ? 0 : ledger.clock.now() - Date.parse(report.newestTime);
   const isStale = maxAgeMs !== null && ageMs > maxAgeMs;
+  const isRefused = report.reasons.length > 0;
   if (isStale)
     report.reasons.push(
       `the newest control entry is ${Math.round(ageMs / 1_000)} s old, at most ${Math.round(maxAgeMs / 1_000)} s are allowed`,
     );
-  const verdict =
-    report.problems.length > 0
-      ? 'tampered'
-      : report.reasons.length > (isStale ? 1 : 0)
-        ? 'refused'
-        : isStale
-          ? 'stale'
-          : 'pass';
+  const verdict = report.problems.length > 0 ? 'tampered' : isRefused ? 'refused' : isStale ? 'stale' : 'pass';
   return { ...report, verdict };
 }
 
 type Draft = Omit<GateReport, 'verdict' | 'reasons' | 'warnings' | 'problems'> & {
+  ref: string;
+  snapshot: string | null;
+  newestTime: string | null;
   records: number;
   batches: number;
   held: number;
@@ -96,6 +101,21 @@ type Draft = Omit<GateReport, 'verdict' | 'reasons' | 'warnings' | 'problems'> &
   warnings: string[];
   problems: Problem[];
 };
+
+/** Fills in which snapshot is meant and whose it is. */
+async function findSnapshot(ledger: LedgerContext, head: ControlHead, report: Draft): Promise<void> {
+  const { refs } = head.state;
+  report.snapshot = refs[report.ref] ?? null;
+  if (report.snapshot !== null) return;
+  const published = await findPublished(ledger, head, report.ref);
+  if (published === null) return;
+  const { snapshot, ref, isInLine } = published;
+  report.ref = ref;
+  report.snapshot = snapshot;
+  if (!isInLine) report.reasons.push(`a rollback of "${ref}" has left snapshot ${snapshot.slice(0, 12)} behind`);
+  else if (refs[ref] !== snapshot)
+    report.warnings.push(`not the newest: "${ref}" names ${refs[ref]!.slice(0, 12)} now`);
+}
 
 async function checkSnapshot(
   ledger: LedgerContext,

@@ -14,6 +14,8 @@ export interface JudgementInForce {
   readonly baseline: string | null;
   /** The verdict entry of the control log; null when it is the batch's own, from the time it was read. */
   readonly seq: number | null;
+  /** Batches that were judged as one with it, itself included; 1 = judged alone. */
+  readonly together: number;
 }
 
 /**
@@ -28,9 +30,9 @@ export async function judgementInForce(ledger: LedgerContext, batch: NewBatch): 
     if (entry?.kind !== 'verdict' || !entry.batches.some(({ digest }) => digest === batch.digest)) continue;
     const key = layout.judgement(entry.evidence);
     const bytes = await getVerified(store, key, entry.evidence, BYTES_MAX.evidence);
-    const judgement = findJudgement(bytes, key, batch.digest);
-    if (judgement !== null) return { judgement, baseline: entry.baseline, seq };
+    const found = findJudgement(bytes, key, batch.digest);
+    if (found !== null) return { ...found, baseline: entry.baseline, seq };
   }
   const { judgement } = await readEvidence(ledger, batch);
-  return { judgement, baseline: batch.entry.baseline, seq: null };
+  return { judgement, baseline: batch.entry.baseline, seq: null, together: 1 };
 }

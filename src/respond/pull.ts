@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { constants, createReadStream, type Stats } from 'node:fs';
+import { lstat, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import Type, { type Static } from 'typebox';
@@ -8,15 +8,19 @@ import { Value } from 'typebox/value';
 
 import { RequestError } from '../errors.ts';
 import { eachLimited } from '../ledger/each-limited.ts';
-import { BYTES_MAX } from '../ledger/layout.ts';
+import { BYTES_MAX, segment } from '../ledger/layout.ts';
 import { getVerified } from '../ledger/objects.ts';
 import type { BatchLine } from '../ledger/snapshot.ts';
-import { encodeSegment, parseLogId } from '../record/log-id.ts';
+import { parseLogId } from '../record/log-id.ts';
+import { sha256Hex } from '../record/sha256.ts';
 import type { LedgerContext } from './ledger-context.ts';
 
 /** One data file of a snapshot. */
 export interface PullFile {
-  /** Path below the target folder: `<topic>/<partition>/<start>-<sha8>.parquet`, the same in every snapshot. */
+  /**
+   * Path below the target folder: `<topic>/<partition>/<start>-<sha8>.parquet`, the same in every snapshot. On a disk that
+   * does not tell upper from lower case, topics whose names differ in nothing else share a folder; no file is lost.
+   */
   readonly path: string;
   readonly sha256: string;
   readonly bytes: number;
@@ -51,7 +55,7 @@ const OWN_FOLDER = '.headgate';
 const MANIFEST = join(OWN_FOLDER, 'manifest.json');
 /** Two escaped segments and a file name; nothing that leads out of the folder. Windows separators are `\\`. */
 const OWN_PATH =
-  '^[A-Za-z0-9%_-][A-Za-z0-9%_.-]*[/\\\\][A-Za-z0-9%_-][A-Za-z0-9%_.-]*[/\\\\]\\d+-[0-9a-f]{8}\\.parquet$';
+  '^[A-Za-z0-9%_-][A-Za-z0-9%_.~-]*[/\\\\][A-Za-z0-9%_-][A-Za-z0-9%_.~-]*[/\\\\]\\d+-[0-9a-f]{8}\\.parquet$';
 
 /** The data files of a snapshot, in order. */
 export async function filesOf({ snapshots, layout }: LedgerContext, snapshot: string): Promise<PullFile[]> {
@@ -80,7 +84,10 @@ export async function listFiles(ledger: LedgerContext, snapshot: string): Promis
 /**
  * Downloads a snapshot into `folder`: each file is checked before its name appears, files that are there already are
  * checked and kept, files of an earlier pull that no longer belong are removed. Interrupted, it goes on where it stopped.
- * @throws IntegrityError when a file is not what was signed; RequestError PULL_CONFLICT for a foreign file in the way
+ * Trust: what is in the folder may come from elsewhere; no link in it leads a write or a removal out of it. Whoever changes
+ * the folder while this runs is not defended against.
+ * @throws IntegrityError when a file is not what was signed; RequestError PULL_CONFLICT for a foreign file in the way, and
+ *   for a link or a file where a folder must be
  */
 export async function pull(
   ledger: LedgerContext,
@@ -90,7 +97,12 @@ export async function pull(
   onProgress: (files: number, of: number) => void,
 ): Promise<PullReport> {
   const files = await filesOf(ledger, snapshot);
+  await assertFolders(folder, [MANIFEST]);
   const before = await readManifest(folder);
+  await assertFolders(
+    folder,
+    [...before.files, ...files].map(({ path }) => path),
+  );
   const own = new Set(before.files.map(({ path }) => path));
   const missing = await missingFiles(folder, files, own);
   await mkdir(join(folder, OWN_FOLDER), { recursive: true });
@@ -106,6 +118,7 @@ export async function pull(
   const wanted = new Set(files.map(({ path }) => path));
   const complete = downloaded === missing.length;
   const stale = complete ? [...own].filter((path) => !wanted.has(path)) : [];
+  await assertFolders(folder, stale);
   for (const path of stale) await rm(join(folder, path), { force: true });
   if (complete) await writeManifest(folder, { snapshot, files });
   const sum = (field: (file: PullFile) => number): number => files.reduce((total, file) => total + field(file), 0);
@@ -125,7 +138,7 @@ function pathOf(
   { start, data }: BatchLine,
   { topic, partition }: { readonly topic: string; readonly partition: string },
 ): string {
-  return join(encodeSegment(topic), encodeSegment(partition), `${start}-${data!.sha256.slice(0, 8)}.parquet`);
+  return join(segment(topic), segment(partition), `${start}-${data!.sha256.slice(0, 8)}.parquet`);
 }
 
 /**
@@ -137,18 +150,12 @@ async function missingFiles(folder: string, files: readonly PullFile[], own: Rea
   const missing = new Set(files);
   await eachLimited(files, DOWNLOADS_AT_ONCE, async (file) => {
     const target = join(folder, file.path);
-    const present = await stat(target).catch((error: unknown) => {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
-      throw error;
-    });
+    const present = await statOf(target);
     if (present === null) return;
     const same = present.isFile() && present.size === file.bytes && (await sha256OfFile(target)) === file.sha256;
     if (same) missing.delete(file);
-    else if (!own.has(file.path))
-      throw new RequestError(
-        'PULL_CONFLICT',
-        `Cannot write "${target}": a file that no pull has written is in the way (mend: pull into an empty folder)`,
-      );
+    else if (!own.has(file.path) || present.isDirectory())
+      throw conflict('write', target, 'a file that no pull has written is in the way');
   });
   return [...missing];
 }
@@ -158,15 +165,62 @@ async function download({ store }: LedgerContext, folder: string, file: PullFile
   const bytes = await getVerified(store, file.key, file.sha256, Math.min(BYTES_MAX.data, Math.max(1, file.bytes)));
   const target = join(folder, file.path);
   await mkdir(dirname(target), { recursive: true });
-  const temporary = join(folder, OWN_FOLDER, `${file.sha256}.part`);
-  const handle = await open(temporary, 'w');
+  await assertFolders(folder, [file.path]);
+  // Named after the path: two files may have one content.
+  const temporary = join(folder, OWN_FOLDER, `${sha256Hex(Buffer.from(file.path, 'utf8'))}.part`);
+  await writeNew(temporary, bytes);
+  await rename(temporary, target);
+}
+
+/** Writes a file of our own anew and to disk, never through a link that was put there. @throws RequestError PULL_CONFLICT */
+async function writeNew(path: string, bytes: Uint8Array): Promise<void> {
+  const present = await statOf(path);
+  if (present?.isDirectory() === true) throw conflict('write', path, 'a folder is in the way');
+  // What an interrupted pull has left, or a link: removing it leaves alone what a link leads to.
+  if (present !== null) await rm(path, { force: true });
+  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+  // Windows has no O_NOFOLLOW; O_EXCL alone refuses whatever has the name.
+  const handle = await open(path, O_WRONLY | O_CREAT | O_EXCL | (O_NOFOLLOW ?? 0)).catch((cause: unknown) => {
+    if (codeOf(cause) !== 'EEXIST') throw cause;
+    throw conflict('write', path, 'another pull is writing into this folder', cause);
+  });
   try {
     await handle.writeFile(bytes);
     await handle.sync();
   } finally {
     await handle.close();
   }
-  await rename(temporary, target);
+}
+
+/** Refuses paths that do not lie in real folders all the way down from `folder`. @throws RequestError PULL_CONFLICT */
+async function assertFolders(folder: string, paths: readonly string[]): Promise<void> {
+  const parents = new Set<string>();
+  for (const path of paths) for (let at = dirname(path); at !== '.'; at = dirname(at)) parents.add(at);
+  await eachLimited(parents, DOWNLOADS_AT_ONCE, async (parent) => {
+    const path = join(folder, parent);
+    const present = await statOf(path);
+    if (present === null || present.isDirectory()) return;
+    const what = present.isSymbolicLink() ? 'it is a link that leads elsewhere' : 'it is no folder';
+    throw conflict('write below', path, what);
+  });
+}
+
+/** What is there itself, be it a link; null for nothing. */
+async function statOf(path: string): Promise<Stats | null> {
+  return lstat(path).catch((error: unknown) => {
+    // A file where a folder should be: assertFolders names it.
+    if (['ENOENT', 'ENOTDIR'].includes(codeOf(error))) return null;
+    throw error;
+  });
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}
+
+function conflict(act: string, path: string, why: string, cause?: unknown): RequestError {
+  const message = `Cannot ${act} "${path}": ${why} (mend: pull into an empty folder)`;
+  return new RequestError('PULL_CONFLICT', message, { cause });
 }
 
 async function sha256OfFile(path: string): Promise<string> {
@@ -198,14 +252,13 @@ async function readManifest(folder: string): Promise<Manifest> {
     Value.Assert(Manifest, manifest);
     return manifest;
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return { snapshot: null, files: [] };
-    const why = 'it does not tell which files a pull has written (mend: pull into an empty folder)';
-    throw new RequestError('PULL_CONFLICT', `Cannot use manifest "${path}": ${why}`, { cause });
+    if (codeOf(cause) === 'ENOENT') return { snapshot: null, files: [] };
+    throw conflict('use manifest', path, 'it does not tell which files a pull has written', cause);
   }
 }
 
 async function writeManifest(folder: string, manifest: Manifest): Promise<void> {
   const temporary = join(folder, `${MANIFEST}.part`);
-  await writeFile(temporary, JSON.stringify(manifest, null, 1));
+  await writeNew(temporary, Buffer.from(JSON.stringify(manifest, null, 1), 'utf8'));
   await rename(temporary, join(folder, MANIFEST));
 }

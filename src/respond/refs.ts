@@ -6,6 +6,7 @@ import type { Signer } from '../ports/signer.ts';
 import type { Rejudge } from '../publish/reconsider.ts';
 import type { LogId } from '../record/log-id.ts';
 import type { LedgerContext } from './ledger-context.ts';
+import { findPublished } from './published.ts';
 import { batchesBeyond, verdictsOn } from './rejudge-beyond.ts';
 import { isAncestor, lastClean, namedAt } from './rollback-target.ts';
 
@@ -132,26 +133,21 @@ export function currentSnapshot({ state }: ControlHead, ref: string): string {
 }
 
 /**
- * Finds a snapshot by ref name, id, or unique prefix of an id.
+ * Finds a snapshot by ref name, id, or unique prefix of an id (≥ 6 digits).
  * @throws NotFoundError
  */
-export async function resolveSnapshot({ control }: LedgerContext, name: string): Promise<string> {
-  const { state } = await control.head();
-  if (state.refs[name] !== undefined) return state.refs[name];
-  const matches = new Set<string>();
-  if (/^[0-9a-f]{6,64}$/.test(name)) {
-    for await (const { entry } of control.walk())
-      if (entry.kind === 'publish' && entry.snapshot.startsWith(name)) matches.add(entry.snapshot);
-  }
-  const [match, ...others] = matches;
-  if (match === undefined)
-    throw new NotFoundError(
-      'NOT_FOUND',
-      `Cannot find "${name}": it is neither a ref nor a snapshot (${known(Object.keys(state.refs))})`,
-    );
-  if (others.length > 0)
-    throw new NotFoundError('NOT_FOUND', `Cannot tell which snapshot "${name}" is: ${matches.size} begin with it`);
-  return match;
+export async function resolveSnapshot(ledger: LedgerContext, name: string): Promise<string> {
+  return snapshotOf(ledger, await ledger.control.head(), name);
+}
+
+async function snapshotOf(ledger: LedgerContext, head: ControlHead, name: string): Promise<string> {
+  const { refs } = head.state;
+  const found = refs[name] ?? (await findPublished(ledger, head, name))?.snapshot;
+  if (found !== undefined) return found;
+  throw new NotFoundError(
+    'NOT_FOUND',
+    `Cannot find "${name}": it is neither a ref nor a snapshot (${known(Object.keys(refs))})`,
+  );
 }
 
 function known(refs: readonly string[]): string {
@@ -167,7 +163,9 @@ async function findTarget(
 ): Promise<string> {
   if (target === 'last-clean') return lastClean(ledger, head, from);
   const timeMs = /^\d{4}-\d\d-\d\d/.test(target) ? Date.parse(target) : Number.NaN;
-  const to = Number.isNaN(timeMs) ? await resolveSnapshot(ledger, target) : await namedAt(ledger, ref, timeMs, target);
+  const to = Number.isNaN(timeMs)
+    ? await snapshotOf(ledger, head, target)
+    : await namedAt(ledger, head, ref, timeMs, target);
   if (await isAncestor(ledger.snapshots, to, from)) return to;
   throw new RequestError('REQUEST_INVALID', `Cannot roll "${ref}" back to "${to}": it is not an ancestor of ${from}`);
 }

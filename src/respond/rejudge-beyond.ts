@@ -69,6 +69,6 @@ function assertNoneWouldEnter(undecided: readonly NewBatch[], state: ControlStat
   const names = entering.slice(0, 10).map(({ log, entry }) => `${formatLogId(log)}@${entry.start}`);
   throw new RequestError(
     'REQUEST_INVALID',
-    `Cannot resume: ${entering.length} batches cannot be judged again and would enter the dataset without a decision, among them ${names.join(', ')} (way out: headgate quarantine release or condemn)`,
+    `Cannot resume: ${entering.length === 1 ? '1 batch' : `${entering.length} batches`} cannot be judged again and would enter the dataset without a decision, among them ${names.join(', ')} (way out: headgate quarantine release or condemn)`,
   );
 }

@@ -3,6 +3,7 @@ import type { ControlHead } from '../ledger/control-log.ts';
 import type { Snapshot, Snapshots } from '../ledger/snapshot.ts';
 import { formatLogId } from '../record/log-id.ts';
 import type { LedgerContext } from './ledger-context.ts';
+import { newestFirst } from './newest-first.ts';
 
 /** True when `from`, or a snapshot that it grew out of, is `to`. Cost: one GET a snapshot between them. */
 export async function isAncestor(snapshots: Snapshots, to: string, from: string): Promise<boolean> {
@@ -36,17 +37,23 @@ export async function lastClean(
 }
 
 /**
- * The snapshot that a ref named at a time, by the clocks of those who moved it.
+ * The snapshot that a ref named at a time, by the clocks of those who moved it: where the newest move leads whose time is
+ * not later. One wrong clock cannot end the search, and who does not move the ref has no say.
  * @param text the time as it was given, for messages.
  * @throws NotFoundError when the ref was first published later
+ * Cost: one GET an entry since then.
  */
-export async function namedAt({ control }: LedgerContext, ref: string, timeMs: number, text: string): Promise<string> {
-  let found: string | undefined;
-  for await (const { entry } of control.walk()) {
-    if (Date.parse(entry.time) > timeMs) break;
-    if (entry.kind === 'publish' && entry.ref === ref) found = entry.snapshot;
-    if (entry.kind === 'rollback' && entry.ref === ref) found = entry.to;
+export async function namedAt(
+  { control }: LedgerContext,
+  head: ControlHead,
+  ref: string,
+  timeMs: number,
+  text: string,
+): Promise<string> {
+  for await (const { entry } of newestFirst(control, head)) {
+    if (entry.kind !== 'publish' && entry.kind !== 'rollback') continue;
+    if (entry.ref !== ref || Date.parse(entry.time) > timeMs) continue;
+    return entry.kind === 'publish' ? entry.snapshot : entry.to;
   }
-  if (found !== undefined) return found;
   throw new NotFoundError('NOT_FOUND', `Cannot find what "${ref}" named at ${text}: it was first published later`);
 }

@@ -17,6 +17,8 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Written to standard input, which is then closed. */
   readonly input?: string;
+  /** User and group to run as, which only root may choose. */
+  readonly uid?: number;
 }
 
 /** Runs `headgate …args` to its end. */
@@ -44,9 +46,13 @@ export interface RunningCommand {
 }
 
 /** Starts `headgate …args`. */
-export function startHeadgate(args: readonly string[], { cwd, env = {}, input }: CommandOptions): RunningCommand {
+export function startHeadgate(args: readonly string[], { cwd, env = {}, input, uid }: CommandOptions): RunningCommand {
   if (!existsSync(MAIN)) throw new Error(`Cannot start headgate: "${MAIN}" is missing (mend: npm run build)`);
-  const child = spawn(process.execPath, [MAIN, ...args], { cwd, env: { ...process.env, ...env } });
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    cwd,
+    env: { ...process.env, ...env },
+    ...(uid === undefined ? {} : { uid, gid: uid }),
+  });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (part: Buffer) => (stdout += part.toString('utf8')));

@@ -4,8 +4,10 @@ import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 import { IntegrityError, UncertainError, UnavailableError } from '../../errors.ts';
-import { assertKey, assertPrefix, isKey } from '../../ports/object-key.ts';
+import { assertKey, assertPrefix } from '../../ports/object-key.ts';
 import type { ListPage, ObjectStat, ObjectStore } from '../../ports/object-store.ts';
+import { isAbsent, isCode } from './file-errors.ts';
+import { listKeys } from './listing.ts';
 
 const TEMPORARY = '.tmp';
 
@@ -45,7 +47,7 @@ export class DiskStore implements ObjectStore {
       await link(temporary, path);
     } catch (cause) {
       await rm(temporary, { force: true });
-      if (isCode(cause, 'EEXIST')) return 'exists';
+      if (isCode(cause, 'EEXIST')) return this.#existing(key, path);
       this.#folders.delete(dirname(path));
       if (REFUSALS.some((code) => isCode(cause, code))) throw unavailable('create', key, cause);
       throw uncertain(key, cause);
@@ -57,6 +59,16 @@ export class DiskStore implements ObjectStore {
       throw uncertain(key, cause);
     }
     return 'created';
+  }
+
+  /** Whoever made it, perhaps we in an attempt that failed at this very step, may not have made its name durable. */
+  async #existing(key: string, path: string): Promise<'exists'> {
+    try {
+      await syncFolder(dirname(path));
+    } catch (cause) {
+      throw uncertain(key, cause);
+    }
+    return 'exists';
   }
 
   async get(key: string, bytesMax: number): Promise<Buffer | null> {
@@ -94,9 +106,9 @@ export class DiskStore implements ObjectStore {
 
   async list(prefix: string, { startAfter = '', limit }: { startAfter?: string; limit: number }): Promise<ListPage> {
     assertPrefix(prefix);
-    const keys: string[] = [];
+    let keys: string[];
     try {
-      await this.#walk(prefix, startAfter, limit + 1, keys);
+      keys = await listKeys(this.location, { prefix, startAfter, limit: limit + 1, hidden: TEMPORARY });
     } catch (cause) {
       throw unavailable('list', prefix, cause);
     }
@@ -174,26 +186,6 @@ export class DiskStore implements ObjectStore {
     await syncFolder(parent);
   }
 
-  /** Appends keys in byte order: a folder sorts as its name followed by `/`, as it does inside full keys. */
-  async #walk(prefix: string, startAfter: string, limit: number, keys: string[]): Promise<void> {
-    const entries = await readdir(join(this.location, prefix), { withFileTypes: true }).catch((cause: unknown) => {
-      if (isAbsent(cause)) return [];
-      throw cause;
-    });
-    const names = entries
-      .filter((entry) => !(prefix === '' && entry.name === TEMPORARY))
-      .map((entry) => (entry.isDirectory() ? `${prefix}${entry.name}/` : prefix + entry.name))
-      .sort();
-    for (const name of names) {
-      if (keys.length >= limit) return;
-      if (!name.endsWith('/')) {
-        if (name > startAfter && isKey(name)) keys.push(name);
-      } else if (name > startAfter || startAfter.startsWith(name)) {
-        await this.#walk(name, startAfter, limit, keys);
-      }
-    }
-  }
-
   async #removeOldTemporaries(): Promise<void> {
     const folder = join(this.location, TEMPORARY);
     const dayAgoMs = Date.now() - 86_400_000;
@@ -247,14 +239,6 @@ async function syncFolder(path: string): Promise<void> {
   } finally {
     await folder.close();
   }
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
-}
-
-function isAbsent(error: unknown): boolean {
-  return isCode(error, 'ENOENT') || isCode(error, 'ENOTDIR');
 }
 
 function uncertain(key: string, cause: unknown): UncertainError {

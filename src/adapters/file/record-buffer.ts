@@ -6,7 +6,7 @@ import type { CsvDelimiter } from '../../record/csv.ts';
 import { BufferPrefix } from './prefix.ts';
 import { CsvSplitter } from './split/csv-splitter.ts';
 import { NdjsonSplitter } from './split/ndjson-splitter.ts';
-import { SPAN_RECORD, type RecordSpans, type RecordSplitter } from './split/record-spans.ts';
+import type { RecordSpans, RecordSplitter } from './split/record-spans.ts';
 
 /** What a file holds. */
 export type FileFormatName = 'ndjson' | 'csv';
@@ -46,8 +46,8 @@ const NO_SPANS: RecordSpans = {
   count: 0,
   starts: new Int32Array(0),
   lengths: new Int32Array(0),
-  kinds: new Uint8Array(0),
   consumed: 0,
+  isTooLong: false,
 };
 
 /**
@@ -112,9 +112,9 @@ export class RecordBuffer {
     return this.#prefix.position(this.#length);
   }
 
-  /** True when every record that was found is handed out. */
+  /** True when every record that was found is handed out, and none is refused. */
   get isEmpty(): boolean {
-    return this.#span === this.#spans.count;
+    return this.#span === this.#spans.count && !this.#spans.isTooLong;
   }
 
   /** First record of the CSV file; null before it was read. */
@@ -124,8 +124,8 @@ export class RecordBuffer {
 
   /** Where reading stands behind the last record that was handed out. */
   get standing(): Standing {
-    const { starts, consumed } = this.#spans;
-    const done = this.isEmpty ? consumed : starts[this.#span]!;
+    const { starts, count, consumed } = this.#spans;
+    const done = this.#span === count ? consumed : starts[this.#span]!;
     return {
       byte: this.#at + done,
       hash: this.#prefix.state(done),
@@ -167,7 +167,7 @@ export class RecordBuffer {
   add(count: number, ended: boolean): void {
     this.#length += count;
     this.#spans = this.#splitter.split(this.#bytes, this.#length, ended);
-    if (this.#spans.count === 0) return;
+    if (this.#spans.count === 0 && !this.#spans.isTooLong) return;
     if (this.#layout.format === 'csv' && this.#csvHeader === null) this.#takeHeader();
     else if (this.#unbroken > 0) this.#passUnbroken();
     this.#span = this.#first;
@@ -180,11 +180,11 @@ export class RecordBuffer {
    */
   take(recordsMax: number, bytesMax: number): RecordChunk | null {
     if (this.isEmpty) return null;
-    const { kinds, lengths, count } = this.#spans;
+    const { lengths, count } = this.#spans;
     const from = this.#span;
-    if (kinds[from] !== SPAN_RECORD) throw this.#tooLong(from);
+    if (from === count) throw this.#tooLong();
     let to = from + 1;
-    for (let bytes = lengths[from]!; to < count && to - from < recordsMax && kinds[to] === SPAN_RECORD; to++) {
+    for (let bytes = lengths[from]!; to < count && to - from < recordsMax; to++) {
       bytes += lengths[to]!;
       if (bytes > bytesMax) break;
     }
@@ -201,9 +201,10 @@ export class RecordBuffer {
     return true;
   }
 
-  /** Passes over every record that the buffer holds. */
+  /** Passes over every record that the buffer holds. @throws HaltError SIZE_EXCEEDED at a record above the cap */
   passAll(): void {
     this.#span = this.#spans.count;
+    if (this.#spans.isTooLong) throw this.#tooLong();
   }
 
   #chunk(from: number, to: number): RecordChunk {
@@ -236,7 +237,7 @@ export class RecordBuffer {
 
   /** The first line names the fields and is no record; it is part of the prefix all the same. */
   #takeHeader(): void {
-    if (this.#spans.kinds[0] !== SPAN_RECORD) throw this.#tooLong(0);
+    if (this.#spans.count === 0) throw this.#tooLong();
     const start = this.#spans.starts[0]!;
     this.#csvHeader = Uint8Array.from(this.#bytes.subarray(start, start + this.#spans.lengths[0]!));
     this.#first = 1;
@@ -244,7 +245,7 @@ export class RecordBuffer {
 
   /** A record that ended with the file may have got its line break since; if it is another record now, it has grown. */
   #passUnbroken(): void {
-    if (this.#spans.kinds[0] !== SPAN_RECORD || this.#spans.lengths[0] !== this.#unbroken) {
+    if (this.#spans.count === 0 || this.#spans.lengths[0] !== this.#unbroken) {
       throw sourceChanged(
         this.#name,
         `record ${this.#firstOffset - 1}, which was ingested without a line break, has changed`,
@@ -254,11 +255,11 @@ export class RecordBuffer {
     this.#first = 1;
   }
 
-  #tooLong(span: number): HaltError {
+  #tooLong(): HaltError {
     const { format, recordBytesMax } = this.#layout;
     return new HaltError(
       'SIZE_EXCEEDED',
-      `Cannot read "${this.#name}": record ${this.offset}, at byte ${this.#at + this.#spans.starts[span]!}, is longer than ${recordBytesMax} bytes (is the file really ${format}?)`,
+      `Cannot read "${this.#name}": record ${this.offset}, at byte ${this.#at + this.#spans.consumed}, is longer than ${recordBytesMax} bytes (is the file really ${format}?)`,
       { fields: { offset: this.offset, recordBytesMax } },
     );
   }

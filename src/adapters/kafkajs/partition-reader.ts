@@ -121,7 +121,7 @@ export class PartitionReader {
     const { earliest, latest } = await readBounds(this.#cluster, want);
     const fields = { earliest, latest };
     if (offset < earliest) {
-      const reason = `the earliest record left is at ${earliest}; resume with --accept-gap to go on there`;
+      const reason = `the earliest record left is at ${earliest} (way out: set onGap: continue, which goes on there and signs the gap)`;
       return halt(want, 'GAP', reason, fields);
     }
     if (offset > latest) {

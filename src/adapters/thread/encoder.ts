@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 
-import { IntegrityError, UnavailableError, type ErrorCode } from '../../errors.ts';
+import { HaltError, IntegrityError, UnavailableError, type ErrorCode } from '../../errors.ts';
 import type { BatchEncoder, EncodedBatch } from '../../ports/batch-encoder.ts';
 import type { BatchContent } from '../../record/batch-content.ts';
 import { formatLogId } from '../../record/log-id.ts';
@@ -46,6 +46,10 @@ interface Thread {
 
 /** One that is being encoded and one that is ready: the thread never waits, and takes no more with it when it dies. */
 const HANDED_OVER_MAX = 2;
+/** Threads that one batch may cost before it counts as the cause. */
+const DEATHS_MAX = 3;
+/** Batches whose deaths are remembered; those that nobody asks for again are forgotten in time. */
+const DEATHS_KNOWN_MAX = 1_000;
 /** Far beyond what the largest batch takes. Arrow's reader can hang on what its writer wrote (apache/arrow-js#315). */
 const BATCH_TIMEOUT_MS = 120_000;
 
@@ -57,6 +61,8 @@ export class ThreadEncoder implements BatchEncoder {
   readonly #script: URL;
   readonly #timeoutMs: number;
   readonly #queue: Waiting[] = [];
+  /** Threads that died over a batch since it was last encoded, by log and start, oldest first. */
+  readonly #deaths = new Map<string, number>();
   #thread: Thread | null = null;
   #nextId = 0;
   #disposed = false;
@@ -70,7 +76,10 @@ export class ThreadEncoder implements BatchEncoder {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** @throws IntegrityError ENCODING_UNFAITHFUL; UnavailableError when the thread dies or hangs: the next batch gets another one */
+  /**
+   * @throws IntegrityError ENCODING_UNFAITHFUL; UnavailableError ENCODER_FAILED when the thread dies or hangs: the next batch
+   *   gets another one; HaltError ENCODER_FAILED when three threads in a row died of the batch that begins there
+   */
   encode(content: BatchContent, leaves: Uint8Array): Promise<EncodedBatch> {
     const name = formatLogId(content.log);
     if (this.#disposed) return Promise.reject(failed(name, CLOSED));
@@ -107,7 +116,7 @@ export class ThreadEncoder implements BatchEncoder {
   #start(): Thread {
     const thread: Thread = { worker: new Worker(this.#script), batches: new Map(), timer: undefined };
     thread.worker.on('message', (reply: EncodeReply) => {
-      settle(thread, reply);
+      this.#settle(thread, reply);
       this.#watch(thread);
       this.#handOver();
     });
@@ -128,22 +137,50 @@ export class ThreadEncoder implements BatchEncoder {
   /** A dead thread takes its batches with it, and only its own; the callers drop theirs and read those records again. */
   #end(thread: Thread, cause: unknown): void {
     if (this.#thread === thread) this.#thread = null;
-    const lost = [...thread.batches.values()];
+    const [dying, ...others] = [...thread.batches.values()];
     thread.batches.clear();
     clearTimeout(thread.timer);
-    for (const { name, reject } of lost) reject(failed(name, cause));
+    if (dying !== undefined) dying.reject(this.#disposed ? failed(dying.name, CLOSED) : this.#afterDeath(dying, cause));
+    for (const { name, reject } of others) reject(failed(name, cause));
     // It may still run: after a message that cannot be read, or in a loop without end.
     void thread.worker.terminate();
     this.#handOver();
   }
+
+  /** The thread works on the first of its batches: that one may be what it died of. To try it for ever would be to stand still. */
+  #afterDeath(batch: Waiting, cause: unknown): UnavailableError | HaltError {
+    const count = (this.#deaths.get(placeOf(batch)) ?? 0) + 1;
+    // Whoever lets a halted partition go on wants it tried again.
+    this.#deaths.delete(placeOf(batch));
+    if (count < DEATHS_MAX) {
+      this.#deaths.set(placeOf(batch), count);
+      if (this.#deaths.size > DEATHS_KNOWN_MAX) this.#deaths.delete(this.#deaths.keys().next().value!);
+      return failed(batch.name, cause);
+    }
+    return new HaltError(
+      'ENCODER_FAILED',
+      `Cannot encode batch of "${batch.name}" from offset ${batch.content.start} on: ${count} threads in a row ended over it, the last one because ${reasonOf(cause)}`,
+      { cause },
+    );
+  }
+
+  #settle({ batches }: Thread, reply: EncodeReply): void {
+    const batch = batches.get(reply.id);
+    batches.delete(reply.id);
+    if (batch === undefined) return;
+    this.#deaths.delete(placeOf(batch));
+    answer(batch, reply);
+  }
+}
+
+/** Where a batch begins: what stays the same when its records are read again. */
+function placeOf({ name, content }: Waiting): string {
+  return `${name} ${content.start}`;
 }
 
 const CLOSED = new Error('the encoder is closed');
 
-function settle({ batches }: Thread, reply: EncodeReply): void {
-  const batch = batches.get(reply.id);
-  batches.delete(reply.id);
-  if (batch === undefined) return;
+function answer(batch: Waiting, reply: EncodeReply): void {
   if (!reply.ok) return batch.reject(new IntegrityError(reply.code, batch.name, reply.message));
   const received = (file: TransferredFile | null): EncodedBatch['data'] =>
     file === null
@@ -153,8 +190,11 @@ function settle({ batches }: Thread, reply: EncodeReply): void {
 }
 
 function failed(name: string, cause: unknown): UnavailableError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new UnavailableError('STORE_UNAVAILABLE', `Cannot encode batch of "${name}": ${reason}`, { cause });
+  return new UnavailableError('ENCODER_FAILED', `Cannot encode batch of "${name}": ${reasonOf(cause)}`, { cause });
+}
+
+function reasonOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 /** Every distinct buffer in `content`, to be moved instead of copied. */

@@ -101,7 +101,7 @@ async function profileFiles(
       source,
       loaded.config.batch,
       sketchSeed(loaded),
-      (name, sample) => topics.context(name, sample, context.kill),
+      async (name, sample) => (await topics.context(name, [sample], true, context.kill))!,
       context.stop,
     )) {
       profiles.push(profile);

@@ -1,5 +1,8 @@
+import { resolve } from 'node:path';
+
 import { RequestError } from '../../errors.ts';
 import { gate, type GateReport } from '../../respond/gate.ts';
+import type { LedgerContext } from '../../respond/ledger-context.ts';
 import { listFiles, pull } from '../../respond/pull.ts';
 import { resolveSnapshot } from '../../respond/refs.ts';
 import { IntegrityError } from '../../errors.ts';
@@ -12,17 +15,21 @@ import type { Register } from '../register.ts';
 export const registerGate: Register = (program, runner) => {
   program
     .command('gate')
-    .argument('[ref]', 'ref to ask for', 'main')
-    .description('exit 0 only if the ref may be trained on')
+    .argument('[ref]', 'ref or snapshot to ask for', 'main')
+    .description(
+      'exit 0 only if the ref may be trained on; a snapshot that it named earlier, too, unless a rollback has left it behind',
+    )
     .option('--max-age <duration>', 'refuse (exit 3) when the newest control entry is older, e.g. 24h')
     .action((ref: string, { maxAge }: { maxAge?: string }) => runner()((context) => askGate(context, ref, maxAge)));
   program
     .command('pull')
     .argument('<ref>', 'ref or snapshot')
     .argument('[dir]', 'target folder; not needed with --list')
-    .description('download a snapshot; nothing is visible before it is verified')
+    .description(
+      'download the snapshot that the gate lets pass; nothing is visible before it is verified, and a snapshot given by its id is gated like a ref',
+    )
     .option('--list', 'print address, version and SHA-256 of each file instead, for reading in place')
-    .option('--ungated', 'do not ask the gate first')
+    .option('--ungated', 'do not ask the gate first: for looking into what must not be trained on')
     .action((ref: string, dir: string | undefined, options: { list?: boolean; ungated?: boolean }) =>
       runner()((context) => pullRef(context, ref, dir, options)),
     );
@@ -71,15 +78,8 @@ async function pullRef(
   { list = false, ungated = false }: { list?: boolean; ungated?: boolean },
 ): Promise<CommandResult> {
   return withLedger(context, async (_loaded, ledger) => {
-    const snapshot = await resolveSnapshot(ledger, ref);
-    if (!ungated && (await ledger.control.head()).state.refs[ref] !== undefined) {
-      const report = await gate(ledger, { ref, maxAgeMs: null, signal: context.stop });
-      if (report.verdict !== 'pass') {
-        context.output.result(report, gateLines(report));
-        return gateCode(report);
-      }
-      for (const warning of report.warnings) context.output.note(`warning: ${warning}`);
-    }
+    const snapshot = ungated ? await resolveSnapshot(ledger, ref) : await gated(context, ledger, ref);
+    if (typeof snapshot === 'number') return snapshot;
     if (list) {
       const files = await listFiles(ledger, snapshot);
       context.output.result(
@@ -93,13 +93,24 @@ async function pullRef(
         'REQUEST_INVALID',
         'Cannot pull: no target folder is given (headgate pull REF DIR, or --list)',
       );
-    const report = await pull(ledger, snapshot, dir, context.stop, (done, of) =>
+    const report = await pull(ledger, snapshot, resolve(context.folder, dir), context.stop, (done, of) =>
       context.output.progress(`${formatCount(done)} of ${counted(of, 'file')}`),
     );
     const summary = `${counted(report.records, 'record')} in ${counted(report.files, 'file')}, ${formatBytes(report.bytes)}: ${report.downloaded} downloaded, ${report.kept} kept, ${report.removed} removed`;
     context.output.result(report, [`pulled ${snapshot.slice(0, 12)} into ${dir}: ${summary}`]);
-    return endCode(context);
+    return endCode(context, report.complete ? EXIT.ok : EXIT.interrupted);
   });
+}
+
+/** The snapshot that the gate has let pass, not the one that the ref may name by now; the exit code if it did not. */
+async function gated(context: CommandContext, ledger: LedgerContext, ref: string): Promise<string | number> {
+  const report = await gate(ledger, { ref, maxAgeMs: null, signal: context.stop });
+  if (report.verdict !== 'pass' || report.snapshot === null) {
+    context.output.result(report, gateLines(report));
+    return gateCode(report);
+  }
+  for (const warning of report.warnings) context.output.note(`warning: ${warning}`);
+  return report.snapshot;
 }
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join, relative, resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 
@@ -20,6 +20,8 @@ interface InitOptions {
   readonly label?: string;
   readonly source?: string;
 }
+
+const ROLES = ['ingest', 'publisher', 'approver'] as const;
 
 /** `headgate init` and `headgate keys generate`. */
 export const registerInit: Register = (program, runner) => {
@@ -53,23 +55,19 @@ export const registerInit: Register = (program, runner) => {
 async function init(context: CommandContext, folder: string, given: InitOptions): Promise<CommandResult> {
   const options = await complete(context, folder, given);
   const configPath = join(folder, CONFIG_NAME);
+  const keyPaths = ROLES.map((role) => join(folder, 'keys', `${role}.pem`));
+  await assertFree(folder, [configPath, join(folder, 'trust.json'), ...keyPaths]);
   await mkdir(join(folder, 'keys'), { recursive: true, mode: 0o700 });
-  for (const path of [configPath, join(folder, 'trust.json')]) {
-    if (await exists(path))
-      throw new RequestError(
-        'REQUEST_INVALID',
-        `Cannot set up "${folder}": "${path}" exists already (mend: another folder, or remove it)`,
-      );
-  }
+  // Before there is anything secret: whatever interrupts us, no key is ever seen by version control.
+  await keepSecretsOutOfGit(folder);
   const keys: TrustDocument['keys'] = [];
-  for (const role of ['ingest', 'publisher', 'approver'] as const) {
-    const publicKey = await generateKeyFile(join(folder, 'keys', `${role}.pem`), undefined);
+  for (const [i, role] of ROLES.entries()) {
+    const publicKey = await generateKeyFile(keyPaths[i]!, undefined);
     keys.push({ keyId: sshFingerprint(publicKey), name: role, roles: [role], publicKey });
   }
   const trust: TrustDocument = { version: 1, pipeline: options.pipeline, keys };
   await writeFile(join(folder, 'trust.json'), `${JSON.stringify(trust, null, 2)}\n`, { flag: 'wx' });
   await writeFile(configPath, configText(options), { flag: 'wx' });
-  await keepSecretsOutOfGit(folder);
   context.output.result(
     {
       ok: true,
@@ -84,6 +82,25 @@ async function init(context: CommandContext, folder: string, given: InitOptions)
     ],
   );
   return undefined;
+}
+
+/**
+ * Refuses before anything is written; names all that is in the way, so that one removal is enough. An init that was cut off
+ * has left keys that have signed nothing: without a configuration nobody can have used them.
+ * @throws RequestError
+ */
+async function assertFree(folder: string, paths: readonly string[]): Promise<void> {
+  const present: string[] = [];
+  for (const path of paths) if (await exists(path)) present.push(`"${path}"`);
+  if (present.length === 0) return;
+  const isCutOff = !(await exists(join(folder, CONFIG_NAME)));
+  const mend = isCutOff
+    ? `another folder; or, if an earlier init was cut off and these keys are used nowhere else, remove ${present.join(', ')}`
+    : `another folder, or remove ${present.join(', ')}`;
+  throw new RequestError(
+    'REQUEST_INVALID',
+    `Cannot set up "${folder}": ${present.join(', ')} ${present.length === 1 ? 'exists' : 'exist'} already (mend: ${mend})`,
+  );
 }
 
 type Complete = Required<Pick<InitOptions, 'pipeline' | 'store'>> & InitOptions & { readonly topics: string[] };
@@ -171,9 +188,15 @@ function configText({ pipeline, files, csv, kafka, topics, store, label, source 
 async function keepSecretsOutOfGit(folder: string): Promise<void> {
   const path = join(folder, '.gitignore');
   const wanted = ['keys/', '.headgate/', 'store/'];
-  const present = (await readFile(path, 'utf8').catch(() => '')).split('\n');
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  });
+  const present = text.split(/\r?\n/);
   const missing = wanted.filter((line) => !present.includes(line));
-  if (missing.length > 0) await writeFile(path, `${missing.join('\n')}\n`, { flag: 'a' });
+  // A last line without an end must not swallow ours.
+  const end = text === '' || text.endsWith('\n') ? '' : '\n';
+  if (missing.length > 0) await writeFile(path, `${end}${missing.join('\n')}\n`, { flag: 'a' });
 }
 
 async function generate(
@@ -196,8 +219,9 @@ async function generate(
   return undefined;
 }
 
+/** Also a link that leads nowhere: nothing can be created under its name. */
 async function exists(path: string): Promise<boolean> {
-  return access(path).then(
+  return lstat(path).then(
     () => true,
     () => false,
   );

@@ -1,6 +1,7 @@
 import { RequestError } from '../../errors.ts';
 import { nextSeq } from '../../ledger/control-log.ts';
 import { parseLogId } from '../../record/log-id.ts';
+import { newestEntries } from '../../respond/newest-entries.ts';
 import { currentSnapshot, resolveSnapshot } from '../../respond/refs.ts';
 import { parseLimit, withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { counted, formatBytes, formatCount, table } from '../output.ts';
@@ -18,7 +19,7 @@ export const registerInspect: Register = (program, runner) => {
     );
   program
     .command('show')
-    .argument('<id>', 'a ref, a snapshot, or control entry number N')
+    .argument('<id>', 'a ref, a snapshot, or control entry number N (which goes before a snapshot that begins so)')
     .description('one snapshot or control entry')
     .action((id: string) => runner()((context) => show(context, id)));
 };
@@ -46,15 +47,12 @@ async function showLog(context: CommandContext, name: string | undefined, limitT
       return undefined;
     }
     const log = parseLogId(name);
-    const head = log === undefined ? null : await ledger.logs.head(log);
-    if (log === undefined || head === null)
+    const entries = log === undefined ? [] : await newestEntries(ledger, log, limit);
+    if (entries.length === 0)
       throw new RequestError(
         'REQUEST_INVALID',
         `Cannot show log "${name}": there is none (headgate status lists them)`,
       );
-    const entries = [];
-    for (let slot = head.slot; slot >= Math.max(0, head.slot - limit + 1); slot--)
-      entries.push((await ledger.logs.read(log, slot))!);
     const rows = entries.map(({ entry, digest }) => [
       String(entry.slot),
       entry.time,
@@ -83,7 +81,7 @@ function about(
 async function show(context: CommandContext, id: string): Promise<CommandResult> {
   return withLedger(context, async (_loaded, ledger) => {
     const head = await ledger.control.head();
-    if (/^\d{1,5}$/.test(id) && head.state.refs[id] === undefined) {
+    if (head.state.refs[id] === undefined && isEntryNumber(id, nextSeq(head))) {
       const verified = await ledger.control.read(Number(id));
       if (verified === null)
         throw new RequestError(
@@ -108,4 +106,9 @@ async function show(context: CommandContext, id: string): Promise<CommandResult>
     ]);
     return undefined;
   });
+}
+
+/** Six digits and more may begin the id of a snapshot as well; then an entry that exists goes before. */
+function isEntryNumber(id: string, end: number): boolean {
+  return /^\d{1,5}$/.test(id) || (/^\d{6,15}$/.test(id) && Number(id) < end);
 }

@@ -8,7 +8,9 @@ export const registerMode: Register = (program, runner) => {
   program
     .command('mode')
     .argument('[mode]', 'observe or enforce; without it the current one is printed')
-    .description('observe publishes everything and counts what would have been held; enforce holds it')
+    .description(
+      'observe publishes everything that is read from then on and counts what would have been held; enforce holds it',
+    )
     .action((mode: string | undefined) => runner()((context) => changeMode(context, mode)));
 };
 
@@ -20,9 +22,21 @@ async function changeMode(context: CommandContext, mode: string | undefined): Pr
   }
   if (mode !== 'observe' && mode !== 'enforce')
     throw new RequestError('REQUEST_INVALID', `Cannot set mode "${mode}": wanted observe or enforce`);
-  await setTopLevelKey(path, 'mode', mode);
+  await setTopLevelKey(path, 'mode', mode).catch((cause: unknown) => {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new RequestError('REQUEST_INVALID', `Cannot change "${path}": ${why}`, { cause });
+  });
   context.output.result({ mode, changed: true }, [
     `${path} says ${mode} now; running processes take it up when they are restarted, and every entry they sign says so`,
+    EFFECTS[mode],
   ]);
   return undefined;
 }
+
+/** A batch keeps the mode it was read in: what is there already is a person's to decide. */
+const EFFECTS = {
+  observe:
+    'batches read from now on are published whatever their verdict; what is held already stays held: headgate quarantine list shows it, headgate quarantine release lets it in',
+  enforce:
+    'batches read from now on are held unless they are clean; what observe mode let in stays published: headgate quarantine condemn takes it out',
+} as const;

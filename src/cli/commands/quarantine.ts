@@ -1,3 +1,4 @@
+import type { Finding } from '../../detect/verdict.ts';
 import { eachLimited } from '../../ledger/each-limited.ts';
 import type { BatchLine } from '../../ledger/snapshot.ts';
 import { readEvidence } from '../../publish/rejudge.ts';
@@ -5,6 +6,7 @@ import { formatLogId } from '../../record/log-id.ts';
 import { decide, findBatch } from '../../respond/decisions.ts';
 import { judgementInForce } from '../../respond/judgement-in-force.ts';
 import type { LedgerContext } from '../../respond/ledger-context.ts';
+import { describeUnion, reasonsOf, whySuspect } from '../../respond/reasons.ts';
 import { currentSnapshot } from '../../respond/refs.ts';
 import { parseLimit, withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { counted, formatCount, table } from '../output.ts';
@@ -57,7 +59,7 @@ async function list(context: CommandContext, ref: string | undefined, limitText:
     const shown = lines.slice(0, limit);
     const reasons = new Map<string, string>();
     await eachLimited(shown, READS_AT_ONCE, async (line) => {
-      reasons.set(line.digest, await whyHeld(ledger, line));
+      reasons.set(line.digest, await whyHeld(ledger, line, head.state.resumed[name] ?? -1));
     });
     const held = lines.map((line) => ({
       ...line,
@@ -84,8 +86,12 @@ async function list(context: CommandContext, ref: string | undefined, limitText:
   });
 }
 
-/** Why a batch is held, in one sentence. */
-async function whyHeld(ledger: LedgerContext, { standing, log, slot, digest }: BatchLine): Promise<string> {
+/** Why a batch is held, in one sentence. @param resumed number of the newest resume of the ref; −1 = none */
+async function whyHeld(
+  ledger: LedgerContext,
+  { standing, log, slot, digest }: BatchLine,
+  resumed: number,
+): Promise<string> {
   switch (standing) {
     case 'clean':
     case 'released':
@@ -100,13 +106,11 @@ async function whyHeld(ledger: LedgerContext, { standing, log, slot, digest }: B
       return 'condemned by a person';
     case 'suspect': {
       const batch = await ledger.logs.readBatch({ log, slot, digest });
-      // Its own verdict is at hand; one that came later has to be looked for.
-      const { findings } =
-        batch.entry.verdict === 'suspect'
-          ? (await readEvidence(ledger, batch)).judgement
-          : (await judgementInForce(ledger, batch)).judgement;
-      const [first, ...others] = findings;
-      return first === undefined ? '' : `${first.sentence}${others.length > 0 ? `, and ${others.length} more` : ''}`;
+      // Its own verdict is at hand; one that came later, such as by a resume, has to be looked for.
+      if (batch.entry.verdict === 'suspect' && resumed <= batch.entry.controlSeq)
+        return whySuspect((await readEvidence(ledger, batch)).judgement, 1);
+      const { judgement, together } = await judgementInForce(ledger, batch);
+      return whySuspect(judgement, together);
     }
   }
 }
@@ -114,30 +118,42 @@ async function whyHeld(ledger: LedgerContext, { standing, log, slot, digest }: B
 async function show(context: CommandContext, id: string, ref: string | undefined): Promise<CommandResult> {
   return withLedger(context, async (loaded, ledger) => {
     const batch = await findBatch(ledger, ref ?? loaded.config.publish.ref, id);
-    const { judgement, baseline, seq } = await judgementInForce(ledger, batch);
+    const { judgement, baseline, seq, together } = await judgementInForce(ledger, batch);
     const { skipped } = await readEvidence(ledger, batch);
     const { entry, digest } = batch;
-    const findings = judgement.findings.map(
-      (finding) =>
-        `  ${finding.hard ? 'hard' : `p = ${finding.pValue.toPrecision(2)}`}  ${finding.family}/${finding.detector}: ${finding.sentence}${finding.detail.length > 0 ? ` (${finding.detail.slice(0, 5).join(', ')})` : ''}`,
-    );
+    const reasons = reasonsOf(judgement);
+    const observed = judgement.findings.filter(({ action }) => action === 'observe');
+    const union = together > 1 ? `, ${describeUnion(together)}` : '';
     const reason = judgement.reason === null ? '' : ` (${judgement.reason})`;
     const lines = [
       `batch      ${digest}`,
       `log        ${formatLogId(batch.log)} slot ${entry.slot}, offsets [${entry.start}, ${entry.end})`,
       `records    ${formatCount(entry.records)}, of them ${counted(entry.deadLetterRecords, 'dead letter')}`,
       `committed  ${entry.time}, ${entry.mode} mode, then ${entry.verdict}${entry.undecided === null ? '' : ` (${entry.undecided})`}`,
-      `verdict    ${judgement.outcome}${reason}, score ${judgement.score.toFixed(2)}${seq === null ? '' : `, judged again by control entry ${seq}`}`,
+      `verdict    ${judgement.outcome}${reason}, score ${judgement.score.toFixed(2)}${seq === null ? '' : `, judged again by control entry ${seq}`}${union}`,
+      ...(judgement.failure === undefined
+        ? []
+        : [`failed     detector ${judgement.failure.detector}: ${judgement.failure.message}`]),
       `baseline   ${baseline ?? 'none'}`,
       `root       ${entry.root}`,
       `data       ${entry.data?.key ?? 'none'}`,
       ...(entry.deadLetters === null ? [] : [`dead       ${entry.deadLetters.key}`]),
-      findings.length === 0 ? 'findings   none' : 'findings',
-      ...findings,
+      reasons.length === 0 ? 'findings   none' : 'findings',
+      ...reasons.map(describeFinding),
+      ...(observed.length === 0 ? [] : ['observed only (these rules hold nothing)', ...observed.map(describeFinding)]),
     ];
-    context.output.result({ digest, entry, judgement, judgedBySeq: seq, baseline, skipped }, lines);
+    context.output.result(
+      { digest, entry, judgement, judgedBySeq: seq, judgedTogether: together, reasons, baseline, skipped },
+      lines,
+    );
     return undefined;
   });
+}
+
+function describeFinding({ hard, action, pValue, family, detector, sentence, detail }: Finding): string {
+  const weight = action === 'observe' ? 'rule' : hard ? 'hard' : `p = ${pValue.toPrecision(2)}`;
+  const examples = detail.length > 0 ? ` (${detail.slice(0, 5).join(', ')})` : '';
+  return `  ${weight}  ${family}/${detector}: ${sentence}${examples}`;
 }
 
 async function decideAll(

@@ -13,7 +13,9 @@ const LOGS_SHOWN_MAX = 50;
 export const registerStatus: Register = (program, runner) => {
   program
     .command('status')
-    .description('what is published, held and in force')
+    .description(
+      'what is published, held and in force; of halts, those by a rule, which the log keeps: any other is told by the process that stopped, its exit code 5 and its alert',
+    )
     .action(() => runner()(status));
 };
 
@@ -77,7 +79,7 @@ async function logHeads({ logs, snapshots }: LedgerContext, snapshot: Snapshot |
       slots: head!.slot + 1,
       epoch: head!.epoch,
       unpublishedSlots: head!.slot - (line?.slot ?? -1),
-      halted: head!.haltedAt !== null && resumed <= head!.haltedAt,
+      haltedByRule: head!.haltedAt !== null && resumed <= head!.haltedAt,
     });
   }
   return heads;
@@ -96,20 +98,27 @@ function describe(report: Status): string[] {
     `held      ${held.join(', ') || 'nothing'}`,
     ...Object.keys({ ...report.schemas, ...report.baselines }).map((topic) => describeTopic(report, topic)),
     `control   ${counted(report.controlEntries, 'entry')}, newest ${report.newestEntry ?? 'never'}`,
-    `logs      ${formatCount(logs.length)}`,
+    `logs      ${describeLogs(logs)}`,
     ...table(
       logs
         .slice(0, LOGS_SHOWN_MAX)
-        .map(({ log, next, slots, unpublishedSlots, halted }) => [
+        .map(({ log, next, slots, unpublishedSlots, haltedByRule }) => [
           `  ${log}`,
           `next offset ${formatCount(next)}`,
           counted(slots, 'slot'),
           unpublishedSlots > 0 ? `${unpublishedSlots} not covered` : '',
-          halted ? 'HALTED by a rule' : '',
+          haltedByRule ? 'HALTED by a rule' : '',
         ]),
     ),
     ...(logs.length > LOGS_SHOWN_MAX ? [`  … ${logs.length - LOGS_SHOWN_MAX} more`] : []),
   ];
+}
+
+/** A halt that is no rule's ends in the process, not in the log: none here does not mean that all are read on. */
+function describeLogs(logs: Status['logs']): string {
+  const halted = logs.filter(({ haltedByRule }) => haltedByRule).length;
+  const rules = halted === 0 ? 'none halted by a rule' : `${formatCount(halted)} HALTED by a rule`;
+  return `${formatCount(logs.length)}, ${rules} (other halts leave no trace here: see the output of headgate run)`;
 }
 
 function describeTopic({ baselines, candidates, schemas }: Status, topic: string): string {

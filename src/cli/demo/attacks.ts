@@ -9,17 +9,20 @@ export interface Attack {
   readonly what: string;
   /** Whether the gate is expected to see it. */
   readonly seen: boolean;
+  /** The column it changes, or the detector that speaks of what it does; null where any finding will do. */
+  readonly mark: string | null;
   /** Returns the batch with the attack in it. @param earlier flights that the gate has seen before. */
   readonly apply: (batch: readonly Flight[], earlier: readonly Flight[], random: () => number) => Flight[];
 }
 
 /** What is done to the batches of the demo; no magnitude is above 10 % of the rows. */
 export const ATTACKS: readonly Attack[] = [
-  { name: 'nothing', what: 'nothing at all', seen: false, apply: (batch) => [...batch] },
+  { name: 'nothing', what: 'nothing at all', seen: false, mark: null, apply: (batch) => [...batch] },
   {
     name: 'units',
     what: 'distance in 8 % of the rows is ten times too large (a unit error)',
     seen: true,
+    mark: 'distance',
     apply: (batch, _, random) =>
       some(batch, 0.08, random, (row) => ({ ...row, distance: Number(row['distance']) * 10 })),
   },
@@ -27,18 +30,21 @@ export const ATTACKS: readonly Attack[] = [
     name: 'nulls',
     what: 'arr_delay is missing in 6 % of the rows (a burst of nulls)',
     seen: true,
+    mark: 'null-pattern',
     apply: (batch, _, random) => some(batch, 0.06, random, (row) => ({ ...row, arr_delay: null })),
   },
   {
     name: 'flips',
     what: 'the label is flipped in 8 % of the rows, at random',
     seen: true,
+    mark: 'late',
     apply: (batch, _, random) => some(batch, 0.08, random, flipLabel),
   },
   {
     name: 'replay',
     what: '10 % of the rows are taken from an earlier batch, unchanged',
     seen: true,
+    mark: null,
     apply: (batch, earlier, random) => {
       let next = 0;
       return some(batch, 0.1, random, () => earlier[next++]!);
@@ -48,6 +54,7 @@ export const ATTACKS: readonly Attack[] = [
     name: 'whisper',
     what: 'air_time is 3 minutes too long in 10 % of the rows: below what one batch can show',
     seen: false,
+    mark: 'air_time',
     apply: (batch, _, random) =>
       some(batch, 0.1, random, (row) => ({
         ...row,

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { NotFoundError } from '../../errors.ts';
 import type { CommandContext, CommandResult } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
-import { ATTACKS, seededRandom, type Flight } from './attacks.ts';
+import { ATTACKS, seededRandom, type Attack, type Flight } from './attacks.ts';
 
 const BATCH = 1_000;
 /** Share of the flights that the gate learns from. */
@@ -16,9 +16,12 @@ const STREAM_BATCHES = 7;
 const SEED = 20_131_004;
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 
-/** Runs the tour in an empty folder; every step is a command that a user could type, run as it stands. */
-export async function runDemo(context: CommandContext, folder: string): Promise<CommandResult> {
-  const tour = new Tour(context, folder);
+/**
+ * Runs the tour in an empty folder; every step is a command that a user could type, run as it stands.
+ * @param program how this program is called from the user's shell.
+ */
+export async function runDemo(context: CommandContext, folder: string, program: string): Promise<CommandResult> {
+  const tour = new Tour(context, folder, program);
   return tour.run();
 }
 
@@ -27,19 +30,25 @@ interface Held {
 }
 
 interface Shown {
-  readonly judgement: { readonly findings: readonly { readonly sentence: string }[] };
+  readonly reasons: readonly {
+    readonly detector: string;
+    readonly columns: readonly string[];
+    readonly sentence: string;
+  }[];
 }
 
 class Tour {
   readonly #context: CommandContext;
   readonly #folder: string;
+  readonly #program: string;
   /** What did not go as told, for the exit code. */
   readonly #surprises: string[] = [];
   readonly #steps: { readonly step: string; readonly asTold: boolean }[] = [];
 
-  constructor(context: CommandContext, folder: string) {
+  constructor(context: CommandContext, folder: string, program: string) {
     this.#context = context;
     this.#folder = folder;
+    this.#program = program;
   }
 
   async run(): Promise<CommandResult> {
@@ -55,7 +64,7 @@ class Tour {
     this.#say('');
     this.#say(
       this.#surprises.length === 0
-        ? `Everything went as told, in ${seconds} s. The folder is yours to look around in: cd ${relative(this.#context.folder, this.#folder) || '.'}`
+        ? `Everything went as told, in ${seconds} s. The folder is yours to look around in: cd ${relative(this.#context.folder, this.#folder) || '.'} && ${this.#program} status`
         : `NOT as told: ${this.#surprises.join('; ')}`,
     );
     if (this.#context.output.json)
@@ -122,14 +131,14 @@ class Tour {
       const file = `data/${i + 2}-${attack.name}.ndjson`;
       await this.#writeFlights(file, attack.apply(batch, flights.slice(2 * BATCH, 3 * BATCH), seededRandom(SEED + i)));
       await this.#command(['run', '--once', '--json'], true);
-      await this.#reportAttack(attack.name, attack.what, attack.seen, file);
+      await this.#reportAttack(attack, file);
     }
   }
 
-  async #reportAttack(name: string, what: string, seen: boolean, file: string): Promise<void> {
+  async #reportAttack({ name, what, seen, mark }: Attack, file: string): Promise<void> {
     const { held } = JSON.parse((await this.#command(['quarantine', 'list', '--json'], true)).stdout) as Held;
     const mine = held.find(({ log }) => decodeURIComponent(log).endsWith(file));
-    const reason = mine === undefined ? 'published as clean' : `quarantined: ${await this.#reason(mine.digest)}`;
+    const reason = mine === undefined ? 'published as clean' : `quarantined: ${await this.#reason(mine.digest, mark)}`;
     this.#expect(`${name} is ${seen ? 'quarantined' : 'not seen'}`, (mine !== undefined) === seen);
     this.#say(
       `  ${mine === undefined ? (seen ? 'MISSED ' : name === 'nothing' ? 'passed ' : 'missed ') : 'CAUGHT '} ${what}`,
@@ -141,11 +150,15 @@ class Tour {
       );
   }
 
-  async #reason(digest: string): Promise<string> {
-    const { judgement } = JSON.parse(
-      (await this.#command(['quarantine', 'show', digest, '--json'], true)).stdout,
-    ) as Shown;
-    return judgement.findings[0]?.sentence ?? 'no single reason';
+  /** The reason that speaks of the attack itself, if one does, otherwise the strongest; and how many more there are. */
+  async #reason(digest: string, mark: string | null): Promise<string> {
+    const { stdout } = await this.#command(['quarantine', 'show', digest, '--json'], true);
+    const { reasons } = JSON.parse(stdout) as Shown;
+    const speaksOfIt = ({ detector, columns }: Shown['reasons'][number]): boolean =>
+      mark !== null && (detector === mark || columns.includes(mark));
+    const told = reasons.find(speaksOfIt) ?? reasons[0];
+    if (told === undefined) return 'no single reason';
+    return `${told.sentence}${reasons.length > 1 ? `, and ${reasons.length - 1} more` : ''}`;
   }
 
   async #tamper(): Promise<void> {

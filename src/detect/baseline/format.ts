@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Type } from 'typebox';
 import { COLUMNS_MAX } from '../../record/schema.ts';
-import { canonicalJson } from '../canonical.ts';
+import { canonicalJson } from '../../record/canonical.ts';
 import { FAMILIES } from '../detectors/detector.ts';
 import { BINS_MAX } from '../observe.ts';
 import { decodeNumbers, encodeNumbers } from '../sketch/array-text.ts';

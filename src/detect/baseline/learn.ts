@@ -1,6 +1,6 @@
 import { RequestError } from '../../errors.ts';
 import { DETECTORS } from '../detectors/all.ts';
-import type { DetectorContext, Family, PastHashes, Statistic } from '../detectors/detector.ts';
+import type { Detector, DetectorContext, Family, PastHashes, Statistic } from '../detectors/detector.ts';
 import { FAMILIES } from '../detectors/detector.ts';
 import { pastHashes } from '../detectors/replay.ts';
 import { observe } from '../observe.ts';
@@ -73,9 +73,12 @@ export function learnBaseline(profiles: readonly Profile[]): Baseline {
 
 /** Every detector's statistics, with the family each belongs to. */
 export function measureAll(context: DetectorContext): (Statistic & { readonly family: Family })[] {
-  return DETECTORS.flatMap((detector) =>
-    detector.measure(context).map((statistic) => Object.assign(statistic, { family: detector.family })),
-  );
+  return DETECTORS.flatMap((detector) => measureWith(detector, context));
+}
+
+/** One detector's statistics, with its family. */
+export function measureWith(detector: Detector, context: DetectorContext): (Statistic & { readonly family: Family })[] {
+  return detector.measure(context).map((statistic) => Object.assign(statistic, { family: detector.family }));
 }
 
 /** Row hashes of a profile ready for comparison; null if there are none or they are malformed. */

@@ -1,7 +1,8 @@
 import { chiSquare, gTest, jensenShannon, psi } from '../divergence.ts';
 import type { BinCounts, ObservedColumn } from '../observe.ts';
-import { plainStatistic, quoteName, shareStatistic, featureColumns } from './detector.ts';
+import { plainStatistic, shareStatistic, featureColumns } from './detector.ts';
 import type { Detector, Statistic } from './detector.ts';
+import { quoteName } from '../../record/quote-name.ts';
 
 const DETECTOR = 'categorical-distribution';
 /** Values compared one by one; all others form one cell. */

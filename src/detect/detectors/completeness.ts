@@ -1,5 +1,6 @@
-import { HARD_ROWS_MIN, quoteName, shareStatistic } from './detector.ts';
+import { HARD_ROWS_MIN, shareStatistic } from './detector.ts';
 import type { Detector } from './detector.ts';
+import { quoteName } from '../../record/quote-name.ts';
 
 const DETECTOR = 'completeness';
 

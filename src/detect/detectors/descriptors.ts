@@ -1,8 +1,9 @@
 import type { BinCounts, ObservedColumn } from '../observe.ts';
 import { exp, ln } from '../arithmetic.ts';
 import { DistinctCounter } from '../sketch/hyperloglog.ts';
-import { featureColumns, logStatistic, plainStatistic, quoteName, shareStatistic } from './detector.ts';
+import { featureColumns, logStatistic, plainStatistic, shareStatistic } from './detector.ts';
 import type { Detector, DetectorContext, Statistic } from './detector.ts';
+import { quoteName } from '../../record/quote-name.ts';
 
 const DETECTOR = 'descriptors';
 const QUANTILES = [0.05, 0.25, 0.5, 0.75, 0.95] as const;

@@ -187,9 +187,3 @@ export function steadyColumns(context: DetectorContext, kind: ObservedColumn['re
 export function featureColumns(context: DetectorContext, kind: ObservedColumn['reference']['kind']): ObservedColumn[] {
   return steadyColumns(context, kind).filter(({ reference }) => reference.name !== context.batch.profile.roles.label);
 }
-
-/** A column's name as it stands in a sentence: quoted, short, without characters that could pass for other text. */
-export function quoteName(name: string): string {
-  const plain = name.replace(/[\p{C}\p{Zl}\p{Zp}"]/gu, '\u{fffd}');
-  return `"${plain.length > 64 ? `${plain.slice(0, 63)}…` : plain}"`;
-}

@@ -1,6 +1,7 @@
 import type { BinCounts, ObservedColumn } from '../observe.ts';
-import { HARD_ROWS_MIN, quoteName, shareStatistic, steadyColumns } from './detector.ts';
+import { HARD_ROWS_MIN, shareStatistic, steadyColumns } from './detector.ts';
 import type { Detector, HardFinding, Statistic } from './detector.ts';
+import { quoteName } from '../../record/quote-name.ts';
 
 const DETECTOR = 'domain';
 

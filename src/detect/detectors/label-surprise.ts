@@ -1,5 +1,6 @@
-import { plainStatistic, quoteName, shareStatistic } from './detector.ts';
+import { plainStatistic, shareStatistic } from './detector.ts';
 import type { Detector } from './detector.ts';
+import { quoteName } from '../../record/quote-name.ts';
 
 const DETECTOR = 'label-surprise';
 

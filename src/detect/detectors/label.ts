@@ -1,5 +1,6 @@
-import { quoteName, shareStatistic } from './detector.ts';
+import { shareStatistic } from './detector.ts';
 import type { Detector } from './detector.ts';
+import { quoteName } from '../../record/quote-name.ts';
 
 const DETECTOR = 'label';
 /** Labels whose own share is a statistic. */

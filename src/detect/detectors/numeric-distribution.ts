@@ -1,6 +1,7 @@
 import { gTest, jensenShannon, ks, psi, regroup, wasserstein } from '../divergence.ts';
-import { plainStatistic, quoteName, featureColumns } from './detector.ts';
+import { plainStatistic, featureColumns } from './detector.ts';
 import type { Detector, Statistic } from './detector.ts';
+import { quoteName } from '../../record/quote-name.ts';
 
 const DETECTOR = 'numeric-distribution';
 

@@ -1,7 +1,8 @@
 import { ln } from '../arithmetic.ts';
 import type { ObservedColumn } from '../observe.ts';
-import { featureColumns, plainStatistic, quoteName, shareStatistic } from './detector.ts';
+import { featureColumns, plainStatistic, shareStatistic } from './detector.ts';
 import type { Detector, Statistic } from './detector.ts';
+import { quoteName } from '../../record/quote-name.ts';
 
 const DETECTOR = 'tails';
 

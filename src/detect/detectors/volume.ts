@@ -1,5 +1,6 @@
-import { logStatistic, quoteName } from './detector.ts';
+import { logStatistic } from './detector.ts';
 import type { Detector, DetectorContext, Statistic } from './detector.ts';
+import { quoteName } from '../../record/quote-name.ts';
 
 const DETECTOR = 'volume';
 /** Spans and ages below this are not told apart. */

@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 import { DEAD_LETTER_REASONS } from '../../record/dead-letter.ts';
 import { COLUMNS_MAX } from '../../record/schema.ts';
 import { RULES_MAX } from '../rules.ts';
-import { canonicalJson } from '../canonical.ts';
+import { canonicalJson } from '../../record/canonical.ts';
 import type { ColumnProfile, Profile } from '../profile.ts';
 import { decodeNumbers } from '../sketch/array-text.ts';
 import { DistinctCounter } from '../sketch/hyperloglog.ts';
@@ -10,6 +10,7 @@ import { KllSketch } from '../sketch/kll.ts';
 import { readRowHashes } from '../sketch/row-hashes.ts';
 import type { TopValues } from '../sketch/top-values.ts';
 import {
+  checkStored,
   Count,
   Digest,
   Exactly,
@@ -159,7 +160,17 @@ export function encodeProfile(profile: Profile): Uint8Array {
  * whether it tells the truth about its batch is for the signature that names its digest.
  * @throws {IntegrityError} SIZE_EXCEEDED, PAYLOAD_INVALID. */
 export function decodeProfile(bytes: Uint8Array): Profile {
-  const profile: Profile = readStored('profile', bytes, PROFILE_BYTES_MAX, ProfileSchema);
+  return checkParts(readStored('profile', bytes, PROFILE_BYTES_MAX, ProfileSchema));
+}
+
+/** The profile inside of stored JSON that was parsed as a whole; its size was capped by the reader.
+ * Trust: as for {@link decodeProfile}.
+ * @throws {IntegrityError} PAYLOAD_INVALID. */
+export function checkProfile(value: unknown): Profile {
+  return checkParts(checkStored('profile', value, ProfileSchema));
+}
+
+function checkParts(profile: Profile): Profile {
   const names = new Set(profile.columns.map((column) => column.name));
   if (names.size !== profile.columns.length) throw invalid('profile', 'two columns have one name');
   for (const [i, column] of profile.columns.entries()) {

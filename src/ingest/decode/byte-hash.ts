@@ -12,3 +12,9 @@ export function hashBytes(bytes: Uint8Array, start: number, end: number): number
   for (let p = start; p < end; p++) hash = Math.imul(hash ^ bytes[p]!, HASH_FACTOR);
   return hash;
 }
+
+/** Where to look first for a key of object `scope` in a table of 2^n slots: the lowest n bits. @param hash {@link hashBytes} of the key */
+export function slotOf(scope: number, hash: number): number {
+  const mixed = hash ^ Math.imul(scope, 0x9e3779b1);
+  return mixed ^ (mixed >>> 15);
+}

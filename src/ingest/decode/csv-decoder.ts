@@ -12,6 +12,7 @@ import { JsonReader } from './json-reader.ts';
 import { NumberText } from './number-text.ts';
 import { RowWriter } from './row-writer.ts';
 import { checkSchema } from './schema-check.ts';
+import { byteOrderMarkLength } from './utf8.ts';
 
 // Constants of other modules are read from memory at each use; of this module they are part of the machine code.
 const { boolean: BOOLEAN, int64: INT64, float64: FLOAT64, decimal: DECIMAL } = FIELD_KINDS;
@@ -104,7 +105,7 @@ class CsvDecoder implements Decoder {
     const bytes = this.#bytes;
     const { count, targets } = this.#fields;
     const { delimiter } = this.#text;
-    if (hasByteOrderMark(bytes, start, end)) return BYTE_ORDER_MARK;
+    if (byteOrderMarkLength(bytes, start, end) !== 0) return BYTE_ORDER_MARK;
     this.#text.open(bytes, end);
     let p = start;
     // A row with too many or too few fields is that, even if one that slid into another column has the wrong type.
@@ -193,13 +194,4 @@ function endOfRecord(bytes: Uint8Array, at: number, end: number): number {
   const isPair = bytes[at] === CR && at + 1 < end && bytes[at + 1] === LF;
   if (bytes[at] !== LF && !isPair) return SYNTAX;
   return at + (isPair ? 2 : 1) === end ? 0 : TRAILING_DATA;
-}
-
-/** UTF-8 with a mark, or either UTF-16. */
-function hasByteOrderMark(bytes: Uint8Array, start: number, end: number): boolean {
-  if (end - start < 2 || bytes[start]! < 0xef) return false;
-  const first = bytes[start]!;
-  const second = bytes[start + 1]!;
-  if (first === 0xef) return second === 0xbb && end - start > 2 && bytes[start + 2] === 0xbf;
-  return (first === 0xfe && second === 0xff) || (first === 0xff && second === 0xfe);
 }

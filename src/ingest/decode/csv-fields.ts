@@ -1,7 +1,7 @@
 import { RequestError } from '../../errors.ts';
 import { escapePath, type Schema } from '../../record/schema.ts';
 import { EXTRA_NAMES_MAX, EXTRA_REST } from './extra-fields.ts';
-import { quoteName } from './schema-check.ts';
+import { quoteName } from '../../record/quote-name.ts';
 
 /** Target of a field that no column of the schema wants. */
 export const NO_COLUMN = -1;

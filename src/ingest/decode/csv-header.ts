@@ -3,9 +3,11 @@ import type { CsvDelimiter } from '../../record/csv.ts';
 import { DEAD_LETTER_REASONS } from '../../record/dead-letter.ts';
 import { COLUMN_NAME_BYTES_MAX, COLUMNS_MAX } from '../../record/schema.ts';
 import { CsvText } from './csv-text.ts';
-import { quoteName } from './schema-check.ts';
+import { byteOrderMarkLength } from './utf8.ts';
+import { quoteName } from '../../record/quote-name.ts';
 
-const MARK_BYTES = 3;
+/** Of the mark that spreadsheets write; UTF-16 has a shorter one. */
+const UTF8_MARK_BYTES = 3;
 
 /**
  * Column names of a CSV file's first record `bytes[start, start + length)`, without its line break. A UTF-8 byte order
@@ -19,7 +21,7 @@ export function parseCsvHeader(bytes: Uint8Array, start: number, length: number,
   const text = new CsvText(delimiter);
   text.open(bytes, end);
   const names: string[] = [];
-  let p = hasMark(bytes, start, end) ? start + MARK_BYTES : start;
+  let p = byteOrderMarkLength(bytes, start, end) === UTF8_MARK_BYTES ? start + UTF8_MARK_BYTES : start;
   for (;;) {
     p = text.scanField(p);
     if (p < 0) throw refused(`column ${names.length + 1} is malformed (${DEAD_LETTER_REASONS[-p]!})`);
@@ -50,10 +52,6 @@ function findRepeated(names: readonly string[]): string | undefined {
     seen.add(name);
   }
   return undefined;
-}
-
-function hasMark(bytes: Uint8Array, start: number, end: number): boolean {
-  return end - start >= MARK_BYTES && bytes[start] === 0xef && bytes[start + 1] === 0xbb && bytes[start + 2] === 0xbf;
 }
 
 function refused(fault: string): RequestError {

@@ -4,7 +4,8 @@ import { type Column, columnName, COLUMNS_MAX, escapePath, type Schema, SYSTEM_C
 import { CsvShapes } from './csv-shapes.ts';
 import { type FieldDecision, tooManyFields } from './field-decision.ts';
 import { JsonShapes } from './json-shapes.ts';
-import { checkSchema, quoteName } from './schema-check.ts';
+import { checkSchema } from './schema-check.ts';
+import { quoteName } from '../../record/quote-name.ts';
 
 /** Most records that a schema is learned from; the rest of a sample is not read. */
 export const SAMPLE_RECORDS_MAX = 10_000;

@@ -5,9 +5,10 @@ import type { Decoder } from './decoder.ts';
 import { ExtraFields } from './extra-fields.ts';
 import { FIELD_KINDS } from './field-kinds.ts';
 import { JsonCells } from './json-cells.ts';
-import { JsonPlan, ROOT } from './json-plan.ts';
+import { type JsonPlan, planOf, ROOT } from './json-plan.ts';
 import { JsonReader } from './json-reader.ts';
 import { RowWriter } from './row-writer.ts';
+import { byteOrderMarkLength } from './utf8.ts';
 
 // Constants of other modules are read from memory at each use; of this module they are part of the machine code.
 const OBJECT = FIELD_KINDS.object;
@@ -36,7 +37,7 @@ const SERIAL_MAX = 0x3fff_ffff;
  * @throws {RequestError} REQUEST_INVALID if the schema is unusable.
  */
 export function createJsonDecoder(schema: Schema): Decoder {
-  return new JsonDecoder(new JsonPlan(schema), new RowWriter(schema));
+  return new JsonDecoder(planOf(schema), new RowWriter(schema));
 }
 
 class JsonDecoder implements Decoder {
@@ -125,12 +126,7 @@ class JsonDecoder implements Decoder {
   /** Names what is wrong with a record that does not begin with a brace. */
   #refuseRecord(start: number): number {
     const bytes = this.#bytes;
-    const first = bytes[start]!;
-    const isMark = first === 0xef && start + 2 < this.#end && bytes[start + 1] === 0xbb && bytes[start + 2] === 0xbf;
-    const second = start + 1 < this.#end ? bytes[start + 1]! : 0;
-    if (isMark || (first === 0xfe && second === 0xff) || (first === 0xff && second === 0xfe)) {
-      return -DEAD_LETTER['byte-order-mark'];
-    }
+    if (byteOrderMarkLength(bytes, start, this.#end) !== 0) return -DEAD_LETTER['byte-order-mark'];
     let p = this.#reader.skipValue(start, 0, false);
     if (p < 0) return p;
     p = this.#reader.text.skipSpace(p);

@@ -1,5 +1,5 @@
 import { type Column, escapePath, type Schema } from '../../record/schema.ts';
-import { hashBytes } from './byte-hash.ts';
+import { hashBytes, slotOf } from './byte-hash.ts';
 import { FIELD_KINDS } from './field-kinds.ts';
 import { checkSchema, invalid } from './schema-check.ts';
 
@@ -15,6 +15,20 @@ interface TreeNode {
 }
 
 type TreeField = { readonly column: number } | { readonly node: TreeNode };
+
+const PLANS = new WeakMap<Schema, JsonPlan>();
+
+/**
+ * The plan of `schema`, made once: every batch has a decoder of its own.
+ * @throws {RequestError} REQUEST_INVALID if the schema is unusable, or a path is both a value and an object.
+ */
+export function planOf(schema: Schema): JsonPlan {
+  const known = PLANS.get(schema);
+  if (known !== undefined) return known;
+  const plan = new JsonPlan(schema);
+  PLANS.set(schema, plan);
+  return plan;
+}
 
 /**
  * The objects and fields that a schema expects, as flat arrays: node 0 is the record, fields `[fieldStarts[n],
@@ -145,9 +159,4 @@ function runningTotal(counts: readonly number[]): Int32Array {
 
 function isEscaped(byte: number): boolean {
   return byte < SPACE || byte === QUOTE || byte === BACKSLASH;
-}
-
-function slotOf(parent: number, hash: number): number {
-  const mixed = hash ^ Math.imul(parent, 0x9e3779b1);
-  return mixed ^ (mixed >>> 15);
 }

@@ -1,3 +1,4 @@
+import { slotOf } from './byte-hash.ts';
 import { collisionKey } from './collision-key.ts';
 
 const ENTRIES_FIRST = 32;
@@ -155,11 +156,6 @@ export class KeySet {
     this.#slots.fill(0);
     this.#collisions = set;
   }
-}
-
-function slotOf(scope: number, hash: number): number {
-  const mixed = hash ^ Math.imul(scope, 0x9e3779b1);
-  return mixed ^ (mixed >>> 15);
 }
 
 function collisionText(scope: number, source: Uint8Array, start: number, end: number): string {

@@ -1,6 +1,7 @@
 import type { DecodedColumns } from '../../record/columns.ts';
 import { DEAD_LETTER } from '../../record/dead-letter.ts';
 import type { Schema, TimestampUnit } from '../../record/schema.ts';
+import { type BatchSizes, sizesOf } from './batch-sizes.ts';
 import {
   type BooleanBuilder,
   type ColumnBuilder,
@@ -40,17 +41,18 @@ const EVENTS_PER_COLUMN = 2;
 export class RowWriter {
   rows = 0;
   readonly #schema: Schema;
+  readonly #sizes: BatchSizes;
   readonly #builders: ColumnBuilder[];
   readonly #texts: TextBuilder[];
   readonly #events: Int32Array;
   #eventCount = 0;
   #capacity = 0;
-  #capacityNext = ROWS_FIRST;
   readonly #words = new Int64Words();
   readonly #timestamp = new TimestampText();
 
   constructor(schema: Schema) {
     this.#schema = schema;
+    this.#sizes = sizesOf(schema);
     this.#builders = schema.columns.map(createColumnBuilder);
     this.#texts = this.#builders.filter((builder) => builder instanceof TextBuilder);
     this.#events = new Int32Array(EVENTS_PER_COLUMN * schema.columns.length);
@@ -149,14 +151,31 @@ export class RowWriter {
     const columns = this.#builders.map((builder) => builder.take(rows));
     this.rows = 0;
     this.#capacity = 0;
-    // The next batch is likely as large: one allocation instead of a series of doublings.
-    this.#capacityNext = Math.max(ROWS_FIRST, 8 * Math.ceil(rows / 8));
+    this.#sizes.rows = rows;
+    for (const [index, column] of columns.entries()) {
+      if (column.kind !== 'text') continue;
+      const { size, offsets } = column.dictionary;
+      this.#sizes.values[index] = size;
+      this.#sizes.valueBytes[index] = offsets[size]!;
+    }
     return { schema: this.#schema, rows, columns, extraFields };
   }
 
   #grow(): void {
-    this.#capacity = this.#capacity === 0 ? this.#capacityNext : 2 * this.#capacity;
+    if (this.#capacity === 0) {
+      this.#capacity = ROWS_FIRST;
+      this.#expectValues();
+    } else {
+      this.#capacity = Math.max(2 * this.#capacity, 8 * Math.ceil(this.#sizes.rows / 8));
+    }
     for (const builder of this.#builders) builder.grow(this.#capacity);
+  }
+
+  #expectValues(): void {
+    const { values, valueBytes } = this.#sizes;
+    for (const [index, builder] of this.#builders.entries()) {
+      if (builder instanceof TextBuilder) builder.dictionary.expect(values[index]!, valueBytes[index]!);
+    }
   }
 
   #storeWords(index: number): void {

@@ -1,5 +1,6 @@
 import { RequestError } from '../../errors.ts';
 import { COLUMN_NAME_BYTES_MAX, COLUMNS_MAX, type Column, DEPTH_MAX, type Schema } from '../../record/schema.ts';
+import { quoteName } from '../../record/quote-name.ts';
 
 /** Digits that a 128-bit decimal always holds. */
 export const DECIMAL_PRECISION_MAX = 38;
@@ -63,9 +64,4 @@ function checkColumn(column: Column, format: Schema['format']): void {
 /** An error about one column; its name is cut and quoted, because it comes from hostile records. */
 export function invalid(column: Pick<Column, 'name'>, fault: string): RequestError {
   return new RequestError('REQUEST_INVALID', `Cannot use column ${quoteName(column.name)}: ${fault}`);
-}
-
-/** A name for a message: quoted, and cut to 80 characters. */
-export function quoteName(name: string): string {
-  return JSON.stringify(name.length > 80 ? `${name.slice(0, 79)}…` : name);
 }

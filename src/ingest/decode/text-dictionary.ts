@@ -26,6 +26,14 @@ export class TextDictionaryBuilder {
   #slots = new Int32Array(2 * VALUES_FIRST);
   #newestRow = -1;
   #collisions: Map<string, number> | null = null;
+  #valuesExpected = 0;
+  #bytesExpected = 0;
+
+  /** States how much is likely to come: what does not fit the little room of the start gets that much at once. */
+  expect(values: number, bytes: number): void {
+    this.#valuesExpected = values;
+    this.#bytesExpected = bytes;
+  }
 
   /**
    * Code of the value `source[start, end)`, which is added if it is new.
@@ -74,14 +82,13 @@ export class TextDictionaryBuilder {
     this.#size = code;
   }
 
-  /** All values so far; starts an empty dictionary with room for as much as this one held. */
+  /** All values so far; starts an empty dictionary with little room. */
   take(): TextDictionary {
     const dictionary = { size: this.#size, bytes: this.#bytes, offsets: this.#offsets };
-    const room = Math.max(VALUES_FIRST, 2 ** Math.ceil(Math.log2(this.#size + 1)));
-    this.#bytes = new Uint8Array(Math.max(BYTES_FIRST, this.#offsets[this.#size]!));
-    this.#offsets = new Int32Array(room + 1);
-    this.#hashes = new Int32Array(room);
-    this.#slots = new Int32Array(2 * room);
+    this.#bytes = new Uint8Array(BYTES_FIRST);
+    this.#offsets = new Int32Array(VALUES_FIRST + 1);
+    this.#hashes = new Int32Array(VALUES_FIRST);
+    this.#slots = new Int32Array(2 * VALUES_FIRST);
     this.#size = 0;
     this.#newestRow = -1;
     this.#collisions = null;
@@ -117,13 +124,13 @@ export class TextDictionaryBuilder {
     if (needed > BYTES_MAX) {
       throw new RangeError(`Cannot add to a text dictionary: it would hold ${needed} bytes, at most ${BYTES_MAX}`);
     }
-    const bytes = new Uint8Array(Math.min(BYTES_MAX, Math.max(needed, 2 * this.#bytes.length)));
+    const bytes = new Uint8Array(Math.min(BYTES_MAX, Math.max(needed, 2 * this.#bytes.length, this.#bytesExpected)));
     bytes.set(this.#bytes);
     this.#bytes = bytes;
   }
 
   #growValues(): void {
-    const room = 2 * this.#hashes.length;
+    const room = Math.max(2 * this.#hashes.length, 2 ** Math.ceil(Math.log2(this.#valuesExpected + 1)));
     const offsets = new Int32Array(room + 1);
     offsets.set(this.#offsets);
     this.#offsets = offsets;

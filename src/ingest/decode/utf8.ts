@@ -71,3 +71,12 @@ export function writeCodePoint(target: Uint8Array, at: number, codePoint: number
   target[p++] = 0x80 | (codePoint & 0x3f);
   return p;
 }
+
+/** Bytes of the byte order mark at `start`: 3 for UTF-8, 2 for either UTF-16, 0 if there is none. */
+export function byteOrderMarkLength(bytes: Uint8Array, start: number, end: number): number {
+  if (end - start < 2 || bytes[start]! < 0xef) return 0;
+  const first = bytes[start]!;
+  const second = bytes[start + 1]!;
+  if (first === 0xef) return second === 0xbb && end - start > 2 && bytes[start + 2] === 0xbf ? 3 : 0;
+  return (first === 0xfe && second === 0xff) || (first === 0xff && second === 0xfe) ? 2 : 0;
+}

@@ -19,7 +19,7 @@ import {
   type DataType,
 } from 'apache-arrow';
 
-import { isValid, type ColumnData, type TextData } from '../../record/columns.ts';
+import { isValid, type ColumnData, type DecodedColumns, type TextData } from '../../record/columns.ts';
 import type { BinaryColumn, RawRecords } from '../../record/raw-records.ts';
 import { SHA256_BYTES } from '../../record/sha256.ts';
 
@@ -51,7 +51,12 @@ export function makeRecordBatch(columns: readonly ArrowColumn[], rows: number): 
   return new RecordBatch(new Schema(fields), data);
 }
 
-/** Arrow column of one user column; fixed-width buffers are shared, not copied. */
+/** Arrow columns of the user's columns, in their order; fixed-width buffers are shared, not copied. */
+export function userColumns({ columns, rows }: DecodedColumns): ArrowColumn[] {
+  return columns.map((column) => userColumn(column, rows));
+}
+
+/** Arrow column of one user column. */
 export function userColumn(column: ColumnData, rows: number): ArrowColumn {
   const { name } = column.column;
   const base = {

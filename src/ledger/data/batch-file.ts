@@ -8,7 +8,7 @@ import { DEAD_LETTER, DEAD_LETTER_REASONS } from '../../record/dead-letter.ts';
 import { BATCH_KEY_BYTES, encodeHeaders } from '../../record/leaf.ts';
 import { formatLogId, parseLogId, type LogId } from '../../record/log-id.ts';
 import type { BinaryColumn, RawRecords } from '../../record/raw-records.ts';
-import { makeRecordBatch, systemColumns, userColumn, type ArrowColumn } from './arrow-columns.ts';
+import { makeRecordBatch, systemColumns, userColumns, type ArrowColumn } from './arrow-columns.ts';
 
 /** What a batch file says of itself in its key-value metadata. The batch key never leaves the data files. */
 export interface FileHeader {
@@ -29,11 +29,17 @@ export interface StoredRecords {
   readonly reasons: Uint8Array | null;
 }
 
-/** File of the decoded rows: the user's columns, then the system columns. */
-export function encodeDecodedRows(format: FileFormat, content: BatchContent): Buffer {
-  const { raw, columns } = content.decoded;
-  const arrow = [...columns.columns.map((column) => userColumn(column, columns.rows)), ...systemColumns(raw)];
-  return format.encode(makeRecordBatch(arrow, raw.count), headerMetadata(content));
+/**
+ * File of the decoded rows: the user's columns, then the system columns.
+ * @param user {@link userColumns} of the batch, for callers who need them as well: making them copies all text.
+ */
+export function encodeDecodedRows(
+  format: FileFormat,
+  content: BatchContent,
+  user: readonly ArrowColumn[] = userColumns(content.decoded.columns),
+): Buffer {
+  const { raw } = content.decoded;
+  return format.encode(makeRecordBatch([...user, ...systemColumns(raw)], raw.count), headerMetadata(content));
 }
 
 /** File of the records that did not decode: the system columns and `_reason`. */

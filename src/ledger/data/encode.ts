@@ -7,7 +7,7 @@ import type { BatchContent } from '../../record/batch-content.ts';
 import { formatLogId } from '../../record/log-id.ts';
 import { sha256Hex } from '../../record/sha256.ts';
 import { recomputeLeaves } from '../merkle/batch-root.ts';
-import { userColumn } from './arrow-columns.ts';
+import { userColumns, type ArrowColumn } from './arrow-columns.ts';
 import { encodeDeadLetters, encodeDecodedRows, readBatchFile, type StoredRecords } from './batch-file.ts';
 
 /** Encodes on the calling thread: for the simulator, for tests, and inside the worker. */
@@ -42,7 +42,8 @@ export function encodeAndCheck(format: FileFormat, content: BatchContent, leaves
       throw unfaithful('it cannot be read', cause);
     }
   };
-  const data = content.decoded.raw.count === 0 ? null : encodeDecodedRows(format, content);
+  const user = content.decoded.raw.count === 0 ? [] : userColumns(content.decoded.columns);
+  const data = content.decoded.raw.count === 0 ? null : encodeDecodedRows(format, content, user);
   const deadLetters = content.dead.raw.count === 0 ? null : encodeDeadLetters(format, content);
   const rows = readBack(data);
   const dead = readBack(deadLetters);
@@ -52,7 +53,7 @@ export function encodeAndCheck(format: FileFormat, content: BatchContent, leaves
     leaves,
     unfaithful,
   );
-  if (rows !== null) assertSameColumns(content, rows, unfaithful);
+  if (rows !== null) assertSameColumns(content.decoded.columns.rows, user, rows, unfaithful);
   if (dead !== null && !sameBytes(bytesOf(content.dead.reasons), bytesOf(dead.reasons!), content.dead.raw.count))
     throw unfaithful('why records did not decode differs');
   return { data: file(data), deadLetters: file(deadLetters) };
@@ -88,15 +89,18 @@ function file(bytes: Buffer | null): EncodedBatch['data'] {
   return bytes === null ? null : { bytes, sha256: sha256Hex(bytes) };
 }
 
-function assertSameColumns({ decoded }: BatchContent, stored: StoredRecords, unfaithful: Unfaithful): void {
-  const rows = decoded.columns.rows;
+function assertSameColumns(
+  rows: number,
+  user: readonly ArrowColumn[],
+  stored: StoredRecords,
+  unfaithful: Unfaithful,
+): void {
   if (stored.batch.numRows !== rows)
     throw unfaithful(`the number of rows is ${stored.batch.numRows} instead of ${rows}`);
-  for (const column of decoded.columns.columns) {
-    const { name } = column.column;
-    const wanted = userColumn(column, rows);
+  for (const { field, data } of user) {
+    const { name } = field;
     const found = childData(stored.batch, name);
-    if (found === undefined || nameOf(found) !== nameOf(wanted.data) || !sameData(wanted.data, found, rows))
+    if (found === undefined || nameOf(found) !== nameOf(data) || !sameData(data, found, rows))
       throw unfaithful(`column "${name}" differs`);
   }
 }

@@ -1,4 +1,4 @@
-import { LeafHasher } from '../../record/leaf.ts';
+import { int64Words, LeafHasher } from '../../record/leaf.ts';
 import type { LogId } from '../../record/log-id.ts';
 import { hasValue, type BinaryColumn, type RawRecords } from '../../record/raw-records.ts';
 import { SHA256_BYTES } from '../../record/sha256.ts';
@@ -32,13 +32,14 @@ export function recomputeLeaves(
   const leaves = Buffer.alloc(records * SHA256_BYTES);
   const hasher = new LeafHasher(log, batchKey);
   hasher.takeSalts(records);
+  const timestamps = parts.map((part) => int64Words(part.timestamps));
   const next = parts.map(() => 0);
   let firstWrongOffset: number | null = null;
   for (let i = 0; i < records; i++) {
     const from = partWithLowestOffset(parts, next);
     const part = parts[from]!;
     const row = next[from]!++;
-    hashRow(hasher, part, row, leaves, i * SHA256_BYTES);
+    hashRow(hasher, part, timestamps[from]!, row, leaves, i * SHA256_BYTES);
     if (firstWrongOffset === null && !sameLeaf(leaves, i * SHA256_BYTES, part.leaves, row * SHA256_BYTES))
       firstWrongOffset = part.offsets[row]!;
   }
@@ -54,8 +55,15 @@ function partWithLowestOffset(parts: readonly RawRecords[], next: readonly numbe
   return best;
 }
 
-function hashRow(hasher: LeafHasher, part: RawRecords, row: number, out: Buffer, at: number): void {
-  let p = hasher.begin(part.offsets[row]!, part.timestamps[row]!, part.timestampTypes[row]!);
+function hashRow(
+  hasher: LeafHasher,
+  part: RawRecords,
+  timestamps: Int32Array,
+  row: number,
+  out: Buffer,
+  at: number,
+): void {
+  let p = hasher.begin(part.offsets[row]!, timestamps, row, part.timestampTypes[row]!);
   p = hashValue(hasher, p, part.keys, row);
   p = hashValue(hasher, p, part.values, row);
   const { headers } = part;

@@ -107,8 +107,15 @@ function encodeBundle(bundle: Bundle): Buffer {
   return Buffer.from(JSON.stringify(printed), 'utf8');
 }
 
+/** Printing a key as PEM and hashing it costs nearly as much as verifying a signature, and there are few keys. */
+const HINTS = new WeakMap<KeyObject, string>();
+
 function hintOf(key: KeyObject): string {
-  return publicKeyHint(key.export({ type: 'spki', format: 'pem' }).toString());
+  const known = HINTS.get(key);
+  if (known !== undefined) return known;
+  const hint = publicKeyHint(key.export({ type: 'spki', format: 'pem' }).toString());
+  HINTS.set(key, hint);
+  return hint;
 }
 
 function parseCanonical<T>(bytes: Uint8Array, print: (value: T) => Buffer): T | undefined {

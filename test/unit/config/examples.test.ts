@@ -15,13 +15,19 @@ const ENVIRONMENT = {
   HEADGATE_PASSPHRASE: 'x',
   REDIS_URL: 'rediss://redis:6380',
   WEBHOOK_SECRET: 'whsec_x',
+  HEADGATE_PIPELINE: 'p',
+  HEADGATE_DEPLOYMENT: 'd',
+  HEADGATE_TOPIC: 't',
+  HEADGATE_KAFKA_BROKERS: 'kafka:9092',
+  HEADGATE_S3_ENDPOINT: 'http://s3:7070',
+  HEADGATE_REDIS_URL: 'redis://redis:6379',
 };
 
 describe('the example configurations', () => {
   const names = readdirSync(FOLDER).toSorted();
 
   it('are these', () => {
-    expect(names).toEqual(['csv.yaml', 'files.yaml', 'kafka-s3-redis.yaml', 'observe.yaml']);
+    expect(names).toEqual(['compose.yaml', 'csv.yaml', 'files.yaml', 'kafka-s3-redis.yaml', 'observe.yaml']);
   });
 
   it.each(names)('%s can be read', (name) => {

@@ -79,13 +79,33 @@ describe('a configuration', () => {
       'G11 plain http to another machine',
       'store: { endpoint: http://minio:9000 }',
       FILES,
-      ['/store/endpoint: is "http://minio:9000", wanted https (plain http is for this machine only)'],
+      [
+        '/store/endpoint: is "http://minio:9000", wanted https (plain http to another machine shows it every record; on a private network, allow it with store.allowHttp: true)',
+      ],
     ],
     [
       'G11 plain http to a name that begins like ours',
       'store: { endpoint: http://localhost.evil.com }',
       FILES,
-      ['/store/endpoint: is "http://localhost.evil.com", wanted https (plain http is for this machine only)'],
+      [
+        '/store/endpoint: is "http://localhost.evil.com", wanted https (plain http is for this machine or a private network)',
+      ],
+    ],
+    ...['http://minio.example.com', 'http://8.8.8.8:9000', 'http://172.32.0.1', 'http://[2606:4700::1]'].map(
+      (endpoint): [string, string, string, string[]] => [
+        `G11 plain http to the public host of ${endpoint}, allowed or not`,
+        `store: { endpoint: "${endpoint}", allowHttp: true }`,
+        FILES,
+        [`/store/endpoint: is "${endpoint}", wanted https (plain http is for this machine or a private network)`],
+      ],
+    ),
+    [
+      'G11 plain http to a private address without leave',
+      'store: { endpoint: "http://10.1.2.3:9000" }',
+      FILES,
+      [
+        '/store/endpoint: is "http://10.1.2.3:9000", wanted https (plain http to another machine shows it every record; on a private network, allow it with store.allowHttp: true)',
+      ],
     ],
     [
       'an endpoint that is no address',
@@ -138,6 +158,18 @@ describe('a configuration', () => {
     'https://minio:9000',
   ])('may name %s as its endpoint (G11)', (endpoint) => {
     expect(parse(`store: { endpoint: "${endpoint}" }`).config.store.endpoint).toBe(endpoint);
+  });
+
+  it.each([
+    'http://s3:7070',
+    'http://minio.storage.svc.cluster.local:9000',
+    'http://store.internal',
+    'http://10.1.2.3:9000',
+    'http://172.31.255.255',
+    'http://192.168.0.9:80',
+    'http://[fd12::1]:9000',
+  ])('may name %s with store.allowHttp (G11)', (endpoint) => {
+    expect(parse(`store: { endpoint: "${endpoint}", allowHttp: true }`).config.store.endpoint).toBe(endpoint);
   });
 
   it.each(['./store', '/var/lib/headgate', 'store', 's3://bucket', 's3://bucket/', 's3://my.bucket-1/a/b=c/d~e'])(

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { decodeBaseline, encodeBaseline } from '../../../src/detect/baseline/format.ts';
 import { hashesOf, learnBaseline } from '../../../src/detect/baseline/learn.ts';
 import { prepareBaseline } from '../../../src/detect/baseline/prepare.ts';
-import { canonicalJson } from '../../../src/detect/canonical.ts';
+import { canonicalJson } from '../../../src/record/canonical.ts';
 import { DETECTORS } from '../../../src/detect/detectors/all.ts';
 import { FAMILIES } from '../../../src/detect/detectors/detector.ts';
 import { pastHashes } from '../../../src/detect/detectors/replay.ts';
@@ -217,6 +217,20 @@ describe('verdict', () => {
     });
     expect(verdictOn(few)).toMatchObject({ outcome: 'undecided', reason: 'small' });
     expect(verdictOn(few.map((row) => ({ ...row, age: null })))).toMatchObject({ outcome: 'suspect', reason: null });
+  });
+
+  it('names the detector that failed, and how, and keeps both in storage', () => {
+    const recent = [null as never];
+    const { outcome, reason, failure, ...others } = judge(profileOf(makeBatch(30), baseline), baseline, {
+      ...JUDGE_DEFAULTS,
+      recent,
+    });
+    expect({ outcome, reason }).toEqual({ outcome: 'undecided', reason: 'failed' });
+    expect(failure?.detector).toBe('replay');
+    expect(failure?.message).toMatch(/^TypeError: \P{C}+$/u);
+    const judgement = { outcome, reason, failure, ...others };
+    expect(JSON.parse(canonicalJson(judgement))).toEqual(judgement);
+    expect(verdictOn(makeBatch(30))).not.toHaveProperty('failure');
   });
 
   it('is undecided when a detector fails, never clean', () => {

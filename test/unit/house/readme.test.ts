@@ -2,9 +2,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import type { Command } from 'commander';
+import { CommanderError, type Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 
+import { EXIT } from '../../../src/cli/exit-codes.ts';
 import { buildProgram } from '../../../src/cli/program.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
@@ -15,10 +16,15 @@ const PAGES = [
   'docs/ARCHITECTURE.md',
   'docs/formats.md',
   'docs/detection.md',
+  'docs/operating/files.md',
+  'docs/operating/gate.md',
   'docs/operating/kafka.md',
 ];
 const read = (page: string): string => readFileSync(join(ROOT, page), 'utf8');
-const program = buildProgram(() => async () => undefined);
+const silent = { writeOut: () => undefined, writeErr: () => undefined };
+/** The real command line, whose commands do nothing. */
+const newProgram = (): Command => buildProgram(() => async () => undefined, silent);
+const program = newProgram();
 
 /** The command that words begin with, or undefined. */
 function find(words: readonly string[]): Command | undefined {
@@ -30,6 +36,69 @@ function find(words: readonly string[]): Command | undefined {
   }
   return at;
 }
+
+/** Command lines of `headgate` in the shell blocks of a page, one a command. */
+function blockLines(page: string): string[] {
+  return [...read(page).matchAll(/```sh\n([^]*?)```/g)]
+    .flatMap(([, block]) => block!.split(/\n|&&/))
+    .map((line) => line.replace(/#.*$/, '').trim())
+    .filter((line) => /^(npx )?headgate\b/.test(line));
+}
+
+/** Command lines of `headgate` within sentences and tables. */
+function spanLines(page: string): string[] {
+  return [...read(page).matchAll(/`((?:npx )?headgate [^`]+)`/g)].map(([, line]) => line!);
+}
+
+/** The words of a command line after the program's name, as a shell splits them. */
+function argumentsOf(line: string): string[] {
+  const words = [...line.matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)].map(
+    ([, single, double, bare]) => single ?? double ?? bare!,
+  );
+  return words.slice(words.indexOf('headgate') + 1);
+}
+
+describe('every command line', () => {
+  it.each(PAGES.flatMap((page) => blockLines(page).map((line) => [page, line])))(
+    'in a shell block of %s is understood as printed: %s',
+    async (_, line) => {
+      await expect(newProgram().parseAsync(argumentsOf(line), { from: 'user' })).resolves.toBeDefined();
+    },
+  );
+
+  it.each(spanLines('README.md'))('in a sentence of the README is understood as printed: %s', async (line) => {
+    await expect(newProgram().parseAsync(argumentsOf(line), { from: 'user' })).resolves.toBeDefined();
+  });
+
+  it('that lacks what it needs would be noticed', async () => {
+    expect(blockLines('README.md').length).toBeGreaterThan(7);
+    expect(spanLines('README.md').length).toBeGreaterThan(9);
+    for (const line of ['headgate hold', 'headgate gate --bogus', 'headgate bogus', 'headgate pull'])
+      await expect(newProgram().parseAsync(argumentsOf(line), { from: 'user' }), line).rejects.toThrow(CommanderError);
+  });
+});
+
+describe('the help of a command', () => {
+  const everyCommand = (parent: Command): Command[] =>
+    parent.commands.flatMap((command) => (command.commands.length === 0 ? [command] : everyCommand(command)));
+
+  it('marks the options that must be given, in the usage line too', () => {
+    const demanding = everyCommand(program).filter(({ options }) => options.some(({ mandatory }) => mandatory));
+    expect(demanding.map((command) => command.name())).toEqual(
+      expect.arrayContaining(['hold', 'resume', 'rollback', 'release', 'condemn']),
+    );
+    for (const command of demanding) {
+      const help = command.helpInformation();
+      expect(help, command.name()).toMatch(/^Usage: .* --reason <text> \[options\]/);
+      expect(help, command.name()).toMatch(/--reason <text> .*\(required\)/);
+    }
+  });
+
+  it('ends with every exit code, and so does the reference', () => {
+    for (const [name, code] of Object.entries(EXIT))
+      expect(read('docs/reference/cli.md'), name).toMatch(new RegExp(`^ {2}${code} +\\S`, 'm'));
+  });
+});
 
 describe('the documentation', () => {
   it.each(PAGES)('%s names only commands and options that exist', (page) => {

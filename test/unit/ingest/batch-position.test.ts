@@ -28,6 +28,7 @@ function builder(start: number, limits: Partial<typeof LIMITS>): BatchBuilder {
     decoder: createJsonDecoder(schemaOf('json', { a: 'int64' })),
     observer: { add: () => undefined },
     batchKey: Buffer.alloc(BATCH_KEY_BYTES),
+    nowMs: null,
   });
 }
 

@@ -435,7 +435,7 @@ describe('the first records of a topic', () => {
   it('have to do where no more come', async () => {
     broker.append(log, [value('{"id":1,"amount":2}')]);
     const { notes } = await consume({ columns: null });
-    expect(notes).toEqual(['orders: schema of 2 columns inferred from 1 records and pinned']);
+    expect(notes).toEqual(['orders: schema of 2 columns inferred from 1 record and pinned']);
     await expectWhole(0, 1);
   });
 

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { MemoryStore } from '../../../src/adapters/memory/store.ts';
 import type { ControlAct, ControlEntry } from '../../../src/ledger/control-entry.ts';
@@ -301,10 +301,17 @@ describe('the control log', () => {
     await test.act(hold('main'));
   });
 
-  it('refuses to sign with a key that readers would refuse', async () => {
-    for (const signer of [newSigner(), test.keys.ingest]) {
+  it('refuses a key that readers would refuse as a fault of the configuration, before it signs anything', async () => {
+    for (const [wrong, why] of [
+      [newSigner(), /does not name it, wanted approver/],
+      [test.keys.ingest, /its role is ingest in the trust file, wanted approver/],
+    ] as const) {
+      const signed = vi.fn(wrong.sign.bind(wrong));
+      const signer = { keyId: wrong.keyId, publicKeyPem: wrong.publicKeyPem, sign: signed };
       const appending = test.ledger.control.append(signer, () => hold('main'), never);
-      await expect(appending).rejects.toMatchObject({ code: 'STATEMENT_INVALID' });
+      const message = expect.stringMatching(why) as string;
+      await expect(appending).rejects.toMatchObject({ code: 'TRUST_INVALID', name: 'ConfigError', message });
+      expect(signed).not.toHaveBeenCalled();
     }
     expect((await cold().head()).newest).toBeNull();
   });

@@ -145,6 +145,21 @@ describe('a control state', () => {
     );
   });
 
+  it('has the known digest for topics that are called like numbers, which JavaScript would put first and in their order', () => {
+    const topics = { orders: 'c', 9: 'b', 10: 'a', 2: 'd' };
+    const state = after(
+      ...Object.entries(topics).map(([topic, schema]): ControlAct => ({
+        kind: 'schema',
+        by,
+        topic,
+        schema: sha(schema),
+        reason,
+      })),
+    );
+    expect(encodeState(state).toString('utf8')).toMatch(/"schemas":\{"10":"a+","2":"d+","9":"b+","orders":"c+"\}/);
+    expect(stateDigest(state)).toBe('3436c841a48a60d7fe63e9eb0fbe6e912b0b8f9dd9a11152a109e034872a111f');
+  });
+
   it.each(['', 'null', '[]', '{"version":2}', '{"version":1}', JSON.stringify({ ...EMPTY_STATE, extra: 1 })])(
     'is refused as %j',
     (text) => {

@@ -66,7 +66,11 @@ describe('a partition writer', () => {
   it('stops when another deployment writes to the same log (G7)', async () => {
     await writer.claim(genesis, never);
     const foreign = await test.newWriter(log, { deployment: 'there' });
-    await expect(foreign.claim(genesis, never)).rejects.toMatchObject({ code: 'FOREIGN_WRITER', name: 'HaltError' });
+    await expect(foreign.claim(genesis, never)).rejects.toMatchObject({
+      code: 'FOREIGN_WRITER',
+      name: 'HaltError',
+      message: expect.stringMatching(/mend: .* pipeline name; .* set deployment: "here" in headgate\.yaml/) as string,
+    });
     expect(await kinds()).toEqual(['open 0']);
   });
 

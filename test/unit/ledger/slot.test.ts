@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import { MemoryStore } from '../../../src/adapters/memory/store.ts';
+import { BYTES_MAX, Layout } from '../../../src/ledger/layout.ts';
 import { assertFits, getVerified, parseJson, putContent } from '../../../src/ledger/objects.ts';
 import { createSlot } from '../../../src/ledger/slot.ts';
 import { sha256Hex } from '../../../src/record/sha256.ts';
@@ -73,13 +74,47 @@ describe('createSlot', () => {
 });
 
 describe('putContent', () => {
-  const key = `states/${sha256Hex(ours)}`;
+  const key = new Layout('shop').state(sha256Hex(ours));
 
   it.each([null, ...CREATE_FAULTS])('stores the object, with the create going %s', async (fault) => {
     store.creates.push(fault);
     await putContent(store, key, ours, clock, never);
     expect(await store.inner.get(key, 100)).toEqual(ours);
   });
+
+  const layout = new Layout('shop');
+  const name = { log: { cluster: 'c', topic: 'data', partition: '0' }, epoch: 1, start: 0, end: 1 };
+  const sha256 = 'a'.repeat(64);
+  const caps: readonly (readonly [key: string, bytesMax: number])[] = [
+    [layout.state(sha256), BYTES_MAX.state],
+    [layout.schema(sha256), BYTES_MAX.schema],
+    [layout.baseline(sha256), BYTES_MAX.baseline],
+    [layout.snapshot(sha256), BYTES_MAX.snapshot],
+    [layout.page(sha256), BYTES_MAX.page],
+    [layout.judgement(sha256), BYTES_MAX.evidence],
+    [layout.evidence(name, sha256), BYTES_MAX.evidence],
+    [layout.data('data', name, sha256), BYTES_MAX.data],
+    [layout.data('quarantine', name, sha256), BYTES_MAX.data],
+    [layout.deadLetters(name, sha256), BYTES_MAX.data],
+  ];
+
+  it.each(caps)('refuses for %s more than its %d bytes, before it writes them', async (at, bytesMax) => {
+    // Only its length matters: nothing is hashed before it is known to fit.
+    await expect(putContent(store, at, Buffer.alloc(bytesMax + 1), clock, never)).rejects.toMatchObject({
+      code: 'SIZE_EXCEEDED',
+      name: 'RequestError',
+      message: `Cannot store "${at}": it has ${bytesMax + 1} bytes, at most ${bytesMax} are allowed`,
+    });
+    expect(store.attempts).toBe(0);
+  });
+
+  it.each(['shop/log/c/t/0/1', 'shop/control/1', 'shop', 'shop/constructor/x'])(
+    'does not know what may lie at "%s", and stores nothing there',
+    async (at) => {
+      await expect(putContent(store, at, ours, clock, never)).rejects.toThrow(RangeError);
+      expect(store.attempts).toBe(0);
+    },
+  );
 
   it('does not care who stored it first', async () => {
     await store.inner.create(key, ours);

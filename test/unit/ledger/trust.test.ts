@@ -33,6 +33,17 @@ describe('TrustRoot', () => {
     expect(trust.hasRole('janitor')).toBe(true);
   });
 
+  it('tells a key of this machine that may not sign from tampering: its file or its roles are to be mended', () => {
+    const trust = TrustRoot.of(document, 'trust.json');
+    expect(() => trust.assertMaySign(keys.approver.keyId, ['publisher', 'approver'], 'a learn')).not.toThrow();
+    expect(() => trust.assertMaySign(keys.ingest.keyId, ['approver'], 'a hold')).toThrow(
+      refusal(/^Cannot sign a hold with key "ingest": its role is ingest/),
+    );
+    expect(() => trust.assertMaySign('SHA256:other', ['approver'], 'a hold')).toThrow(
+      refusal(/key "SHA256:other": the trust file does not name it/),
+    );
+  });
+
   it('refuses a key under an id that is not its fingerprint', () => {
     const swapped = withKey({ keyId: keys.publisher.keyId });
     expect(() => TrustRoot.of(swapped, 'trust.json')).toThrow(refusal(/has fingerprint/));

@@ -1,18 +1,20 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { parseConfig } from '../../../src/config/load.ts';
 import { findRoot } from '../../../scripts/services/context.ts';
 import { composeOverride } from '../../../scripts/services/docker.ts';
 import { KAFKA_VERSION, settingVariable, SINGLE_NODE_SETTINGS } from '../../../scripts/services/kafka-settings.ts';
 import { PREFERRED_PORTS } from '../../../scripts/services/ports.ts';
 import { VERSITYGW_VERSION } from '../../../scripts/services/s3.ts';
 
-interface BindMount {
-  readonly type: string;
+interface Mount {
+  readonly type: 'bind' | 'volume';
+  readonly source: string;
   readonly target: string;
-  readonly read_only: boolean;
-  readonly bind: { readonly create_host_path: boolean };
+  readonly read_only?: boolean;
+  readonly bind?: { readonly create_host_path: boolean };
 }
 
 interface ComposeService {
@@ -21,10 +23,12 @@ interface ComposeService {
   readonly profiles?: readonly string[];
   readonly command?: readonly string[];
   readonly ports?: readonly string[];
-  readonly volumes?: readonly (string | BindMount)[];
+  readonly volumes?: readonly (string | Mount)[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly healthcheck?: { readonly test: readonly string[]; readonly retries: number };
   readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
+  readonly user?: string;
+  readonly stop_grace_period?: string;
   readonly read_only?: boolean;
   readonly tmpfs?: readonly string[];
   readonly cap_drop?: readonly string[];
@@ -79,9 +83,10 @@ describe('docker-compose.yml', () => {
   });
 
   it.each(PROCESSES)('runs %s without privileges on a read-only root file system', (name) => {
-    const { build, command, read_only, tmpfs, cap_drop, security_opt, privileged, depends_on } = service(name);
+    const { build, command, user, read_only, tmpfs, cap_drop, security_opt, privileged, depends_on } = service(name);
     expect(build).toBe('.');
     expect(command?.[0]).toBe(name);
+    expect(interpolate(user!)).toBe('1000:1000');
     expect(read_only).toBe(true);
     expect(tmpfs).toEqual(['/tmp']);
     expect(cap_drop).toEqual(['ALL']);
@@ -92,12 +97,13 @@ describe('docker-compose.yml', () => {
     );
   });
 
-  it.each(PROCESSES)('mounts the configuration and the keys of %s read-only', (name) => {
-    const mount = { type: 'bind', read_only: true, bind: { create_host_path: false } };
-    expect(service(name).volumes).toMatchObject([
-      { ...mount, target: '/etc/headgate/headgate.yaml' },
-      { ...mount, target: '/etc/headgate/keys' },
-    ]);
+  it.each(PROCESSES)('mounts what %s reads read-only, and the state of the machine as a volume', (name) => {
+    for (const mount of mountsOf(name)) {
+      if (mount.type === 'bind') expect(mount).toMatchObject({ read_only: true, bind: { create_host_path: false } });
+      else expect(mount).toEqual({ type: 'volume', source: 'state', target: '/var/lib/headgate' });
+    }
+    expect(mountsOf(name).filter(({ type }) => type === 'volume')).toHaveLength(1);
+    expect(Object.keys(compose.volumes)).toContain('state');
   });
 
   it('takes no cloud account from the shell that starts it', () => {
@@ -115,6 +121,54 @@ describe('docker-compose.yml', () => {
         `HEADGATE_REDIS_PORT=${PREFERRED_PORTS.redis}`,
       ]),
     );
+  });
+});
+
+describe('the configuration that docker-compose.yml mounts', () => {
+  const path = '/etc/headgate/headgate.yaml';
+  const shipped = mountsOf('ingest').find(({ target }) => target === path)!.source;
+  const text = readFileSync(join(root, interpolate(shipped)), 'utf8');
+  const variables = [...new Set([...text.matchAll(/\$\{(?!file:)([^}]*)\}/g)].map(([, name]) => name!))];
+
+  it.each(PROCESSES)('can be read with the environment of %s', (name) => {
+    const { config } = parseConfig(text, path, environmentOf(name));
+    expect(config.source.kafka).toMatchObject({ brokers: ['kafka:9092'], topics: ['records'] });
+    expect(config.store).toMatchObject({ url: 's3://headgate', endpoint: 'http://s3:7070', allowHttp: true });
+    expect(config.queue.url).toBe('redis://redis:6379');
+  });
+
+  it.each(PROCESSES)('finds every variable it names in the environment of %s, and uses all that is there', (name) => {
+    const set = Object.keys(environmentOf(name)).filter((each) => !each.startsWith('AWS_'));
+    expect(variables.toSorted()).toEqual(set.toSorted());
+  });
+
+  it('addresses services of the file, and a bucket that its S3 server makes', () => {
+    const { config } = parseConfig(text, path, environmentOf('ingest'));
+    const hosts = [config.store.endpoint!, config.queue.url!, `kafka://${config.source.kafka!.brokers[0]}`];
+    expect(hosts.map((each) => new URL(each).hostname)).toEqual(['s3', 'redis', 'kafka']);
+    const bucket = config.store.url.slice('s3://'.length);
+    expect(service('s3').command?.join(' ')).toContain(`/data/objects/${bucket} `);
+  });
+
+  it.each([
+    ['ingest', ['ingest']],
+    ['publish', ['publisher']],
+    ['worker', []],
+  ] as const)('lies in %s together with the trust root, its keys and no other, and the state', (name, keys) => {
+    const { config, folder } = parseConfig(text, path, environmentOf(name));
+    expect(service(name).command?.slice(1)).toEqual(['--config', path]);
+    const wanted = [path, config.trust, config.stateFolder, ...keys.map((key) => config.keys[key])];
+    expect(mountsOf(name).map(({ target }) => target)).toEqual(wanted.map((each) => resolve(folder, each)));
+    for (const key of keys)
+      expect(interpolate(mountsOf(name).find(({ target }) => target === config.keys[key])!.source)).toBe(
+        `./keys/${key}.pem`,
+      );
+  });
+
+  it.each(PROCESSES)('gives %s less time to stop than the container', (name) => {
+    const { config } = parseConfig(text, path, environmentOf(name));
+    expect(service(name).stop_grace_period).toMatch(/^\d+s$/);
+    expect(1_000 * Number.parseInt(service(name).stop_grace_period!, 10)).toBeGreaterThan(config.drainTimeoutMs);
   });
 });
 
@@ -171,6 +225,11 @@ describe('Dockerfile', () => {
     for (const line of finalStage.filter((each) => each.startsWith('COPY'))) expect(line).toMatch(/^COPY --from=/);
   });
 
+  it('has a folder for the state that whoever runs it may write to', () => {
+    expect(lines).toContain('RUN install -d -m 1777 /made/headgate');
+    expect(finalStage).toContain('COPY --from=build /made/ /var/lib/');
+  });
+
   it('runs as a user without privileges and starts headgate', () => {
     expect(finalStage).toContain('USER node');
     const entry = finalStage.find((line) => line.startsWith('ENTRYPOINT '))?.slice('ENTRYPOINT '.length);
@@ -195,6 +254,20 @@ function service(name: string): ComposeService {
   const found = compose.services[name];
   if (found === undefined) throw new Error(`docker-compose.yml has no service "${name}"`);
   return found;
+}
+
+function mountsOf(name: string): readonly Mount[] {
+  return (service(name).volumes ?? []).filter((mount): mount is Mount => typeof mount !== 'string');
+}
+
+/** A text of the file with its variables at their defaults. */
+function interpolate(value: string): string {
+  return value.replaceAll(/\$\{(\w+):-([^}]*)\}/g, '$2');
+}
+
+function environmentOf(name: string): Record<string, string> {
+  const { environment = {} } = service(name);
+  return Object.fromEntries(Object.entries(environment).map(([key, value]) => [key, interpolate(value)]));
 }
 
 function listenerNames(text: string | undefined): Set<string> {

@@ -29,6 +29,9 @@ class CountingStore extends StoreDecorator {
   }
 }
 
+const byDigest = (x: AlertCause, y: AlertCause): number =>
+  'digest' in x && 'digest' in y && x.digest < y.digest ? -1 : 1;
+
 describe('what people should have been told', () => {
   let store: CountingStore;
   let test: TestLedger;
@@ -193,6 +196,28 @@ describe('what people should have been told', () => {
     expect(found).toHaveLength(4);
     expect(await causes()).toEqual(found);
     expect(found.map((cause) => parseCause({ ...cause }))).toEqual(found);
+  });
+
+  it('is still what lies between two snapshots when a rollback has gone back over it, in a process that goes on', async () => {
+    await test.approveBaseline('first');
+    await publish({ verdict: 'clean' });
+    const first = (await test.ledger.control.head()).state.refs['main']!;
+    const running = finder(test.reopened());
+    const found = async (): Promise<AlertCause[]> =>
+      (await running.find()).filter(({ about }) => about === 'batch').toSorted(byDigest);
+    const between = await publish({ verdict: 'suspect' }, { verdict: 'clean' });
+    const beyond = await test.commit(b, { verdict: 'suspect' });
+    const suspect = [between[0]!, beyond].map(causeOf).toSorted(byDigest);
+    expect(await found()).toEqual(suspect);
+    await rollback(test.ledger, 'main', first, test.person(), never);
+    for (let i = 0; i < 2; i++) expect(await found()).toEqual(suspect);
+    const later = await test.commit(a, { verdict: 'suspect' });
+    expect(await found()).toEqual([...suspect, causeOf(later)].toSorted(byDigest));
+    truth = 'suspect';
+    await resume(test.ledger, 'main', test.person(), rejudge, test.keys.publisher, never);
+    await test.publisher(rejudge).publish(never);
+    expect(await found()).toEqual((await batches()).toSorted(byDigest));
+    expect(await found()).toEqual(expect.arrayContaining(suspect));
   });
 
   it('looks back at two hundred control entries, however many there are', async () => {

@@ -260,7 +260,7 @@ describe('a baseline', () => {
 
     it('is not signed for by a key that may not, or by a stranger’s', async () => {
       for (const signer of [test.keys.ingest, test.keys.janitor, newSigner()])
-        await expect(learnAs(profiles, signer)).rejects.toMatchObject({ code: 'STATEMENT_INVALID' });
+        await expect(learnAs(profiles, signer)).rejects.toMatchObject({ code: 'TRUST_INVALID' });
       expect(await kinds()).toEqual(['schema', 'publish']);
       expect((await state()).candidates).toEqual({});
     });
@@ -342,7 +342,7 @@ describe('a baseline', () => {
       const { baseline } = await learnAs([profile!]);
       const before = await keysOf(test.store);
       for (const signer of [test.keys.publisher, test.keys.ingest, test.keys.janitor, newSigner()])
-        await expect(approveAs(baseline, signer)).rejects.toMatchObject({ code: 'STATEMENT_INVALID' });
+        await expect(approveAs(baseline, signer)).rejects.toMatchObject({ code: 'TRUST_INVALID' });
       expect(await keysOf(test.store)).toEqual(before);
       expect((await state()).baselines).toEqual({});
     });

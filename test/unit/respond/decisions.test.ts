@@ -371,7 +371,7 @@ describe('deciding on a batch', () => {
     const signers: Signer[] = [test.keys.ingest, test.keys.publisher, test.keys.janitor, newSigner()];
     for (const signer of signers) {
       const deciding = decide(test.ledger, 'main', held.digest, 'released', { ...test.person(), signer }, never);
-      await expect(deciding).rejects.toMatchObject({ code: 'STATEMENT_INVALID' });
+      await expect(deciding).rejects.toMatchObject({ code: 'TRUST_INVALID' });
     }
     expect(await keysOf(test.store)).toEqual(before);
     expect(await decided()).toEqual([]);

@@ -89,6 +89,83 @@ describe('the gate', () => {
     expect(await ask()).toMatchObject({ verdict: 'pass', held: 1 });
   });
 
+  describe('asked for a snapshot', () => {
+    const publish = async (): Promise<string> => {
+      await test.commit(a);
+      await test.publisher().publish(never);
+      return (await test.ledger.control.head()).state.refs['main']!;
+    };
+
+    it('passes what the ref named earlier, and says that it is not the newest', async () => {
+      const first = (await test.ledger.control.head()).state.refs['main']!;
+      const second = await publish();
+      for (const name of [first, first.slice(0, 6)])
+        expect(await ask(null, name)).toMatchObject({
+          verdict: 'pass',
+          ref: 'main',
+          snapshot: first,
+          batches: 1,
+          warnings: [`not the newest: "main" names ${second.slice(0, 12)} now`],
+        });
+      expect(await ask(null, second)).toMatchObject({ verdict: 'pass', snapshot: second, warnings: [] });
+    });
+
+    it('refuses it once a batch in it is condemned, though the ref has long left it out', async () => {
+      const first = (await test.ledger.control.head()).state.refs['main']!;
+      await test.decide(batch, 'condemned');
+      await publish();
+      expect(await ask()).toMatchObject({ verdict: 'pass' });
+      expect(await ask(null, first)).toMatchObject({
+        verdict: 'refused',
+        reasons: [expect.stringMatching(/was condemned by control entry 4/)],
+      });
+    });
+
+    it('refuses it while its ref is on hold', async () => {
+      const first = (await test.ledger.control.head()).state.refs['main']!;
+      await publish();
+      await test.act({ kind: 'hold', by: 'a person', ref: 'main', reason: 'wait' });
+      expect(await ask(null, first)).toMatchObject({
+        verdict: 'refused',
+        reasons: ['"main" is on hold since control entry 5'],
+      });
+    });
+
+    it('refuses it once a rollback has left it behind, also when the ref has grown another way since', async () => {
+      const first = (await test.ledger.control.head()).state.refs['main']!;
+      const left = await publish();
+      const { baselines } = (await test.ledger.control.head()).state;
+      const act = { kind: 'rollback', by: 'a person', ref: 'main', from: left, to: first, reason: 'poison' } as const;
+      await test.act({ ...act, baselines });
+      await test.act({ kind: 'resume', by: 'a person', ref: 'main', reason: 'go on' });
+      const behind = {
+        verdict: 'refused',
+        reasons: [`a rollback of "main" has left snapshot ${left.slice(0, 12)} behind`],
+      };
+      expect(await ask(null, left)).toMatchObject(behind);
+      expect(await ask(null, first)).toMatchObject({ verdict: 'pass', snapshot: first, warnings: [] });
+      const grown = await publish();
+      expect(await ask(null, left)).toMatchObject(behind);
+      for (const name of [first, grown])
+        expect(await ask(null, name)).toMatchObject({ verdict: 'pass', snapshot: name });
+    });
+
+    it('refuses one that was stored and never published', async () => {
+      const { snapshots } = test.ledger;
+      const stray = await snapshots.write({ ...(await test.snapshot()), controlSeq: 1 }, never);
+      for (const name of [stray, stray.slice(0, 6)])
+        expect(await ask(null, name)).toMatchObject({ verdict: 'refused', snapshot: null });
+    });
+  });
+
+  it('does not pass what it was stopped from checking', async () => {
+    const stopped = AbortSignal.abort();
+    expect(await gate(test.reopened(), { ref: 'main', maxAgeMs: null, signal: stopped })).toMatchObject({
+      verdict: 'refused',
+      reasons: ['it was interrupted before everything was checked'],
+    });
+  });
+
   it('says stale when nobody has written for too long (R8)', async () => {
     clock.advance(25 * HOUR_MS);
     expect(await ask(24 * HOUR_MS)).toMatchObject({

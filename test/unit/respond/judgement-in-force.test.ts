@@ -27,10 +27,11 @@ describe('the judgement in force', () => {
     batches: readonly LoggedBatch[],
     outcome: 'clean' | 'suspect',
     score: number,
+    as: 'each' | 'union' = 'each',
   ): Promise<Judgement> {
     const judgement: Judgement = { ...own, outcome, reason: null, score };
     const bytes = encodeRejudgement(
-      'each',
+      as,
       batches,
       batches.map(() => judgement),
     );
@@ -43,7 +44,12 @@ describe('the judgement in force', () => {
 
   it('is the batch’s own while nobody judged it again', async () => {
     await judgeAgain([other], 'suspect', 3);
-    expect(await judgementInForce(test.reopened(), batch)).toEqual({ judgement: own, baseline: null, seq: null });
+    expect(await judgementInForce(test.reopened(), batch)).toEqual({
+      judgement: own,
+      baseline: null,
+      seq: null,
+      together: 1,
+    });
   });
 
   it('is the newest of those that came later', async () => {
@@ -54,6 +60,13 @@ describe('the judgement in force', () => {
     expect(inForce.baseline).toMatch(/^[0-9a-f]{64}$/);
     expect((await test.ledger.control.read(inForce.seq!))!.entry).toMatchObject({ kind: 'verdict', outcome: 'clean' });
     expect((await judgementInForce(test.reopened(), other)).judgement.score).toBe(3);
+  });
+
+  it('says how many batches were judged as one with it', async () => {
+    await judgeAgain([batch, other], 'suspect', 3);
+    expect((await judgementInForce(test.reopened(), batch)).together).toBe(1);
+    await judgeAgain([batch, other], 'suspect', 3, 'union');
+    expect((await judgementInForce(test.reopened(), batch)).together).toBe(2);
   });
 
   it('is not taken from an object that was changed', async () => {

@@ -1,4 +1,4 @@
-import { mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readFile, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -219,6 +219,109 @@ describe('pull', () => {
     expect(found).toHaveLength(5);
     expect(found.every((path) => path.startsWith(folder))).toBe(true);
     expect((await stat(join(folder, '.headgate', 'manifest.json'))).isFile()).toBe(true);
+  });
+
+  it('gives every topic a folder that a disk can have, however long its name is', async () => {
+    const long = ['\u6ce8'.repeat(29), '\u6ce8'.repeat(30), 'x'.repeat(249)];
+    for (const topic of long) {
+      await test.pinSchema(topic);
+      batches.push(await test.commit(partition(0, topic), { verdict: 'no-baseline', mode: 'observe' }));
+    }
+    const snapshot = await publish();
+    expect(await into(snapshot)).toMatchObject({ files: 6, downloaded: 6 });
+    expect(await into(snapshot)).toMatchObject({ downloaded: 0, kept: 6 });
+    const folders = await readdir(folder);
+    expect(folders).toHaveLength(5);
+    for (const name of folders) expect(name.length).toBeLessThanOrEqual(153);
+  });
+
+  describe('in a folder that was prepared', () => {
+    let outside: string;
+    const own = (path: string): string => join(folder, '.headgate', path);
+    const conflictAt = (path: string) => ({
+      code: 'PULL_CONFLICT',
+      message: expect.stringContaining(`"${path}"`) as string,
+    });
+
+    beforeEach(async () => {
+      outside = join(folder, '..', 'outside');
+      await mkdir(outside);
+      await writeFile(join(outside, 'precious'), 'a thesis');
+      await mkdir(own(''), { recursive: true });
+    });
+
+    it('writes through no link that lies where it writes first', async () => {
+      const snapshot = await publish();
+      const names = (await filesOf(test.ledger, snapshot)).flatMap(({ path, sha256 }) => [
+        `${sha256}.part`,
+        `${sha256Hex(Buffer.from(path))}.part`,
+      ]);
+      for (const name of [...names, 'manifest.json.part']) await symlink(join(outside, 'precious'), own(name));
+      expect(await into(snapshot)).toMatchObject({ complete: true, downloaded: 3 });
+      expect(await readFile(join(outside, 'precious'), 'utf8')).toBe('a thesis');
+      for (const batch of batches) expect((await lstat(pathOf(batch))).isFile()).toBe(true);
+      expect((await lstat(own('manifest.json'))).isFile()).toBe(true);
+    });
+
+    it('goes on over what an interrupted pull has left', async () => {
+      const snapshot = await publish();
+      for (const { path } of await filesOf(test.ledger, snapshot))
+        await writeFile(own(`${sha256Hex(Buffer.from(path))}.part`), 'half a file that was longer than the whole');
+      expect(await into(snapshot)).toMatchObject({ complete: true, downloaded: 3 });
+      expect(await readdir(own(''))).toEqual(['manifest.json']);
+    });
+
+    it.each([['orders'], [join('orders', '0')], ['.headgate']])(
+      'refuses a link where its folder %s must be, and writes nothing',
+      async (path) => {
+        const snapshot = await publish();
+        await rm(own(''), { recursive: true });
+        await mkdir(join(folder, path, '..'), { recursive: true });
+        await symlink(outside, join(folder, path));
+        await expect(into(snapshot)).rejects.toMatchObject(conflictAt(join(folder, path)));
+        expect(await readdir(outside)).toEqual(['precious']);
+        expect(store.downloads).toEqual([]);
+      },
+    );
+
+    it('removes nothing behind a link, though a manifest says that it is a file of an earlier pull', async () => {
+      const name = '0-aaaaaaaa.parquet';
+      await mkdir(join(outside, '0'));
+      await writeFile(join(outside, '0', name), 'not ours');
+      await symlink(outside, join(folder, 'old'));
+      const file = { path: join('old', '0', name), sha256: '', bytes: 0, rows: 0, key: '' };
+      await writeFile(own('manifest.json'), JSON.stringify({ snapshot: null, files: [file] }));
+      await expect(into(await publish())).rejects.toMatchObject(conflictAt(join(folder, 'old')));
+      expect(await readFile(join(outside, '0', name), 'utf8')).toBe('not ours');
+    });
+
+    it('replaces a link that stands for a file of an earlier pull, and never keeps it', async () => {
+      const snapshot = await publish();
+      await into(snapshot);
+      const [path] = [pathOf(batches[0]!)];
+      await rename(path, join(outside, 'moved'));
+      await symlink(join(outside, 'moved'), path);
+      expect(await into(snapshot)).toMatchObject({ downloaded: 1, kept: 2 });
+      expect((await lstat(path)).isFile()).toBe(true);
+    });
+
+    it('names a file or a folder that is in the way of its own', async () => {
+      const snapshot = await publish();
+      await writeFile(join(folder, 'orders'), 'a file');
+      await expect(into(snapshot)).rejects.toMatchObject(conflictAt(join(folder, 'orders')));
+      await rm(join(folder, 'orders'));
+      await mkdir(own('manifest.json.part'));
+      await expect(into(snapshot)).rejects.toMatchObject(conflictAt(own('manifest.json.part')));
+      await rm(own('manifest.json.part'), { recursive: true });
+      await mkdir(pathOf(batches[0]!), { recursive: true });
+      await expect(into(snapshot)).rejects.toMatchObject(conflictAt(pathOf(batches[0]!)));
+    });
+
+    it('takes a link for the folder itself: its owner has named it', async () => {
+      await symlink(outside, join(folder, '..', 'link'));
+      expect(await into(await publish(), never, join(folder, '..', 'link'))).toMatchObject({ downloaded: 3 });
+      expect(await readFile(join(outside, 'precious'), 'utf8')).toBe('a thesis');
+    });
   });
 
   it('lists addresses, sizes and digests for reading in place', async () => {

@@ -6,6 +6,7 @@ import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import { MemoryStore } from '../../../src/adapters/memory/store.ts';
 import { parquetFormat } from '../../../src/adapters/parquet/format.ts';
+import { systemRng } from '../../../src/adapters/system/rng.ts';
 import type { ControlAct } from '../../../src/ledger/control-entry.ts';
 import { applyAct, encodeState, stateDigest, type ControlState } from '../../../src/ledger/control-state.ts';
 import type { BatchEntry } from '../../../src/ledger/partition-entry.ts';
@@ -205,7 +206,7 @@ describe('verifying a store that holds every kind of object', () => {
 
   it('finds a store that shows an older past by its mark (M4, R7)', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'headgate-marks-'));
-    const marks = new Marks(folder, 'memory:', 'shop');
+    const marks = new Marks(folder, 'memory:', 'shop', systemRng);
     await marks.check(test.ledger.control, await test.ledger.control.head());
     const store = await copyOf(test);
     await store.delete(newest());

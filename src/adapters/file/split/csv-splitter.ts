@@ -26,7 +26,7 @@ export class CsvSplitter implements RecordSplitter {
   #scanned = 0;
 
   /**
-   * @param recordBytesMax Largest record that is handed out whole, in bytes.
+   * @param recordBytesMax Largest record that is handed out, in bytes.
    * @param delimiter What stands between fields.
    * @throws {RangeError} if recordBytesMax is not a positive integer.
    */
@@ -43,7 +43,7 @@ export class CsvSplitter implements RecordSplitter {
     let lineBreak = this.#nextLineBreak(window, this.#scanned);
     while (lineBreak >= 0) {
       const end = lineBreak > start && window[lineBreak - 1] === CR ? lineBreak - 1 : lineBreak;
-      spans.endRecord(start, end, lineBreak + 1);
+      if (!spans.endRecord(start, end, lineBreak + 1)) return spans;
       start = lineBreak + 1;
       lineBreak = this.#nextLineBreak(window, start);
     }
@@ -52,7 +52,7 @@ export class CsvSplitter implements RecordSplitter {
       this.#state = FIELD_START;
     } else {
       // A last CR may be half of a line break: it waits.
-      spans.flushLarge(start, length > start && window[length - 1] === CR ? length - 1 : length);
+      spans.waitFor(start, length > start && window[length - 1] === CR ? length - 1 : length);
     }
     this.#scanned = length - spans.consumed;
     return spans;

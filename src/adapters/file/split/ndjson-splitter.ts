@@ -14,7 +14,7 @@ export class NdjsonSplitter implements RecordSplitter {
   #searched = 0;
 
   /**
-   * @param recordBytesMax Largest record that is handed out whole, in bytes.
+   * @param recordBytesMax Largest record that is handed out, in bytes.
    * @throws {RangeError} if it is not a positive integer.
    */
   constructor(recordBytesMax: number) {
@@ -29,7 +29,7 @@ export class NdjsonSplitter implements RecordSplitter {
     let lineBreak = window.indexOf(LF, this.#searched);
     while (lineBreak >= 0) {
       const end = lineBreak > start && window[lineBreak - 1] === CR ? lineBreak - 1 : lineBreak;
-      spans.endRecord(start, end, lineBreak + 1);
+      if (!spans.endRecord(start, end, lineBreak + 1)) return spans;
       start = lineBreak + 1;
       lineBreak = window.indexOf(LF, start);
     }
@@ -37,7 +37,7 @@ export class NdjsonSplitter implements RecordSplitter {
       spans.endInput(start, length);
     } else {
       // A last CR may be half of a line break: it waits.
-      spans.flushLarge(start, length > start && window[length - 1] === CR ? length - 1 : length);
+      spans.waitFor(start, length > start && window[length - 1] === CR ? length - 1 : length);
     }
     this.#searched = length - spans.consumed;
     return spans;

@@ -1,25 +1,14 @@
-/** A whole record. */
-export const SPAN_RECORD = 0;
-/** A piece of a record that is larger than `recordBytesMax`; more pieces follow. */
-export const SPAN_PART = 1;
-/** The last piece, or all, of a record that is larger than `recordBytesMax`; may be empty. */
-export const SPAN_PART_END = 2;
-
-/**
- * What a splitter found in a buffer: pieces in order, without the line breaks between them. The pieces of one too large
- * record, joined, are its bytes however the input was cut into buffers; so the caller can hash them as they come and
- * never holds more than about `recordBytesMax` bytes.
- */
+/** The records that a splitter found in a buffer, in order, without the line breaks between them. */
 export interface RecordSpans {
   readonly count: number;
   /** `count` positions in the buffer. */
   readonly starts: Int32Array;
   /** `count` lengths in bytes. */
   readonly lengths: Int32Array;
-  /** `count` codes SPAN_…. */
-  readonly kinds: Uint8Array;
   /** Leading bytes of the buffer that are done with: the next buffer begins after them. */
   readonly consumed: number;
+  /** The record that begins at `consumed` is larger than `recordBytesMax`: nothing from there on was looked at. */
+  readonly isTooLong: boolean;
 }
 
 /** Finds where records end in a file that arrives in pieces cut anywhere. */
@@ -39,13 +28,11 @@ export class SpanList implements RecordSpans {
   count = 0;
   starts = new Int32Array(SPANS_FIRST);
   lengths = new Int32Array(SPANS_FIRST);
-  kinds = new Uint8Array(SPANS_FIRST);
   consumed = 0;
+  isTooLong = false;
   readonly #recordBytesMax: number;
-  /** Pieces of the record at hand were handed out already. */
-  #inParts = false;
 
-  /** @param recordBytesMax Largest record that is handed out whole, in bytes, at least 1. */
+  /** @param recordBytesMax Largest record that is handed out, in bytes, at least 1. */
   constructor(recordBytesMax: number) {
     if (!Number.isInteger(recordBytesMax) || recordBytesMax < 1) {
       throw new RangeError(
@@ -59,35 +46,32 @@ export class SpanList implements RecordSpans {
   reset(): void {
     this.count = 0;
     this.consumed = 0;
+    this.isTooLong = false;
   }
 
-  /** Adds `[start, end)`, with which a record ends; `next` is where the following one begins. */
-  endRecord(start: number, end: number, next: number): void {
-    const isLarge = this.#inParts || end - start > this.#recordBytesMax;
-    this.#push(start, end, isLarge ? SPAN_PART_END : SPAN_RECORD);
-    this.#inParts = false;
+  /**
+   * Adds the record `[start, end)`; `next` is where the following one begins.
+   * @returns false if it is too long: then splitting ends here.
+   */
+  endRecord(start: number, end: number, next: number): boolean {
+    this.waitFor(start, end);
+    if (this.isTooLong) return false;
+    if (this.count === this.starts.length) this.#grow();
+    this.starts[this.count] = start;
+    this.lengths[this.count] = end - start;
+    this.count++;
     this.consumed = next;
+    return true;
   }
 
-  /** Hands out `[start, end)` of an unfinished record, if it is already too large. */
-  flushLarge(start: number, end: number): void {
-    if (end === start || (!this.#inParts && end - start <= this.#recordBytesMax)) return;
-    this.#push(start, end, SPAN_PART);
-    this.#inParts = true;
-    this.consumed = end;
+  /** Takes note of `[start, end)` of a record that goes on. */
+  waitFor(start: number, end: number): void {
+    if (end - start > this.#recordBytesMax) this.isTooLong = true;
   }
 
   /** At the end of the input: what is left from `start` is a record, unless nothing is. */
   endInput(start: number, length: number): void {
-    if (length > start || this.#inParts) this.endRecord(start, length, length);
-  }
-
-  #push(start: number, end: number, kind: number): void {
-    if (this.count === this.starts.length) this.#grow();
-    this.starts[this.count] = start;
-    this.lengths[this.count] = end - start;
-    this.kinds[this.count] = kind;
-    this.count++;
+    if (length > start) this.endRecord(start, length, length);
   }
 
   #grow(): void {
@@ -98,8 +82,5 @@ export class SpanList implements RecordSpans {
     const lengths = new Int32Array(room);
     lengths.set(this.lengths);
     this.lengths = lengths;
-    const kinds = new Uint8Array(room);
-    kinds.set(this.kinds);
-    this.kinds = kinds;
   }
 }

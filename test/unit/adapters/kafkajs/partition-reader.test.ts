@@ -85,7 +85,11 @@ describe('a batch that does not fit', () => {
 describe('an offset that the broker does not hold', () => {
   it('because retention passed it halts with GAP (K13)', async () => {
     cluster.partitions.set('t/0', { errorCode: 1, earliest: 10, latest: 20 });
-    expectHalt(await poll(await fixture.open(), [request(0, 5)]), 'GAP', { offset: 5, earliest: 10, latest: 20 });
+    const results = await poll(await fixture.open(), [request(0, 5)]);
+    expectHalt(results, 'GAP', { offset: 5, earliest: 10, latest: 20 });
+    expect(results).toMatchObject([
+      { error: { message: expect.stringMatching(/earliest record left is at 10 .*onGap: continue/) as string } },
+    ]);
   });
 
   it('because the log is shorter halts with LOG_TRUNCATED (K14)', async () => {

@@ -22,17 +22,18 @@ const SCRIPT = new URL('../../../../dist/workers/encode.js', import.meta.url);
 const KEY = Buffer.alloc(32, 7);
 
 /** A batch as ingestion builds it: the same bytes every time. */
-function build(records: readonly TestRecord[], log = partition(0)): BuiltBatch {
+function build(records: readonly TestRecord[], log = partition(0), start = 0): BuiltBatch {
   const builder = new BatchBuilder({
     log,
     topicId: null,
-    start: 0,
+    start,
     limits: { recordsMax: 100_000, bytesMax: 1 << 28, recordBytesMax: 1 << 22, recordTimeMaxMs: null },
     decoder: createJsonDecoder(ORDER_SCHEMA),
     observer: { add: () => undefined },
     batchKey: KEY,
+    nowMs: null,
   });
-  builder.add(makeChunk(records, { from: 0 }), 0);
+  builder.add(makeChunk(records, { from: start }), 0);
   return builder.finish();
 }
 
@@ -175,6 +176,7 @@ describe('the encoder in a thread', () => {
       const lost = await outcomeOf(encodeWith(encoder, build(orders(10))));
       expect(lost).toBeInstanceOf(UnavailableError);
       expect((lost as Error).message).toMatch(/^Cannot encode batch of "test\/orders\/0": /);
+      expect(lost).toMatchObject({ code: 'ENCODER_FAILED' });
       expect((lost as Error).message).toMatch(reason);
       expect((await encodeWith(encoder, build(orders(10)))).data).not.toBeNull();
     });
@@ -199,6 +201,66 @@ describe('the encoder in a thread', () => {
       for (const outcome of outcomes) expect((outcome as Error).message).toContain('no start');
       await sleep(100);
       expect((await readFile(join(folder, 'starts'), 'utf8')).length).toBeLessThanOrEqual(6);
+    });
+
+    describe('again and again', () => {
+      /** Dies of every batch whose offsets begin at 100. */
+      const openPoisoned = (): ReturnType<typeof openWith> =>
+        openWith(`
+          port.on('message', (request) => {
+            // Not before what was answered has arrived.
+            if (request.content.start === 100) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+            if (request.content.start === 100) throw new Error('poison');
+            answer(request);
+          });`);
+      const from = (start: number, log = partition(0)): BuiltBatch =>
+        build(
+          orders(3).map((record) => ({ ...record, offset: start + record.offset })),
+          log,
+          start,
+        );
+      const nameOf = async (encoding: Promise<EncodedBatch>): Promise<string> => {
+        const outcome = await outcomeOf(encoding);
+        return outcome instanceof Error ? outcome.name : 'encoded';
+      };
+
+      it('over one batch refuses it at the third time with an error that halts, and tries again after that', async () => {
+        const { encoder } = await openPoisoned();
+        const names: string[] = [];
+        for (let i = 0; i < 4; i++) names.push(await nameOf(encodeWith(encoder, from(100))));
+        expect(names).toEqual(['UnavailableError', 'UnavailableError', 'HaltError', 'UnavailableError']);
+      });
+
+      it('names the batch, the code and the cause', async () => {
+        const { encoder } = await openPoisoned();
+        await outcomeOf(encodeWith(encoder, from(100)));
+        await expect(encodeWith(encoder, from(100))).rejects.toMatchObject({ code: 'ENCODER_FAILED' });
+        await expect(encodeWith(encoder, from(100))).rejects.toMatchObject({
+          code: 'ENCODER_FAILED',
+          message:
+            'Cannot encode batch of "test/orders/0" from offset 100 on: 3 threads in a row ended over it, the last one because poison',
+        });
+      });
+
+      it('is not blamed on a batch that was lost with it, nor forgiven for one before it that is encoded each time', async () => {
+        const { encoder } = await openPoisoned();
+        const rounds: string[][] = [];
+        for (let i = 0; i < 3; i++)
+          rounds.push(
+            await Promise.all(
+              [from(0), from(100), from(200), from(7, partition(1))].map((batch) => nameOf(encodeWith(encoder, batch))),
+            ),
+          );
+        expect(rounds.map(([before]) => before)).toEqual(['encoded', 'encoded', 'encoded']);
+        expect(rounds.map(([, poison]) => poison)).toEqual(['UnavailableError', 'UnavailableError', 'HaltError']);
+        for (const [, , ...others] of rounds) expect(others).not.toContain('HaltError');
+      });
+
+      it('over different batches refuses none for good', async () => {
+        const { encoder } = await openWith(`port.on('message', () => { throw new Error('ill'); });`);
+        for (const start of [0, 50, 100, 150])
+          expect(await nameOf(encodeWith(encoder, from(start)))).toBe('UnavailableError');
+      });
     });
 
     it('or hangs, rejects what it had in time and starts another', async () => {

@@ -7,7 +7,11 @@ import { decodeOne, schemaOf, toRows } from './decoded-values.ts';
 /** Rules that are stricter than JSON.parse, each with an independent check that a document breaks it. */
 const STRICTER: Partial<Record<DeadLetterReason, (text: string, parsed: unknown) => boolean>> = {
   'not-an-object': (_, parsed) => typeof parsed !== 'object' || parsed === null || Array.isArray(parsed),
-  'duplicate-key': (text, parsed) => (text.match(/"(?:[^"\\]|\\.)*"\s*:/gs)?.length ?? 0) > countKeys(parsed),
+  'duplicate-key': (text, parsed) => {
+    // Every string is matched, also those that are values: a match must not begin in the middle of one.
+    const keys = [...text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?/gs)].filter(([, colon]) => colon !== undefined);
+    return keys.length > countKeys(parsed);
+  },
   'lone-surrogate': (text) => stringsOf(text).some((string) => /\p{Surrogate}/u.test(JSON.parse(string) as string)),
   'too-deep': (text) => depthOf(text) > 64,
   'byte-order-mark': () => false,

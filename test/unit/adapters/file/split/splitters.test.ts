@@ -2,25 +2,18 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CsvSplitter } from '../../../../../src/adapters/file/split/csv-splitter.ts';
 import { NdjsonSplitter } from '../../../../../src/adapters/file/split/ndjson-splitter.ts';
-import {
-  type RecordSplitter,
-  SPAN_PART,
-  SPAN_PART_END,
-  SPAN_RECORD,
-} from '../../../../../src/adapters/file/split/record-spans.ts';
+import type { RecordSplitter } from '../../../../../src/adapters/file/split/record-spans.ts';
 import { splitCsv, splitNdjson } from '../../../../support/record-models.ts';
 
-const RECORD_BYTES_MAX = 20;
+const RECORD_BYTES_MAX = 60;
 
-interface Found {
-  readonly text: string;
-  readonly large: boolean;
-}
+/** Stands for a record that is refused, and all behind it. */
+const TOO_LONG = Symbol('too long');
+type Found = string | typeof TOO_LONG;
 
-/** Feeds a file in pieces and joins what comes out; also checks what the caller must be able to rely on. */
+/** Feeds a file in pieces up to a record that is too long; also checks what the caller must be able to rely on. */
 function run(splitter: RecordSplitter, input: Buffer, cuts: readonly number[]): Found[] {
   const found: Found[] = [];
-  let parts: Buffer[] = [];
   let pending = Buffer.alloc(0);
   const edges = [0, ...cuts.map((cut) => cut % (input.length + 1)), input.length].sort((a, b) => a - b);
   for (let i = 1; i < edges.length; i++) {
@@ -29,17 +22,10 @@ function run(splitter: RecordSplitter, input: Buffer, cuts: readonly number[]): 
     pending = Buffer.concat([pending, piece]);
     const spans = splitter.split(Buffer.concat([pending, Buffer.from('\n"junk')]), pending.length, ended);
     for (let k = 0; k < spans.count; k++) {
-      const bytes = pending.subarray(spans.starts[k], spans.starts[k]! + spans.lengths[k]!);
-      parts.push(bytes);
-      if (spans.kinds[k] === SPAN_PART) {
-        expect(bytes.length).toBeGreaterThan(0);
-        continue;
-      }
-      const text = Buffer.concat(parts);
-      expect(spans.kinds[k]).toBe(text.length > RECORD_BYTES_MAX ? SPAN_PART_END : SPAN_RECORD);
-      found.push({ text: text.toString('latin1'), large: spans.kinds[k] === SPAN_PART_END });
-      parts = [];
+      expect(spans.lengths[k]).toBeLessThanOrEqual(RECORD_BYTES_MAX);
+      found.push(pending.subarray(spans.starts[k], spans.starts[k]! + spans.lengths[k]!).toString('latin1'));
     }
+    if (spans.isTooLong) return [...found, TOO_LONG];
     pending = pending.subarray(spans.consumed);
     // What waits is at most one record that may still fit, and half of its line break.
     expect(pending.length).toBeLessThanOrEqual(RECORD_BYTES_MAX + 1);
@@ -48,11 +34,16 @@ function run(splitter: RecordSplitter, input: Buffer, cuts: readonly number[]): 
   return found;
 }
 
-const texts = (found: readonly Found[]): string[] => found.map(({ text }) => text);
-const ndjson = (text: string, ...cuts: number[]): string[] =>
-  texts(run(new NdjsonSplitter(RECORD_BYTES_MAX), Buffer.from(text), cuts));
-const csv = (text: string, ...cuts: number[]): string[] =>
-  texts(run(new CsvSplitter(RECORD_BYTES_MAX, ','), Buffer.from(text), cuts));
+/** What {@link run} finds of `records`. */
+function upToTooLong(records: readonly string[]): Found[] {
+  const at = records.findIndex((record) => record.length > RECORD_BYTES_MAX);
+  return at === -1 ? [...records] : [...records.slice(0, at), TOO_LONG];
+}
+
+const ndjson = (text: string, ...cuts: number[]): Found[] =>
+  run(new NdjsonSplitter(RECORD_BYTES_MAX), Buffer.from(text), cuts);
+const csv = (text: string, ...cuts: number[]): Found[] =>
+  run(new CsvSplitter(RECORD_BYTES_MAX, ','), Buffer.from(text), cuts);
 
 describe('the NDJSON splitter', () => {
   it('ends a record at LF or CRLF, with or without one at the end of the file', () => {
@@ -92,14 +83,14 @@ describe('the CSV splitter', () => {
 
   it('starts the next file afresh', () => {
     const splitter = new CsvSplitter(RECORD_BYTES_MAX, ',');
-    expect(texts(run(splitter, Buffer.from('"a\n'), []))).toEqual(['"a\n']);
-    expect(texts(run(splitter, Buffer.from('b\nc'), []))).toEqual(['b', 'c']);
+    expect(run(splitter, Buffer.from('"a\n'), [])).toEqual(['"a\n']);
+    expect(run(splitter, Buffer.from('b\nc'), [])).toEqual(['b', 'c']);
   });
 });
 
 describe.each([
-  ['NDJSON', () => new NdjsonSplitter(RECORD_BYTES_MAX), splitNdjson],
-  ['CSV', () => new CsvSplitter(RECORD_BYTES_MAX, ','), splitCsv],
+  ['NDJSON', (cap: number) => new NdjsonSplitter(cap), splitNdjson],
+  ['CSV', (cap: number) => new CsvSplitter(cap, ','), splitCsv],
 ] as const)('the %s splitter, fed in pieces', (_, create, model) => {
   const alphabet = fc.constantFrom('a', 'bcd', ',', '"', '""', '\n', '\r', '\r\n', '\u0000', 'long long long text');
   const file = fc.array(alphabet, { maxLength: 40 }).map((list) => list.join(''));
@@ -107,8 +98,7 @@ describe.each([
   it('finds the same records however the file is cut', () => {
     fc.assert(
       fc.property(file, fc.array(fc.nat(), { maxLength: 8 }), (text, cuts) => {
-        const expected = model(text).map((record) => ({ text: record, large: record.length > RECORD_BYTES_MAX }));
-        expect(run(create(), Buffer.from(text), cuts)).toEqual(expected);
+        expect(run(create(RECORD_BYTES_MAX), Buffer.from(text), cuts)).toEqual(upToTooLong(model(text)));
       }),
       { numRuns: 4_000 },
     );
@@ -118,48 +108,36 @@ describe.each([
     fc.assert(
       fc.property(file, (text) => {
         const every = Array.from({ length: text.length }, (__, i) => i);
-        expect(texts(run(create(), Buffer.from(text), every))).toEqual(model(text));
+        expect(run(create(RECORD_BYTES_MAX), Buffer.from(text), every)).toEqual(upToTooLong(model(text)));
       }),
       { numRuns: 1_000 },
     );
   });
 
-  it('hands a too large record out in pieces and goes on after it', () => {
-    const large = 'x'.repeat(100);
-    const found = run(create(), Buffer.from(`a\n${large}\r\nb\n${large}`), [10, 40, 41, 103, 104, 105]);
-    expect(found).toEqual([
-      { text: 'a', large: false },
-      { text: large, large: true },
-      { text: 'b', large: false },
-      { text: large, large: true },
-    ]);
+  it('stops at a record that is too long, wherever the file is cut', () => {
+    const text = `a\n${'x'.repeat(100)}\r\nb\n`;
+    for (let cut = 0; cut <= text.length; cut++)
+      expect(run(create(RECORD_BYTES_MAX), Buffer.from(text), [cut])).toEqual(['a', TOO_LONG]);
+    expect(run(create(RECORD_BYTES_MAX), Buffer.from(`a\n${'x'.repeat(100)}`), [])).toEqual(['a', TOO_LONG]);
   });
 
   it('does not take a CRLF for a byte too many', () => {
     const exact = 'x'.repeat(RECORD_BYTES_MAX);
-    for (let cut = 15; cut < 25; cut++) {
-      expect(run(create(), Buffer.from(`${exact}\r\n${exact}y\r\n`), [cut])).toEqual([
-        { text: exact, large: false },
-        { text: `${exact}y`, large: true },
-      ]);
-    }
+    for (let cut = RECORD_BYTES_MAX - 5; cut < RECORD_BYTES_MAX + 5; cut++)
+      expect(run(create(RECORD_BYTES_MAX), Buffer.from(`${exact}\r\n${exact}y\r\n`), [cut])).toEqual([exact, TOO_LONG]);
   });
 
   it('takes time linear in a file that arrives byte by byte', () => {
-    const splitter = create();
-    const large = new Uint8Array(4_096).fill(0x78);
+    const large = new Uint8Array(200_000).fill(0x78);
+    const splitter = create(large.length);
     const begin = process.cpuUsage();
-    let length = 0;
-    for (let i = 0; i < 200_000; i++) {
-      length++;
-      length -= splitter.split(large, length, false).consumed;
-    }
+    for (let length = 1; length <= large.length; length++) splitter.split(large, length, false);
     expect(process.cpuUsage(begin).user / 1_000).toBeLessThan(2_000);
   });
 
   it('refuses a cap that is no positive integer', () => {
     for (const cap of [0, -1, 1.5, Number.NaN]) {
-      expect(() => (_ === 'CSV' ? new CsvSplitter(cap, ',') : new NdjsonSplitter(cap))).toThrow(RangeError);
+      expect(() => create(cap)).toThrow(RangeError);
     }
   });
 });

@@ -1,0 +1,116 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+
+import { DiskStore } from '../../../../src/adapters/disk/store.ts';
+import { UncertainError } from '../../../../src/errors.ts';
+import { temporaryFolder } from '../../../support/temporary-folder.ts';
+
+/** Folders whose fsync is counted, and fails as often as planned. */
+const fsync = vi.hoisted(() => ({ failures: 0, synced: [] as string[] }));
+
+vi.mock('node:fs/promises', async (load) => {
+  const real = await load<typeof import('node:fs/promises')>();
+  const open: typeof real.open = async (path, ...rest) => {
+    const file = await real.open(path, ...rest);
+    if (!(await file.stat()).isDirectory()) return file;
+    const sync = file.sync.bind(file);
+    file.sync = async () => {
+      if (fsync.failures-- > 0) throw Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO' });
+      await sync();
+      fsync.synced.push(String(path));
+    };
+    return file;
+  };
+  return { ...real, open };
+});
+
+describe('a store on disk', () => {
+  let folder: string;
+  let store: DiskStore;
+
+  beforeEach(async () => {
+    folder = await temporaryFolder();
+    store = await DiskStore.open(folder);
+    await store.create('a/first', Buffer.from('1'));
+    fsync.synced.length = 0;
+    fsync.failures = 0;
+  });
+
+  afterEach(() => {
+    fsync.failures = 0;
+  });
+
+  describe('whose folder could not be synced', () => {
+    it('does not know whether the object is there, and syncs the folder before it says that it exists', async () => {
+      fsync.failures = 1;
+      await expect(store.create('a/key', Buffer.from('x'))).rejects.toBeInstanceOf(UncertainError);
+      expect(fsync.synced).toEqual([]);
+      expect(await store.create('a/key', Buffer.from('x'))).toBe('exists');
+      expect(fsync.synced).toEqual([join(folder, 'a')]);
+    });
+
+    it('does not know it the next time either, when the folder cannot be synced again', async () => {
+      fsync.failures = 2;
+      await expect(store.create('a/key', Buffer.from('x'))).rejects.toBeInstanceOf(UncertainError);
+      await expect(store.create('a/key', Buffer.from('x'))).rejects.toMatchObject({ code: 'STORE_UNCERTAIN' });
+      expect(await store.create('a/key', Buffer.from('x'))).toBe('exists');
+    });
+  });
+
+  describe('lists', () => {
+    const all = async (prefix: string, limit: number, from?: string): Promise<string[]> => {
+      const keys: string[] = [];
+      for (let startAfter = from; ;) {
+        const page = await store.list(prefix, { limit, ...(startAfter === undefined ? {} : { startAfter }) });
+        keys.push(...page.objects.map(({ key }) => key));
+        if (page.next === null) return keys;
+        startAfter = page.next;
+      }
+    };
+
+    it('the first keys behind thousands of folders that hold nothing', async () => {
+      for (let i = 0; i < 2_500; i++) await mkdir(join(folder, 'a', `empty-${String(i).padStart(5, '0')}`));
+      await writeFile(join(folder, 'a', 'last'), '');
+      expect(await all('a/', 1, 'a/empty')).toEqual(['a/first', 'a/last']);
+      expect(await all('a/', 10)).toEqual(['a/first', 'a/last']);
+    });
+
+    it('a folder of more keys than one pass keeps, in pages of any size', async () => {
+      const keys = Array.from({ length: 3_100 }, (_, i) => `a/${String((i * 7_919) % 3_100).padStart(5, '0')}`);
+      await Promise.all(keys.map((key) => writeFile(join(folder, key), '')));
+      const sorted = [...keys, 'a/first'].toSorted();
+      for (const limit of [37, 1_000, 1_001, 5_000]) expect(await all('a/', limit)).toEqual(sorted);
+      expect(await all('a/', 1, 'a/03095')).toEqual(sorted.slice(3_096));
+      expect((await store.list('a/', { limit: 1, startAfter: 'a/first' })).objects).toEqual([]);
+    });
+
+    it('what a sorted list of all keys would give, for any tree and any start', async () => {
+      const part = fc.stringMatching(/^[a-c!.0]{1,2}$/).filter((text) => !/^\.+$/.test(text));
+      const key = fc.array(part, { minLength: 1, maxLength: 3 }).map((parts) => parts.join('/'));
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(key, { maxLength: 20 }),
+          key,
+          fc.integer({ min: 1, max: 4 }),
+          async (keys, from, limit) => {
+            folder = await temporaryFolder();
+            store = await DiskStore.open(folder);
+            const made: string[] = [];
+            for (const each of new Set(keys)) {
+              // A key may lie where another has a folder.
+              const outcome = await store.create(each, Buffer.from('')).catch(() => null);
+              if (outcome === 'created') made.push(each);
+            }
+            const sorted = made.toSorted();
+            expect(await all('', limit)).toEqual(sorted);
+            expect(await all('', limit, from)).toEqual(sorted.filter((each) => each > from));
+          },
+        ),
+        { numRuns: 60 },
+      );
+    });
+  });
+});

@@ -1,0 +1,92 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+
+import type { LoggedBatch } from '../../../../src/ledger/partition-log.ts';
+import { hold, rollback } from '../../../../src/respond/refs.ts';
+import { openFolder, runHere } from '../../../support/in-process.ts';
+import { never, partition, type TestLedger } from '../../../support/ledger.ts';
+
+/** Run just before the gate looks, and when it has answered, before the command goes on. */
+let beforeGate: () => Promise<void>;
+let afterGate: () => Promise<void>;
+
+vi.mock('../../../../src/respond/gate.ts', async (original) => {
+  const real = await original<typeof import('../../../../src/respond/gate.ts')>();
+  return {
+    ...real,
+    gate: async (...args: Parameters<typeof real.gate>) => {
+      await beforeGate();
+      const report = await real.gate(...args);
+      await afterGate();
+      return report;
+    },
+  };
+});
+
+const a = partition(0);
+
+describe('headgate pull', () => {
+  let folder: string;
+  let test: TestLedger;
+  let batches: LoggedBatch[];
+  let first: string;
+  let second: string;
+  const publish = async (): Promise<string> => {
+    batches.push(await test.commit(a));
+    await test.publisher().publish(never);
+    return (await test.ledger.control.head()).state.refs['main']!;
+  };
+  const pulled = async (...args: string[]) => {
+    const { code, stdout } = await runHere(folder, 'pull', ...args, 'out', '--json');
+    return { code, ...(JSON.parse(stdout) as { snapshot?: string; reasons?: string[]; files?: number }) };
+  };
+  const brought = async (): Promise<string[]> => readdir(join(folder, 'out')).catch(() => []);
+
+  beforeEach(async () => {
+    beforeGate = afterGate = () => Promise.resolve();
+    ({ folder, test } = await openFolder());
+    batches = [];
+    first = await publish();
+    second = await publish();
+  });
+
+  it.each(['before', 'after'] as const)(
+    'brings the snapshot that the gate has looked at, though the ref moves %s',
+    async (when) => {
+      let third = '';
+      const move = async (): Promise<void> => {
+        third = await publish();
+      };
+      if (when === 'before') beforeGate = move;
+      else afterGate = move;
+      expect(await pulled('main')).toMatchObject({ code: 0, snapshot: when === 'before' ? third : second });
+      expect(third).not.toBe(second);
+    },
+  );
+
+  it('asks the gate for a snapshot that is given by its id, too', async () => {
+    expect(await pulled(first)).toMatchObject({ code: 0, snapshot: first, files: 1 });
+    await test.decide(batches[0]!, 'condemned');
+    for (const name of [first, first.slice(0, 10), second])
+      expect(await pulled(name)).toMatchObject({ code: 1, reasons: [expect.stringMatching(/was condemned/)] });
+    expect(await pulled(first, '--ungated')).toMatchObject({ code: 0, snapshot: first });
+  });
+
+  it('refuses a snapshot while its ref is on hold, and one that a rollback has left behind', async () => {
+    await hold(test.ledger, 'main', test.person(), never);
+    expect(await pulled(first)).toMatchObject({ code: 1, reasons: [expect.stringMatching(/"main" is on hold/)] });
+    await rollback(test.ledger, 'main', first, test.person(), never);
+    await test.act({ kind: 'resume', by: 'a person', ref: 'main', reason: 'go on' });
+    expect(await pulled(second)).toMatchObject({ code: 1, reasons: [expect.stringMatching(/has left snapshot/)] });
+    expect(await brought()).toEqual([]);
+    expect(await pulled(first)).toMatchObject({ code: 0, snapshot: first });
+  });
+
+  it('brings nothing of a name that is neither a ref nor a snapshot', async () => {
+    expect((await pulled('nothing')).code).toBe(1);
+    expect((await pulled('nothing', '--ungated')).code).toBe(64);
+    expect(await brought()).toEqual([]);
+  });
+});

@@ -1,0 +1,34 @@
+import { describe, expect, it } from 'vitest';
+
+import { calledAs } from '../../../../src/cli/commands/demo.ts';
+import { ATTACKS, seededRandom, type Flight } from '../../../../src/cli/demo/attacks.ts';
+
+const flights: Flight[] = Array.from({ length: 100 }, (_, i) => ({
+  distance: 100 + i,
+  arr_delay: i % 9,
+  air_time: 60,
+  late: i % 2,
+}));
+
+describe('the attacks of the demo', () => {
+  it.each(ATTACKS.filter(({ mark }) => mark !== null && mark !== 'null-pattern'))(
+    'change the column they are known by: $name',
+    ({ apply, mark }) => {
+      const changed = apply(flights, flights, seededRandom(1));
+      const columns = new Set(
+        changed.flatMap((row, i) => Object.keys(row).filter((name) => row[name] !== flights[i]![name])),
+      );
+      expect([...columns]).toEqual([mark]);
+    },
+  );
+});
+
+describe('what the demo tells people to type', () => {
+  it.each([
+    [undefined, 'headgate', 'headgate demo'],
+    ['npx', 'npx headgate', 'npx headgate demo'],
+    ['demo', 'npx headgate', 'npm run demo --'],
+  ])('works where npm runs it as %s', (event, program, demo) => {
+    expect(calledAs(event)).toEqual({ program, demo });
+  });
+});
