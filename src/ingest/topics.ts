@@ -90,11 +90,10 @@ export class Topics {
     if (known !== undefined && known.controlSeq === nextSeq(head) - 1) return known;
     const pinned = head.state.schemas[topic];
     if (pinned === undefined) {
-      const schema = await this.#pin(topic, sample, isLast, signal);
-      if (schema === null) return null;
+      const outcome = await this.#pin(topic, sample, isLast, signal);
+      if (outcome === 'too-few') return null;
       // A batch of nothing but dead letters needs no schema, and must not pin one.
-      if (schema.columns.length === 0)
-        return { ...(await this.#build(topic, schema, head)), recordsMax: countOf(sample) };
+      if (outcome !== 'pinned') return { ...(await this.#build(topic, outcome, head)), recordsMax: countOf(sample) };
     }
     // Pinning moved the control log on.
     const now = pinned === undefined ? await this.#control(true) : head;
@@ -152,17 +151,17 @@ export class Topics {
 
   /**
    * Pins the configured or inferred schema; if another consumer was first, theirs is in force.
-   * @returns the schema, one without columns when no record can be decoded, or null when more records are needed
+   * @returns the schema to read dead letters with, which stays unpinned, when no record can be decoded
    */
   async #pin(
     topic: string,
     sample: readonly RecordChunk[],
     isLast: boolean,
     signal: AbortSignal,
-  ): Promise<Schema | null> {
+  ): Promise<Schema | 'pinned' | 'too-few'> {
     const { columns, format, csv } = this.#o.settings(topic);
     if (columns === null && !isLast && countOf(sample) < SAMPLE_RECORDS_MIN && bytesOf(sample) < SAMPLE_BYTES_MIN)
-      return null;
+      return 'too-few';
     const inferred = columns === null ? inferFrom(sample, format, csv) : null;
     const schema: Schema = inferred?.schema ?? { version: 1, format, columns: columns ?? [] };
     const bytes = encodeSchema(schema);
@@ -173,7 +172,7 @@ export class Topics {
         `Cannot pin the schema of "${topic}": it would have ${bytes.length} bytes, at most ${BYTES_MAX.schema} are allowed (way out: name the columns under topics.${topic}.schema)`,
       );
     await putContent(this.#o.store, this.#o.layout.schema(sha256), bytes, this.#o.clock, signal);
-    if (schema.columns.length === 0) return schema;
+    if (inferred !== null && inferred.recordsRefused === inferred.recordsRead) return schema;
     const reason =
       columns === null
         ? `inferred from ${inferred!.recordsRead} record${inferred!.recordsRead === 1 ? '' : 's'}`
@@ -188,7 +187,7 @@ export class Topics {
       this.#o.noted(topic, `schema of ${schema.columns.length} columns ${reason} and pinned`);
       for (const note of inferred.notes) this.#o.noted(topic, note);
     }
-    return schema;
+    return 'pinned';
   }
 
   /** A misspelt column would switch a check off in silence. */

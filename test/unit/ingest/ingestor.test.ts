@@ -239,18 +239,8 @@ describe('records that are no longer there', () => {
   });
 
   it('are signed for also when they vanish while others are read', async () => {
-    class Shortened extends MemorySource {
-      polls = 0;
-      override async poll(requests: readonly ReadRequest[], waitMs: number, signal: AbortSignal) {
-        if (++this.polls === 2) broker.deleteBefore(log, 27);
-        return super.poll(
-          requests.map((each) => ({ ...each, recordsMax: 4 })),
-          waitMs,
-          signal,
-        );
-      }
-    }
-    const { halts } = await consume({ seed: 1, onGap: 'continue', source: new Shortened(broker, test.clock) });
+    const source = new Interrupted(() => broker.deleteBefore(log, 27));
+    const { halts } = await consume({ seed: 1, onGap: 'continue', source });
     expect(halts).toEqual([]);
     expect(await rangesOf(test, log)).toContainEqual(['gap', 14, 27]);
     await expectWhole(0, 30);
@@ -278,38 +268,18 @@ describe('records that are no longer there', () => {
   });
 
   it('stop the partition where the topic is made anew while it is read', async () => {
-    class Remade extends MemorySource {
-      polls = 0;
-      override async poll(requests: readonly ReadRequest[], waitMs: number, signal: AbortSignal) {
-        if (++this.polls === 2) {
-          broker.create('orders', 0);
-          broker.append(log, orders(90, 100));
-        }
-        return super.poll(
-          requests.map((each) => ({ ...each, recordsMax: 4 })),
-          waitMs,
-          signal,
-        );
-      }
-    }
-    const { halts } = await consume({ seed: 1, source: new Remade(broker, test.clock) });
+    const source = new Interrupted(() => {
+      broker.create('orders', 0);
+      broker.append(log, orders(90, 100));
+    });
+    const { halts } = await consume({ seed: 1, source });
     expect(halts).toMatchObject([{ code: 'LOG_TRUNCATED', next: 14 }]);
     await expectWhole(0, 14);
   });
 
   it('stop the partition while it is read; what came before is committed', async () => {
-    class Shortened extends MemorySource {
-      polls = 0;
-      override async poll(requests: readonly ReadRequest[], waitMs: number, signal: AbortSignal) {
-        if (++this.polls === 2) broker.deleteBefore(log, 27);
-        return super.poll(
-          requests.map((each) => ({ ...each, recordsMax: 4 })),
-          waitMs,
-          signal,
-        );
-      }
-    }
-    const { halts } = await consume({ seed: 1, source: new Shortened(broker, test.clock) });
+    const source = new Interrupted(() => broker.deleteBefore(log, 27));
+    const { halts } = await consume({ seed: 1, source });
     expect(halts).toMatchObject([{ code: 'GAP', next: 14 }]);
     await expectWhole(0, 14);
   });
@@ -452,6 +422,16 @@ describe('the first records of a topic', () => {
   });
 });
 
+describe('records without any field', () => {
+  it('are decoded all the same, under a schema that is pinned', async () => {
+    broker.append(log, [{ value: Buffer.from('{}') }, { value: Buffer.from('{}') }]);
+    const { committed } = await consume({ columns: null });
+    expect(committed).toMatchObject([{ records: 2, deadLetters: 0 }]);
+    expect(Object.keys((await test.ledger.control.head()).state.schemas)).toEqual(['orders']);
+    await expectWhole(0, 2);
+  });
+});
+
 describe('a configuration that does not fit the schema', () => {
   it('is told once, column by column', async () => {
     broker.append(log, orders(20));
@@ -590,6 +570,23 @@ describe('consumers that meet a topic at the same moment', () => {
     ]);
   });
 });
+
+/** Hands out four records at a time; something happens before the second poll. */
+class Interrupted extends MemorySource {
+  readonly #happen: () => void;
+  #polls = 0;
+
+  constructor(happen: () => void) {
+    super(broker, test.clock);
+    this.#happen = happen;
+  }
+
+  override async poll(requests: readonly ReadRequest[], waitMs: number, signal: AbortSignal) {
+    if (++this.#polls === 2) this.#happen();
+    const fewer = requests.map((each) => ({ ...each, recordsMax: 4 }));
+    return super.poll(fewer, waitMs, signal);
+  }
+}
 
 /** Lets no batch through until it is told to. */
 class StuckStore extends StoreDecorator {
