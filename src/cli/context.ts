@@ -44,7 +44,7 @@ export async function withLedger(
   await ledger.marks.check(ledger.control, await ledger.control.head());
   const result = await work(loaded, ledger);
   // What this command has written, too: a store that loses it again is noticed by the next one.
-  await ledger.marks.check(ledger.control, await ledger.control.head());
+  await ledger.marks.remember(ledger.control.known);
   return result;
 }
 

@@ -64,6 +64,11 @@ export class ControlLog {
     this.#clock = clock;
   }
 
+  /** The newest head that this process has verified or written. Cost: none; {@link head} looks at the store. */
+  get known(): ControlHead {
+    return this.#known;
+  }
+
   /** The verified entry at `seq`; null if there is none. @throws IntegrityError, UnavailableError */
   async read(seq: number): Promise<VerifiedControlEntry | null> {
     const key = this.#layout.controlEntry(seq);

@@ -49,7 +49,18 @@ export class Marks {
         );
       }
     }
-    const { newest } = head;
+    await this.#advance(mark, head);
+  }
+
+  /**
+   * Moves the mark forward to what this process has read or written since, without a look at the store.
+   * @throws RequestError, ConfigError as {@link check}
+   */
+  async remember(known: ControlHead): Promise<void> {
+    await this.#advance(await this.#read(), known);
+  }
+
+  async #advance(mark: Mark | null, { newest }: ControlHead): Promise<void> {
     if (newest !== null && (mark === null || newest.entry.seq > mark.seq))
       await this.#write({ seq: newest.entry.seq, digest: newest.digest });
   }

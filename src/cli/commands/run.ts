@@ -183,7 +183,7 @@ class Session {
   async #publish(publisher: Publisher, signal: AbortSignal): Promise<void> {
     try {
       await publisher.publish(signal);
-      await this.#remember();
+      await this.#ledger.marks.remember(this.#ledger.control.known);
     } catch (error) {
       if (
         error instanceof IntegrityError ||
@@ -193,12 +193,6 @@ class Session {
         throw error;
       this.#context.output.remind(`publish: ${error.message} (trying again)`);
     }
-  }
-
-  /** What was written since, too: a store that loses it again is noticed. */
-  async #remember(): Promise<void> {
-    const { marks, control } = this.#ledger;
-    await marks.check(control, await control.head());
   }
 
   async #reconcileLoop(stop: AbortSignal): Promise<void> {
@@ -230,8 +224,9 @@ class Session {
 
   async #report(parts: Parts): Promise<CommandResult> {
     const { ref } = this.#loaded.config.publish;
-    await this.#remember();
-    const { state } = await this.#ledger.control.head();
+    const head = await this.#ledger.control.head();
+    await this.#ledger.marks.remember(head);
+    const { state } = head;
     const snapshot = state.refs[ref] ?? null;
     const held = snapshot === null ? 0 : (await this.#ledger.snapshots.read(snapshot)).held.count;
     const tally = this.#tally;

@@ -7,7 +7,7 @@ import { MemoryStore } from '../../../src/adapters/memory/store.ts';
 import { systemRng } from '../../../src/adapters/system/rng.ts';
 import { Marks } from '../../../src/respond/marks.ts';
 import { bytesOf, overwrite, signControlEntry } from '../../support/forge.ts';
-import { TestLedger, keysOf, partition } from '../../support/ledger.ts';
+import { TestLedger, keysOf, never, partition } from '../../support/ledger.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 describe('marks', () => {
@@ -56,6 +56,19 @@ describe('marks', () => {
     });
     await expect(check(new MemoryStore())).rejects.toMatchObject(rolledBack(3));
     await check();
+  });
+
+  it('see that what this process wrote itself is gone, without a look at the store in between', async () => {
+    await check();
+    const before = await copy();
+    const ledger = test.reopened();
+    const act = { kind: 'hold', by: 'a person', ref: 'beta', reason: 'r' } as const;
+    await ledger.control.append(test.keys.approver, () => act, never);
+    await marks.remember(ledger.control.known);
+    await expect(check(before)).rejects.toMatchObject(rolledBack(3));
+    // A process that knows less does not move it back.
+    await marks.remember(test.reopened(before).control.known);
+    await expect(check(before)).rejects.toMatchObject(rolledBack(3));
   });
 
   it('see a store that shows another entry in the same place: a fork', async () => {
