@@ -49,17 +49,18 @@ async function probeKey(store: ObjectStore, key: string, contenders: number): Pr
       `Cannot keep a ledger in ${store.location}: ${what} (use a store with atomic If-None-Match writes)`,
     );
   const contents = Array.from({ length: contenders }, (_, i) => Buffer.from(`contender ${i}`, 'utf8'));
-  const outcomes = await Promise.all(contents.map((bytes) => createOrUnknown(store, key, bytes)));
+  const outcomes = await Promise.all(contents.map((bytes) => createOrFail(store, key, bytes)));
   const winners = outcomes.filter((outcome) => outcome === 'created').length;
-  const unknown = outcomes.filter((outcome) => outcome === 'unknown').length;
+  const failure = outcomes.find((outcome) => outcome instanceof Error);
   if (winners > 1)
     throw refuse(`${winners} of ${contenders} racing writers of one key were told that they had created it`);
-  if (winners === 0 && unknown === 0) throw refuse(`none of ${contenders} racing writers of a free key created it`);
+  if (winners === 0 && failure === undefined) throw refuse(`none of ${contenders} racing writers of a free key created it`);
   const found = await store.get(key, OBJECT_BYTES_MAX);
   if (found === null && winners === 0)
     throw new UnavailableError(
       'STORE_UNAVAILABLE',
-      `Cannot probe ${store.location}: it refused or did not answer ${contenders} racing writers`,
+      `Cannot probe ${store.location}: none of ${contenders} racing writers was served (${failure?.message})`,
+      { cause: failure },
     );
   if (found === null) throw refuse('an object that was just created cannot be read');
   if (winners === 1 && !found.equals(contents[outcomes.indexOf('created')]!))
@@ -72,16 +73,16 @@ async function probeKey(store: ObjectStore, key: string, contenders: number): Pr
   if (!objects.some((object) => object.key === key)) throw refuse('an object that was just created is not listed');
 }
 
-async function createOrUnknown(
+async function createOrFail(
   store: ObjectStore,
   key: string,
   bytes: Uint8Array,
-): Promise<'created' | 'exists' | 'unknown'> {
+): Promise<'created' | 'exists' | UncertainError | UnavailableError> {
   try {
     return await store.create(key, bytes);
   } catch (error) {
     // Refused for now, by a server that is busy with the others: the race goes on without it.
-    if (error instanceof UncertainError || error instanceof UnavailableError) return 'unknown';
+    if (error instanceof UncertainError || error instanceof UnavailableError) return error;
     throw error;
   }
 }
