@@ -35,13 +35,16 @@ export function recomputeLeaves(
   const timestamps = parts.map((part) => int64Words(part.timestamps));
   const next = parts.map(() => 0);
   let firstWrongOffset: number | null = null;
-  for (let i = 0; i < records; i++) {
+  for (let i = 0; i < records; ) {
     const from = partWithLowestOffset(parts, next);
     const part = parts[from]!;
-    const row = next[from]!++;
-    hashRow(hasher, part, timestamps[from]!, row, leaves, i * SHA256_BYTES);
-    if (firstWrongOffset === null && !sameLeaf(leaves, i * SHA256_BYTES, part.leaves, row * SHA256_BYTES))
-      firstWrongOffset = part.offsets[row]!;
+    const row = next[from]!;
+    const run = runBeforeOthers(parts, next, from);
+    for (let j = 0; j < run; j++) hashRow(hasher, part, timestamps[from]!, row + j, leaves, (i + j) * SHA256_BYTES);
+    const wrong = firstDifference(leaves, i, part.leaves, row, run);
+    if (wrong !== -1) firstWrongOffset ??= part.offsets[row + wrong]!;
+    next[from]! += run;
+    i += run;
   }
   return { leaves, firstWrongOffset };
 }
@@ -53,6 +56,18 @@ function partWithLowestOffset(parts: readonly RawRecords[], next: readonly numbe
     if (best === -1 || parts[p]!.offsets[next[p]!]! < parts[best]!.offsets[next[best]!]!) best = p;
   }
   return best;
+}
+
+/** Rows of part `from`, from its next one on, whose offsets lie before the next one of every other part. */
+function runBeforeOthers(parts: readonly RawRecords[], next: readonly number[], from: number): number {
+  const { offsets, count } = parts[from]!;
+  let limit = Infinity;
+  for (let p = 0; p < parts.length; p++)
+    if (p !== from && next[p]! < parts[p]!.count) limit = Math.min(limit, parts[p]!.offsets[next[p]!]!);
+  let end = next[from]! + 1;
+  if (limit === Infinity) end = count;
+  else while (end < count && offsets[end]! < limit) end++;
+  return end - next[from]!;
 }
 
 function hashRow(
@@ -79,7 +94,15 @@ function hashValue(hasher: LeafHasher, at: number, column: BinaryColumn, row: nu
   return hasher.bytes(at, column.bytes, start, hasValue(column, row) ? column.offsets[row + 1]! - start : -1);
 }
 
-function sameLeaf(a: Uint8Array, aAt: number, b: Uint8Array, bAt: number): boolean {
-  for (let i = 0; i < SHA256_BYTES; i++) if (a[aAt + i] !== b[bAt + i]) return false;
-  return true;
+/** First of `count` leaves that differs, counted from 0; -1 when all agree. */
+function firstDifference(a: Uint8Array, aFrom: number, b: Uint8Array, bFrom: number, count: number): number {
+  const left = leavesOf(a, aFrom, count);
+  const right = leavesOf(b, bFrom, count);
+  if (Buffer.compare(left, right) === 0) return -1;
+  for (let i = 0; i < left.length; i++) if (left[i] !== right[i]) return Math.floor(i / SHA256_BYTES);
+  return -1;
+}
+
+function leavesOf(leaves: Uint8Array, from: number, count: number): Uint8Array {
+  return leaves.subarray(from * SHA256_BYTES, (from + count) * SHA256_BYTES);
 }
