@@ -55,7 +55,9 @@ export function median(values: readonly number[]): number {
 
 function time(args: readonly string[], cwd: string): Run {
   const timed = existsSync(GNU_TIME);
-  const [command, ...rest]: [string, ...string[]] = timed ? [GNU_TIME, '-f', '%M', process.execPath, ...args] : [process.execPath, ...args];
+  const [command, ...rest]: [string, ...string[]] = timed
+    ? [GNU_TIME, '-f', '%M', process.execPath, ...args]
+    : [process.execPath, ...args];
   const started = process.hrtime.bigint();
   const run = spawnSync(command, rest, { cwd, encoding: 'utf8' });
   const seconds = Number(process.hrtime.bigint() - started) / 1e9;

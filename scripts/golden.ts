@@ -12,7 +12,7 @@ import type { Clock } from '../src/ports/clock.ts';
 import { formatLogId, type LogId } from '../src/record/log-id.ts';
 import { approve, learn, storedProfiles } from '../src/respond/baselines.ts';
 import { decide } from '../src/respond/decisions.ts';
-import { filesOf } from '../src/respond/pull.ts';
+import { filesOf } from '../src/respond/pull/snapshot-files.ts';
 import { hold, resume, rollback } from '../src/respond/refs.ts';
 import { BATCH_RECORDS, GoldenPipeline, HeaderedSource } from './golden/pipeline.ts';
 import { BROKEN, RETURNS_CSV, orders, type GoldenRecord } from './golden/records.ts';
@@ -74,7 +74,7 @@ async function fill(pipeline: GoldenPipeline, sent: Sent, files: string): Promis
   await ingest(first);
   await ingest(second);
   await pipeline.publish();
-  await learn(ledger, 'orders', await storedProfiles(ledger, 'main', 'orders', 'held'), act('first days'), NEVER);
+  await learn(ledger, 'orders', await storedProfiles(ledger, 'main', 'orders', ['held']), act('first days'), NEVER);
   await approve(ledger, 'orders', undefined, act('looked at'), NEVER);
   await pipeline.publish();
 

@@ -32,6 +32,8 @@ export const ERROR_CODES = {
   STORE_UNCERTAIN:
     'A write to the object store ended without an answer; the object must be read before anything else is done.',
   FOREIGN_WRITER: 'Another deployment writes to the same log.',
+  ALREADY_RUNNING:
+    'Another process of this machine reads the same files into the same pipeline; it says which and since when.',
   FENCED: 'Another writer has claimed this partition with a higher epoch; this one drops its buffer and reloads.',
   CONFLICT: 'Someone else wrote the next control entry first; reload and redo.',
   GAP: 'Records between the last committed offset and the earliest one still available are gone (retention).',
@@ -58,7 +60,10 @@ export const ERROR_CODES = {
   ALERT_UNDELIVERED: 'A webhook did not accept an alert.',
   PAYLOAD_INVALID:
     'A stored object (snapshot, page, schema, baseline, evidence, Parquet file) cannot be parsed as its kind.',
-  PULL_CONFLICT: 'The target folder holds files that this command did not write.',
+  PULL_CONFLICT:
+    'The target folder of a pull holds data that no pull has put there, or something is in the way of what must be written.',
+  TARGET_UNUSABLE:
+    'The target folder of a pull cannot be read or written: the disk is full or read-only, or the folder belongs to another user.',
 } as const;
 
 /** A stable, documented name of what went wrong. */

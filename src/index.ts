@@ -15,6 +15,7 @@ export type { ObjectStore } from './ports/object-store.ts';
 export { LeafHasher } from './record/leaf.ts';
 export { gate, type GateOptions, type GateReport } from './respond/gate.ts';
 export { openLedger, type LedgerContext } from './respond/ledger-context.ts';
-export { listFiles, pull, type PullReport } from './respond/pull.ts';
+export { pull, type PullReport } from './respond/pull.ts';
+export { listFiles } from './respond/pull/snapshot-files.ts';
 export { resolveSnapshot } from './respond/refs.ts';
 export { verifyPipeline, type VerifyOptions, type VerifyReport } from './respond/verify.ts';

@@ -5,7 +5,7 @@ import { pemSigner } from '../../src/adapters/keys/pem-signer.ts';
 import type { MemoryBroker } from '../../src/adapters/memory/broker.ts';
 import { MemorySource } from '../../src/adapters/memory/source.ts';
 import { parquetFormat } from '../../src/adapters/parquet/format.ts';
-import type { Rule } from '../../src/detect/rules.ts';
+import type { Rule } from '../../src/detect/rules/rule.ts';
 import { JUDGE_DEFAULTS, type JudgeSettings } from '../../src/detect/verdict.ts';
 import { Ingestor } from '../../src/ingest/ingestor.ts';
 import { BatchJudge } from '../../src/ingest/judge-batch.ts';
@@ -182,7 +182,9 @@ export class GoldenPipeline {
       events: {
         committed: () => undefined,
         resumed: () => undefined,
+        reading: () => undefined,
         halted: (_log, error) => failures.push(error),
+        unread: () => undefined,
         retrying: (_where, error) => failures.push(error),
       },
       once: true,

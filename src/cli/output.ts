@@ -117,7 +117,9 @@ export function formatCount(value: number): string {
 
 /** `1 batch`, `2,000 records`. */
 export function counted(count: number, noun: string): string {
-  const plural = noun.endsWith('y') ? `${noun.slice(0, -1)}ies` : `${noun}${/(s|x|ch|sh)$/.test(noun) ? 'es' : 's'}`;
+  const plural = /[^aeiou]y$/.test(noun)
+    ? `${noun.slice(0, -1)}ies`
+    : `${noun}${/(s|x|ch|sh)$/.test(noun) ? 'es' : 's'}`;
   return `${formatCount(count)} ${count === 1 ? noun : plural}`;
 }
 

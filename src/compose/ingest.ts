@@ -14,7 +14,7 @@ import { columnName, type Schema } from '../record/schema.ts';
 import type { LedgerContext } from '../respond/ledger-context.ts';
 import { judgeSettings } from './publishing.ts';
 import { actorName, openKey, type KeyName } from './ledger.ts';
-import { openSource } from './source.ts';
+import { openSourceAlone } from './source.ts';
 
 /** Script of the encoding thread; run from the sources (tests), the built one is used. */
 const ENCODE_SCRIPT = import.meta.url.endsWith('.ts')
@@ -67,7 +67,7 @@ export interface OpenedIngest extends AsyncDisposable {
   readonly ingestor: Ingestor;
 }
 
-/** Opens source, encoder and consume loop. @throws ConfigError, UnavailableError */
+/** Opens source, encoder and consume loop. @throws ConflictError ALREADY_RUNNING; ConfigError, UnavailableError */
 export async function openIngest(
   loaded: LoadedConfig,
   ledger: LedgerContext,
@@ -81,7 +81,7 @@ export async function openIngest(
   const topics = topicsOf(loaded, ledger, signer, (message) => log('warn', message));
   const judge = new BatchJudge(judgeSettings(loaded), sketchSeed(loaded), clock);
   const { kafka } = config.source;
-  const source = await openSource(loaded, once, log);
+  const source = await openSourceAlone(loaded, once, log);
   const encoder = new ThreadEncoder(ENCODE_SCRIPT);
   const close = async (): Promise<void> => {
     try {

@@ -6,21 +6,22 @@ import { readFile } from 'node:fs/promises';
 import { hostname, userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 
+import { DiskState } from '../adapters/disk/local-state.ts';
 import { DiskStore } from '../adapters/disk/store.ts';
 import { openPemSigner } from '../adapters/keys/pem-signer.ts';
 import { systemClock } from '../adapters/system/clock.ts';
-import { systemRng } from '../adapters/system/rng.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { ConfigError, NotFoundError, UncertainError, UnavailableError } from '../errors.ts';
 import { BYTES_MAX } from '../ledger/layout.ts';
-import { TrustRoot } from '../ledger/trust.ts';
+import { TrustRoot, type Role } from '../ledger/trust.ts';
+import type { LocalState } from '../ports/local-state.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import type { Signer } from '../ports/signer.ts';
 import { openLedger, type LedgerContext } from '../respond/ledger-context.ts';
 import { Marks } from '../respond/marks.ts';
 
-/** Which private key a process needs. */
-export type KeyName = 'ingest' | 'publisher' | 'approver';
+/** Which private key a process needs: each signs in the role of its name. */
+export type KeyName = Extract<Role, 'ingest' | 'publisher' | 'approver'>;
 
 /** Opens the store that the configuration names. @throws UnavailableError, ConfigError */
 export async function openStore({ config, folder }: LoadedConfig): Promise<ObjectStore> {
@@ -34,10 +35,11 @@ export async function openStore({ config, folder }: LoadedConfig): Promise<Objec
 /** Reads the pinned trust root. @throws ConfigError TRUST_INVALID */
 export async function readTrust({ config, folder }: LoadedConfig): Promise<TrustRoot> {
   const path = resolve(folder, config.trust);
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    const why = cause.code === 'ENOENT' ? 'it does not exist' : cause.message;
     throw new ConfigError(
       'TRUST_INVALID',
-      `Cannot read trust file "${path}" (mend: headgate init, or copy the pipeline’s trust.json here)`,
+      `Cannot read trust file "${path}": ${why} (mend: copy the pipeline’s trust.json here, or name it with trust in the configuration)`,
       [],
       { cause },
     );
@@ -52,16 +54,14 @@ export async function readTrust({ config, folder }: LoadedConfig): Promise<Trust
   return trust;
 }
 
-/** Opens one of this machine's private keys and checks that the trust root knows it. @throws ConfigError KEY_INVALID, TRUST_INVALID */
+/**
+ * Opens one of this machine's private keys and checks that the trust root lets it sign in its role: found out now, not at
+ * the first signature, when records are read and waiting.
+ * @throws ConfigError KEY_INVALID, TRUST_INVALID
+ */
 export async function openKey({ config, folder }: LoadedConfig, trust: TrustRoot, name: KeyName): Promise<Signer> {
-  const path = resolve(folder, config.keys[name]);
-  const signer = await openPemSigner(path, config.keys.passphrase ?? undefined);
-  if (trust.key(signer.keyId) === undefined) {
-    throw new ConfigError(
-      'TRUST_INVALID',
-      `Cannot use key file "${path}": trust file "${config.trust}" does not name its key ${signer.keyId}`,
-    );
-  }
+  const signer = await openPemSigner(resolve(folder, config.keys[name]), config.keys.passphrase ?? undefined);
+  trust.assertMaySign(signer.keyId, [name], `as keys.${name}`);
   return signer;
 }
 
@@ -74,19 +74,20 @@ export interface OpenedLedger extends LedgerContext, AsyncDisposable {
 export async function openLedgerOf(loaded: LoadedConfig, onRetry: (error: Error) => void): Promise<OpenedLedger> {
   const trust = await readTrust(loaded);
   const store = reportRetries(await openStore(loaded), onRetry);
-  const marks = new Marks(join(stateFolderOf(loaded), 'marks'), store.location, loaded.config.pipeline, systemRng);
+  const marks = new Marks(openState(loaded), store.location, loaded.config.pipeline);
   return { ...openLedger(store, trust, systemClock), marks, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
 }
 
 /** Where this machine remembers what it has seen of the store. */
-function stateFolderOf({ config, folder }: LoadedConfig): string {
-  return resolve(folder, config.stateFolder);
+export function openState({ config, folder }: LoadedConfig): LocalState {
+  return new DiskState(join(resolve(folder, config.stateFolder), 'marks'));
 }
 
 /** A ledger's writes wait for as long as the store is away; this tells of the waiting. */
 function reportRetries(store: ObjectStore, onRetry: (error: Error) => void): ObjectStore {
   return {
     location: store.location,
+    arbiter: store.arbiter,
     create: async (key, bytes, options) => {
       try {
         return await store.create(key, bytes, options);

@@ -1,21 +1,58 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 
 import { FileSource } from '../adapters/file/file-source.ts';
+import { RunLock } from '../adapters/file/run-lock.ts';
 import { systemClock } from '../adapters/system/clock.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { FilesConfig, KafkaConfig } from '../config/schema.ts';
 import type { RecordSource } from '../ports/record-source.ts';
 
-/** Opens the configured source. @throws ConfigError, UnavailableError */
-export async function openSource(
-  { config, folder }: LoadedConfig,
+/** Opens the configured source to look at it. @throws ConfigError, UnavailableError */
+export function openSource(
+  loaded: LoadedConfig,
   once: boolean,
   log: (level: string, message: string) => void,
 ): Promise<RecordSource> {
+  return openWith(loaded, once, log, null);
+}
+
+/**
+ * Opens the configured source to read it into logs, which one process of this machine does at a time where no broker shares
+ * the partitions out.
+ * @throws ConflictError ALREADY_RUNNING; ConfigError, UnavailableError
+ */
+export async function openSourceAlone(
+  loaded: LoadedConfig,
+  once: boolean,
+  log: (level: string, message: string) => void,
+): Promise<RecordSource> {
+  const { files } = loaded.config.source;
+  return openWith(loaded, once, log, files === null ? null : await lockFiles(loaded, files));
+}
+
+async function openWith(
+  { config, folder }: LoadedConfig,
+  once: boolean,
+  log: (level: string, message: string) => void,
+  lock: AsyncDisposable | null,
+): Promise<RecordSource> {
   const { files, kafka } = config.source;
-  if (files !== null) return openFileSource(files, files.topic, files.paths, folder, once);
-  return openKafka(kafka!, log);
+  return files === null ? openKafka(kafka!, log) : openFileSource(files, files.topic, files.paths, folder, once, lock);
+}
+
+/** Standard input needs no lock: each run's is a partition of its own. */
+async function lockFiles(
+  { config, folder }: LoadedConfig,
+  { topic, paths }: FilesConfig,
+): Promise<AsyncDisposable | null> {
+  if (paths.every((path) => path === '-')) return null;
+  const { url } = config.store;
+  const store = url.startsWith('s3://') ? url : resolve(folder, url);
+  const names = [store, config.pipeline, topic];
+  const about = `read the files of "${topic}"`;
+  return RunLock.acquire({ folder: resolve(folder, config.stateFolder), names, about }, systemClock);
 }
 
 async function openKafka(kafka: KafkaConfig, log: (level: string, message: string) => void): Promise<RecordSource> {
@@ -49,14 +86,14 @@ async function openKafka(kafka: KafkaConfig, log: (level: string, message: strin
   return KafkaSource.open(options, { log, clock: systemClock });
 }
 
-/** Other files in the format of the configured source, as a one-pass source of one topic. */
+/** Other files in the format of the configured source, as a one-pass source of one topic. They are read into no log, so that nothing is locked. */
 export function openFilesFor(
   { config }: LoadedConfig,
   topic: string,
   paths: readonly string[],
   base: string,
 ): FileSource {
-  return openFileSource(config.source.files, topic, paths, base, true);
+  return openFileSource(config.source.files, topic, paths, base, true, null);
 }
 
 function openFileSource(
@@ -65,6 +102,7 @@ function openFileSource(
   paths: readonly string[],
   base: string,
   once: boolean,
+  lock: AsyncDisposable | null,
 ): FileSource {
   return new FileSource({
     topic,
@@ -76,5 +114,6 @@ function openFileSource(
     clock: systemClock,
     stdinId: `stdin-${randomUUID()}`,
     openStdin: () => process.stdin,
+    lock,
   });
 }

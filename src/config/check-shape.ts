@@ -4,6 +4,9 @@ import { describeFound, describeWanted } from './describe.ts';
 import type { SchemaNode } from './nodes.ts';
 import { suggest } from './suggest.ts';
 
+/** How the message of a key that nobody knows begins; it may be another key, misspelt. */
+export const UNKNOWN_KEY = 'unknown key';
+
 /** Where a check stands, and what it adds to. */
 interface Place {
   /** JSON pointer (RFC 6901). */
@@ -51,7 +54,7 @@ function checkGroup(node: SchemaNode, value: Readonly<Record<string, unknown>>, 
     const child = Object.hasOwn(properties, key) ? properties[key] : undefined;
     if (child !== undefined) check(child, inner, at(key));
     else if (entry !== undefined && new RegExp(entry[0], 'u').test(key)) check(entry[1], inner, at(key));
-    else place.faults.push({ path: at(key).path, message: `unknown key${suggest(key, Object.keys(properties))}` });
+    else place.faults.push({ path: at(key).path, message: `${UNKNOWN_KEY}${suggest(key, Object.keys(properties))}` });
   }
   for (const key of required) {
     const child = properties[key]!;

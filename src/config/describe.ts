@@ -1,3 +1,4 @@
+import type { ConfigFault } from '../errors.ts';
 import type { SchemaNode } from './nodes.ts';
 
 const SHOWN_MAX = 60;
@@ -21,9 +22,17 @@ export function describeFound(node: SchemaNode | undefined, raw: unknown): strin
 /** Describes what stands at a JSON pointer, as {@link describeFound} does. */
 export type Shown = (path: string) => string;
 
-/** Of the later one of two that must differ. */
-export function repeated(shown: Shown, path: string): string {
-  return `is ${shown(path)} for the second time`;
+/** Names that must differ: a fault for each that was there before. */
+export function repeatedIn(
+  names: readonly { readonly at: string; readonly name: string }[],
+  shown: Shown,
+): ConfigFault[] {
+  const seen = new Set<string>();
+  return names.flatMap(({ at, name }) => {
+    if (seen.has(name)) return [{ path: at, message: `is ${shown(at)} for the second time` }];
+    seen.add(name);
+    return [];
+  });
 }
 
 /** What a node takes, for a message. */
@@ -57,7 +66,11 @@ export function describeChoices(node: SchemaNode): string {
 
 function mayShow(node: SchemaNode | undefined): boolean {
   if (node === undefined || node.writeOnly === true) return false;
-  if (node.anyOf !== undefined) return node.anyOf.every((member) => member.type === 'null' || mayShow(member));
+  if (node.anyOf !== undefined) {
+    // Where a text may stand, it is that text's own node that says whether it is a secret.
+    const texts = node.anyOf.filter(({ type }) => type === 'string');
+    return (texts.length > 0 ? texts : node.anyOf).every((member) => member.type === 'null' || mayShow(member));
+  }
   return node.enum !== undefined || (node.type !== 'object' && node.type !== 'array');
 }
 

@@ -10,9 +10,11 @@ import { complete, isGroup } from './complete.ts';
 import { describeFound } from './describe.ts';
 import { checkMeaning } from './meaning.ts';
 import type { SchemaNode } from './nodes.ts';
+import { checkOwnFiles } from './own-files.ts';
 import { parseYaml } from './parse-yaml.ts';
 import { resolveReferences, type ReferenceContext } from './references.ts';
 import { ConfigSchema, type Config } from './schema.ts';
+import { SoundParts } from './sound.ts';
 
 /** A configuration as it was read: checked, complete, references replaced. */
 export interface LoadedConfig {
@@ -53,14 +55,16 @@ export function parseConfig(text: string, path: string, environment: ReferenceCo
   faults.push(...checkShape(schema, resolved, raw).filter((fault) => !isAsked.has(fault.path)));
   if (faults.length === 0 && !Value.Check(ConfigSchema, resolved))
     faults.push({ path: '/', message: 'does not match the schema' });
-  if (faults.length === 0) faults.push(...checkMeaning(resolved as Config, (at) => describeAt(schema, raw, at)));
+  const [config, sound] = [resolved as Config, new SoundParts(faults)];
+  faults.push(...checkMeaning(config, sound, (at) => describeAt(schema, raw, at)));
+  faults.push(...checkOwnFiles(config, path, sound));
   if (faults.length > 0)
     throw new ConfigError(
       'CONFIG_INVALID',
       `Cannot use configuration "${path}": it has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}`,
       faults,
     );
-  return { config: resolved as Config, folder, path, digest: configDigest(raw as Config) };
+  return { config, folder, path, digest: configDigest(raw as Config) };
 }
 
 /** Settings of one topic: its own over the defaults. */

@@ -2,45 +2,74 @@ import { compilePattern } from '../detect/rules/pattern.ts';
 import type { ConfigFault } from '../errors.ts';
 import { columnName } from '../record/schema.ts';
 import { pointer } from './check-shape.ts';
-import { repeated, type Shown } from './describe.ts';
+import { repeatedIn, type Shown } from './describe.ts';
 import type { ColumnConfig, Config, RuleConfig, TopicConfig } from './schema.ts';
+import type { SoundParts } from './sound.ts';
 import { suggest } from './suggest.ts';
 
-/** Faults in what is said of topics: rules, columns, and names of columns that do not exist. */
-export function checkTopics({ source, topicDefaults, topics }: Config, shown: Shown): ConfigFault[] {
-  const isCsv = source.files?.format === 'csv';
-  const places: { readonly path: string; readonly own: Partial<TopicConfig>; readonly all: TopicConfig }[] = [
-    { path: '/topicDefaults', own: topicDefaults, all: topicDefaults },
-    ...Object.entries(topics).map(([name, own]) => ({
-      path: pointer('/topics', name),
-      own,
-      all: { ...topicDefaults, ...own },
-    })),
-  ];
-  return places.flatMap(({ path, own, all }) => [
-    ...checkColumns(`${path}/schema`, own.schema ?? [], isCsv, shown),
-    ...checkRules(`${path}/rules`, own.rules ?? [], shown),
-    ...(all.schema === null ? [] : checkColumnNames(path, own, all.schema, shown)),
+/** What is said of one topic, or of all of them. */
+interface Place {
+  readonly path: string;
+  readonly own: Partial<TopicConfig>;
+  /** JSON pointer of the columns that are in force there. */
+  readonly schemaAt: string;
+  readonly schema: TopicConfig['schema'] | undefined;
+}
+
+/**
+ * Faults in what is said of topics: rules, columns, and names of columns that do not exist.
+ * @param sound the parts to look at.
+ */
+export function checkTopics(config: Config, sound: SoundParts, shown: Shown): ConfigFault[] {
+  const isCsv =
+    sound.has('/source/files/format') && config.source.files !== null && config.source.files.format === 'csv';
+  return [...placesOf(config, sound)].flatMap((place) => [
+    ...checkColumns(sound.itemsOf(`${place.path}/schema`, place.own.schema), isCsv, sound, shown),
+    ...checkRules(sound.itemsOf(`${place.path}/rules`, place.own.rules), sound, shown),
+    ...checkColumnNames(place, sound, shown),
   ]);
 }
 
-function checkColumns(path: string, columns: readonly ColumnConfig[], isCsv: boolean, shown: Shown): ConfigFault[] {
-  const names = columns.map(nameOf);
-  return columns.flatMap((column, i) => {
-    const faults: ConfigFault[] = [];
-    const at = `${path}/${i}`;
-    const { type, precision, scale, unit } = column;
-    if (names.indexOf(names[i]!) !== i) faults.push({ path: `${at}/path`, message: repeated(shown, `${at}/path`) });
-    if (isCsv && keysOf(column).length > 1)
-      faults.push({ path: `${at}/path`, message: 'leads into an object, but CSV has none' });
-    if (type === 'decimal' && (precision === undefined || scale === undefined))
-      faults.push({ path: at, message: 'lacks precision and scale, a decimal needs both' });
-    else if (type === 'decimal' && scale! > precision!)
-      faults.push({ path: `${at}/scale`, message: `is ${scale}, wanted at most the precision ${precision}` });
-    if (type === 'timestamp' && unit === undefined)
-      faults.push({ path: `${at}/unit`, message: 'is missing, a timestamp needs one of ms, us, ns' });
-    return faults;
-  });
+function* placesOf({ topicDefaults, topics }: Config, sound: SoundParts): Generator<Place> {
+  const path = '/topicDefaults';
+  const hasDefaults = sound.has(path);
+  if (hasDefaults) yield { path, own: topicDefaults, schemaAt: `${path}/schema`, schema: topicDefaults.schema };
+  if (!sound.has('/topics')) return;
+  for (const [name, own] of Object.entries(topics)) {
+    const at = pointer('/topics', name);
+    if (!sound.has(at)) continue;
+    const isOwn = own.schema !== undefined;
+    const schema = isOwn ? own.schema : hasDefaults ? topicDefaults.schema : undefined;
+    yield { path: at, own, schemaAt: `${isOwn ? at : path}/schema`, schema };
+  }
+}
+
+/** Items of a list, each with its JSON pointer. */
+type Items<Item> = readonly { readonly at: string; readonly item: Item }[];
+
+function checkColumns(columns: Items<ColumnConfig>, isCsv: boolean, sound: SoundParts, shown: Shown): ConfigFault[] {
+  const named = columns.filter(({ at }) => sound.hasAll(`${at}/path`));
+  return [
+    ...repeatedIn(
+      named.map(({ at, item }) => ({ at: `${at}/path`, name: nameOf(item) })),
+      shown,
+    ),
+    ...named
+      .filter(({ item }) => isCsv && keysOf(item).length > 1)
+      .map(({ at }) => ({ path: `${at}/path`, message: 'leads into an object, but CSV has none' })),
+    ...columns.filter(({ at }) => sound.has(`${at}/type`)).flatMap(({ at, item }) => checkType(at, item, sound)),
+  ];
+}
+
+function checkType(at: string, { type, precision, scale, unit }: ColumnConfig, sound: SoundParts): ConfigFault[] {
+  const isWhole = sound.hasKeysOf(at);
+  if (type === 'timestamp' && unit === undefined && isWhole)
+    return [{ path: `${at}/unit`, message: 'is missing, a timestamp needs one of ms, us, ns' }];
+  if (type !== 'decimal') return [];
+  if (precision === undefined || scale === undefined)
+    return isWhole ? [{ path: at, message: 'lacks precision and scale, a decimal needs both' }] : [];
+  const isWider = sound.has(`${at}/precision`) && sound.has(`${at}/scale`) && scale > precision;
+  return isWider ? [{ path: `${at}/scale`, message: `is ${scale}, wanted at most the precision ${precision}` }] : [];
 }
 
 const NEEDS: Readonly<Record<RuleConfig['rule'], readonly (readonly (keyof RuleConfig)[])[]>> = {
@@ -55,54 +84,61 @@ const NEEDS: Readonly<Record<RuleConfig['rule'], readonly (readonly (keyof RuleC
 
 const MAY_HAVE: readonly (keyof RuleConfig)[] = ['name', 'rule', 'action'];
 
-function checkRules(path: string, rules: readonly RuleConfig[], shown: Shown): ConfigFault[] {
-  return rules.flatMap((rule, i) => {
-    const at = `${path}/${i}`;
-    const needs = NEEDS[rule.rule];
-    const known = [...MAY_HAVE, ...needs.flat(), ...(needs[0]?.[0] === 'column' ? (['maxShare'] as const) : [])];
-    const faults: ConfigFault[] = needs
-      .filter((keys) => keys.every((key) => rule[key] === undefined))
-      .map((keys) => ({ path: at, message: `has no ${keys.join(' or ')}, the rule ${rule.rule} needs it` }));
-    for (const key of Object.keys(rule) as (keyof RuleConfig)[])
-      if (!known.includes(key))
-        faults.push({ path: `${at}/${key}`, message: `means nothing to the rule ${rule.rule}` });
-    if ((rule.min ?? -Infinity) > (rule.max ?? Infinity))
-      faults.push({ path: `${at}/min`, message: `is ${rule.min}, above max ${rule.max}` });
-    if (rule.name !== undefined && rules.findIndex(({ name }) => name === rule.name) !== i)
-      faults.push({ path: `${at}/name`, message: repeated(shown, `${at}/name`) });
-    const pattern = rule.pattern === undefined ? null : compilePattern(rule.pattern);
-    // What is wrong with it would quote it.
-    const isShown = shown(`${at}/pattern`).startsWith('"');
-    if (typeof pattern === 'string')
-      faults.push({ path: `${at}/pattern`, message: isShown ? pattern : 'is no pattern that can be used' });
-    return faults;
-  });
+function checkRules(rules: Items<RuleConfig>, sound: SoundParts, shown: Shown): ConfigFault[] {
+  const named = rules.filter(({ at, item }) => item.name !== undefined && sound.has(`${at}/name`));
+  return [
+    ...rules.flatMap(({ at, item }) => [
+      ...(sound.has(`${at}/rule`) ? checkKeys(at, item, sound) : []),
+      ...checkBounds(at, item, sound),
+      ...checkPattern(at, item, sound, shown),
+    ]),
+    ...repeatedIn(
+      named.map(({ at, item }) => ({ at: `${at}/name`, name: item.name! })),
+      shown,
+    ),
+  ];
+}
+
+/** Keys that a rule needs, and those that mean nothing to it. */
+function checkKeys(at: string, rule: RuleConfig, sound: SoundParts): ConfigFault[] {
+  const needs = NEEDS[rule.rule];
+  const known: readonly string[] = [...MAY_HAVE, ...needs.flat(), ...(needs[0]?.[0] === 'column' ? ['maxShare'] : [])];
+  const missing = sound.hasKeysOf(at) ? needs.filter((keys) => keys.every((key) => rule[key] === undefined)) : [];
+  return [
+    ...missing.map((keys) => ({ path: at, message: `has no ${keys.join(' or ')}, the rule ${rule.rule} needs it` })),
+    ...Object.keys(rule)
+      .filter((key) => !known.includes(key) && sound.has(pointer(at, key)))
+      .map((key) => ({ path: pointer(at, key), message: `means nothing to the rule ${rule.rule}` })),
+  ];
+}
+
+function checkBounds(at: string, { min, max }: RuleConfig, sound: SoundParts): ConfigFault[] {
+  if (min === undefined || max === undefined || !sound.has(`${at}/min`) || !sound.has(`${at}/max`)) return [];
+  return min > max ? [{ path: `${at}/min`, message: `is ${min}, above max ${max}` }] : [];
+}
+
+function checkPattern(at: string, { pattern }: RuleConfig, sound: SoundParts, shown: Shown): ConfigFault[] {
+  const path = `${at}/pattern`;
+  const compiled = pattern === undefined || !sound.has(path) ? null : compilePattern(pattern);
+  if (typeof compiled !== 'string') return [];
+  // What is wrong with it would quote it.
+  return [{ path, message: shown(path).startsWith('"') ? compiled : 'is no pattern that can be used' }];
 }
 
 /** Names of columns that the configured columns do not have: a misspelt label would turn checks off in silence. */
-function checkColumnNames(
-  path: string,
-  own: Partial<TopicConfig>,
-  columns: readonly ColumnConfig[],
-  shown: Shown,
-): ConfigFault[] {
-  const known = columns.map(nameOf);
-  const named: (readonly [path: string, column: string | null | undefined])[] = [
-    [`${path}/label`, own.label],
-    [`${path}/source`, own.source],
-    [`${path}/time`, own.time],
-    ...(own.rules ?? []).map(({ column }, i) => [`${path}/rules/${i}/column`, column] as const),
-    ...(own.alertColumns ?? []).map((column, i) => [`${path}/alertColumns/${i}`, column] as const),
+function checkColumnNames({ path, own, schemaAt, schema }: Place, sound: SoundParts, shown: Shown): ConfigFault[] {
+  // Of columns that are not all known, nobody can say that one is missing.
+  if (!Array.isArray(schema) || !sound.hasAll(schemaAt)) return [];
+  const known = schema.map(nameOf);
+  const named = [
+    ...(['label', 'source', 'time'] as const).map((key) => ({ at: `${path}/${key}`, column: own[key] })),
+    ...sound.itemsOf(`${path}/rules`, own.rules).map(({ at, item }) => ({ at: `${at}/column`, column: item.column })),
+    ...sound.itemsOf(`${path}/alertColumns`, own.alertColumns).map(({ at, item }) => ({ at, column: item })),
   ];
-  return named.flatMap(([at, column]) =>
-    column === null || column === undefined || known.includes(column)
+  return named.flatMap(({ at, column }) =>
+    column === null || column === undefined || !sound.has(at) || known.includes(column)
       ? []
-      : [
-          {
-            path: at,
-            message: `is ${shown(at)}, which is no column of the schema${suggest(column, known)}`,
-          },
-        ],
+      : [{ path: at, message: `is ${shown(at)}, which is no column of the schema${suggest(column, known)}` }],
   );
 }
 

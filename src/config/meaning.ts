@@ -1,46 +1,64 @@
 import type { ConfigFault } from '../errors.ts';
 import { pointer } from './check-shape.ts';
-import { repeated, type Shown } from './describe.ts';
+import { repeatedIn, type Shown } from './describe.ts';
 import { checkTopics } from './meaning-topics.ts';
 import { isLoopback, isPrivateHost } from './private-host.ts';
 import type { Config } from './schema.ts';
+import type { SoundParts } from './sound.ts';
 import { suggest } from './suggest.ts';
 
-/** Faults that a schema cannot see: settings that need or exclude each other (matrix G6, G11). */
-export function checkMeaning(config: Config, shown: Shown): ConfigFault[] {
+/**
+ * Faults that a schema cannot see: settings that need or exclude each other (matrix G6, G11).
+ * @param sound the parts to look at; what is not sound may be of any type.
+ */
+export function checkMeaning(config: Config, sound: SoundParts, shown: Shown): ConfigFault[] {
+  if (!sound.has('')) return [];
   return [
-    ...checkSource(config, shown),
-    ...checkTopicNames(config),
-    ...checkTopics(config, shown),
-    ...checkStore(config, shown),
-    ...checkSasl(config),
-    ...checkAlerts(config, shown),
+    ...checkSource(config, sound),
+    ...checkKafka(config, sound, shown),
+    ...checkTopicNames(config, sound),
+    ...checkTopics(config, sound, shown),
+    ...checkStore(config, sound, shown),
+    ...checkSasl(config, sound),
+    ...checkAlerts(config, sound, shown),
   ];
 }
 
-function checkSource({ source }: Config, shown: Shown): ConfigFault[] {
-  const faults: ConfigFault[] = [];
-  const { files, kafka } = source;
-  if (files === null && kafka === null)
-    faults.push({ path: '/source', message: 'has neither files nor kafka, wanted one of them' });
-  if (files !== null && kafka !== null)
-    faults.push({ path: '/source', message: 'has both files and kafka, wanted one of them' });
-  if (kafka === null) return faults;
-  for (const [i, topic] of kafka.topics.entries()) {
-    if (kafka.topics.indexOf(topic) !== i)
-      faults.push({ path: `/source/kafka/topics/${i}`, message: repeated(shown, `/source/kafka/topics/${i}`) });
-  }
-  if (!['earliest', 'latest'].includes(kafka.start) && Number.isNaN(Date.parse(kafka.start)))
+function checkSource({ source }: Config, sound: SoundParts): ConfigFault[] {
+  if (!sound.has('/source')) return [];
+  const given = ['files', 'kafka'] as const;
+  const count = given.filter((key) => source[key] !== null).length;
+  if (count === 2) return [{ path: '/source', message: 'has both files and kafka, wanted one of them' }];
+  // An unknown key may be one of them, misspelt.
+  if (count === 0 && sound.hasKeysOf('/source'))
+    return [{ path: '/source', message: 'has neither files nor kafka, wanted one of them' }];
+  return [];
+}
+
+function checkKafka({ source }: Config, sound: SoundParts, shown: Shown): ConfigFault[] {
+  const path = '/source/kafka';
+  if (!sound.has(path) || source.kafka === null) return [];
+  const { topics, start } = source.kafka;
+  const faults = repeatedIn(
+    sound.itemsOf(`${path}/topics`, topics).map(({ at, item }) => ({ at, name: item })),
+    shown,
+  );
+  const at = `${path}/start`;
+  if (sound.has(at) && !['earliest', 'latest'].includes(start) && Number.isNaN(Date.parse(start)))
     faults.push({
-      path: '/source/kafka/start',
-      message: `is ${shown('/source/kafka/start')}, wanted earliest, latest or a time like 2026-01-31T00:00:00Z`,
+      path: at,
+      message: `is ${shown(at)}, wanted earliest, latest or a time like 2026-01-31T00:00:00Z`,
     });
   return faults;
 }
 
 /** A misspelt topic would leave its settings without effect, and nobody would notice. */
-function checkTopicNames({ source, topics }: Config): ConfigFault[] {
-  const read = source.kafka?.topics ?? (source.files === null ? [] : [source.files.topic]);
+function checkTopicNames({ source, topics }: Config, sound: SoundParts): ConfigFault[] {
+  const places = ['/source/kafka/topics', '/source/files/topic'];
+  if (!sound.has('/topics') || !places.every((path) => sound.hasAll(path))) return [];
+  const read = [...(source.kafka?.topics ?? []), ...(source.files === null ? [] : [source.files.topic])];
+  // Without a source nothing is read, and that is told already.
+  if (read.length === 0) return [];
   return Object.keys(topics)
     .filter((topic) => !read.includes(topic))
     .map((topic) => ({
@@ -49,16 +67,20 @@ function checkTopicNames({ source, topics }: Config): ConfigFault[] {
     }));
 }
 
-function checkStore({ store }: Config, shown: Shown): ConfigFault[] {
+function checkStore({ store }: Config, sound: SoundParts, shown: Shown): ConfigFault[] {
   const faults: ConfigFault[] = [];
-  const isS3 = store.url.startsWith('s3://');
-  const isBucket = /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[A-Za-z0-9%~_.=/-]*)?$/.test(store.url);
-  if (isS3 ? !isBucket : /^[A-Za-z][A-Za-z0-9+.-]*:\/\//.test(store.url))
-    faults.push({
-      path: '/store/url',
-      message: `is ${shown('/store/url')}, wanted ${isS3 ? 's3://bucket/prefix' : 'a folder or s3://bucket/prefix'}`,
-    });
-  if (store.endpoint !== null) faults.push(...checkEndpoint(store.endpoint, store.allowHttp, shown));
+  const path = '/store/url';
+  if (sound.has(path)) {
+    const isS3 = store.url.startsWith('s3://');
+    const isBucket = /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[A-Za-z0-9%~_.=/-]*)?$/.test(store.url);
+    if (isS3 ? !isBucket : /^[A-Za-z][A-Za-z0-9+.-]*:\/\//.test(store.url))
+      faults.push({
+        path,
+        message: `is ${shown(path)}, wanted ${isS3 ? 's3://bucket/prefix' : 'a folder or s3://bucket/prefix'}`,
+      });
+  }
+  if (sound.has('/store/endpoint') && store.endpoint !== null)
+    faults.push(...checkEndpoint(store.endpoint, sound.has('/store/allowHttp') ? store.allowHttp : true, shown));
   return faults;
 }
 
@@ -83,33 +105,44 @@ function checkEndpoint(endpoint: string, allowHttp: boolean, shown: Shown): Conf
   return [];
 }
 
-function checkSasl({ source }: Config): ConfigFault[] {
+function checkSasl({ source }: Config, sound: SoundParts): ConfigFault[] {
+  const path = '/source/kafka/sasl';
+  if (!sound.hasKeysOf(path) || !sound.has(`${path}/mechanism`)) return [];
   const sasl = source.kafka?.sasl;
   if (sasl === undefined || sasl === null) return [];
   const missing = sasl.mechanism === 'oauthbearer' ? ['tokenFile'] : ['username', 'password'];
   return missing
     .filter((name) => !(name in sasl))
-    .map((name) => ({ path: `/source/kafka/sasl/${name}`, message: `is missing, ${sasl.mechanism} needs it` }));
+    .map((name) => ({ path: `${path}/${name}`, message: `is missing, ${sasl.mechanism} needs it` }));
 }
 
-function checkAlerts({ alerts }: Config, shown: Shown): ConfigFault[] {
-  return alerts.flatMap((channel, i) => {
-    const faults: ConfigFault[] = [];
-    const path = `/alerts/${i}`;
-    if (alerts.findIndex(({ name }) => name === channel.name) !== i)
-      faults.push({ path: `${path}/name`, message: repeated(shown, `${path}/name`) });
-    if (channel.type === 'console') {
-      for (const key of ['url', 'secrets', 'allowPrivate'] as const)
-        if (channel[key] !== undefined) faults.push({ path: `${path}/${key}`, message: 'means nothing to a console' });
-      return faults;
-    }
-    if (channel.url === undefined) faults.push({ path: `${path}/url`, message: 'is missing, a webhook needs it' });
-    else if (!isWebUrl(channel.url))
-      faults.push({ path: `${path}/url`, message: 'is no address of a web server, wanted one like https://host/path' });
-    if (channel.secrets === undefined)
-      faults.push({ path: `${path}/secrets`, message: 'is missing, a webhook needs one to sign with' });
+function checkAlerts({ alerts }: Config, sound: SoundParts, shown: Shown): ConfigFault[] {
+  const channels = sound.itemsOf('/alerts', alerts);
+  const named = channels.filter(({ at }) => sound.has(`${at}/name`));
+  return [
+    ...repeatedIn(
+      named.map(({ at, item }) => ({ at: `${at}/name`, name: item.name })),
+      shown,
+    ),
+    ...channels.filter(({ at }) => sound.has(`${at}/type`)).flatMap(({ at, item }) => checkChannel(item, at, sound)),
+  ];
+}
+
+function checkChannel(channel: Config['alerts'][number], path: string, sound: SoundParts): ConfigFault[] {
+  const faults: ConfigFault[] = [];
+  if (channel.type === 'console') {
+    for (const key of ['url', 'secrets', 'allowPrivate'] as const)
+      if (channel[key] !== undefined) faults.push({ path: `${path}/${key}`, message: 'means nothing to a console' });
     return faults;
-  });
+  }
+  const isWhole = sound.hasKeysOf(path);
+  if (channel.url === undefined) {
+    if (isWhole) faults.push({ path: `${path}/url`, message: 'is missing, a webhook needs it' });
+  } else if (sound.has(`${path}/url`) && !isWebUrl(channel.url))
+    faults.push({ path: `${path}/url`, message: 'is no address of a web server, wanted one like https://host/path' });
+  if (channel.secrets === undefined && isWhole)
+    faults.push({ path: `${path}/secrets`, message: 'is missing, a webhook needs one to sign with' });
+  return faults;
 }
 
 /** Whether the address is allowed is decided by the channel itself, which also resolves names. */

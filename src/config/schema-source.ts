@@ -22,7 +22,8 @@ export const Files = block('Read files.', {
     Type.String({ minLength: 1, maxLength: 4_096 }),
     'Files, folders (with all that is below them) and globs, read in the order of their paths; "-" is standard input. A ' +
       'file may grow, but what was read of it must not change. Files whose name begins with a dot are left out: write new ' +
-      'files under such a name, then rename them.',
+      'files under such a name, then rename them. Paths that take in the keys, the trust root, this file or the store are ' +
+      'refused.',
     10_000,
     [['./data/*.ndjson']],
   ),

@@ -1,9 +1,9 @@
 import { IntegrityError } from '../errors.ts';
 import type { SkipReason } from '../record/chunk.ts';
 import { canonicalJson } from '../record/canonical.ts';
+import type { Judgement } from './judgement.ts';
 import type { Profile } from './profile.ts';
 import { checkProfile } from './profile/format.ts';
-import type { Judgement } from './verdict.ts';
 
 /** Offsets of a batch that carry no record. */
 export interface SkippedRange {

@@ -1,21 +1,11 @@
-import type { DecodedColumns } from '../record/columns.ts';
-import type { DeadLetterReason } from '../record/dead-letter.ts';
 import type { SkipReason } from '../record/chunk.ts';
+import type { DeadLetterReason } from '../record/dead-letter.ts';
 import type { ColumnType } from '../record/schema.ts';
-import { schemaDigest } from '../record/schema.ts';
-import type { PreparedBaseline } from './baseline/prepare.ts';
-import { BatchBinder } from './profile/bound.ts';
-import type { BoundCounts } from './profile/bound.ts';
-import { measureColumn } from './profile/measure-column.ts';
-import { NullPatterns } from './profile/null-patterns.ts';
-import { countLabels } from './profile/labels.ts';
-import { sampleRows } from './profile/row-sample.ts';
+import type { LabelLosses } from './baseline/label-model.ts';
 import type { RowSample } from './profile/row-sample.ts';
-import { evaluateRules } from './rules.ts';
-import type { CompiledRule, RuleOutcome } from './rules.ts';
+import type { RuleOutcome } from './rules/rule.ts';
 import type { KllState } from './sketch/kll.ts';
-import type { RowHashes, RowHashSketch } from './sketch/row-hashes.ts';
-import { compareText } from './sketch/top-values.ts';
+import type { RowHashes } from './sketch/row-hashes.ts';
 import type { TopValues } from './sketch/top-values.ts';
 
 /** What some columns mean. A name that the schema lacks is treated as null. */
@@ -104,6 +94,24 @@ export interface ExtraField {
   readonly rows: number;
 }
 
+/** Exact rows per bin of one column. */
+export interface BoundColumn {
+  readonly name: string;
+  /** Rows in each fine bin, in text form; empty for columns that are not numeric. */
+  readonly bins: string;
+  /** Rows by label of the model and feature of the column (label-major, null last), in text form; empty without a model. */
+  readonly byLabel: string;
+}
+
+/** What was counted row by row in the bins of one baseline. Means nothing to any other baseline. */
+export interface BoundCounts {
+  /** Digest of that baseline. */
+  readonly baseline: string;
+  readonly columns: readonly BoundColumn[];
+  /** How well the baseline's label model explains the labels; null without one. */
+  readonly losses: LabelLosses | null;
+}
+
 /**
  * Everything a detector may know of a batch: plain data, mergeable, a few kilobytes a column.
  *
@@ -134,60 +142,4 @@ export interface Profile {
   readonly rules: readonly RuleOutcome[];
   /** Exact counts in the bins of one baseline; null when none was given. */
   readonly bound: BoundCounts | null;
-}
-
-/** What {@link buildProfile} measures. */
-export interface ProfileInput {
-  readonly columns: DecodedColumns;
-  readonly roles: Roles;
-  readonly counts: BatchCounts;
-  readonly times: BatchTimes;
-  /** Fed with the raw value of every record while reading; null = replay is not looked for. */
-  readonly rowHashes: RowHashSketch | null;
-  /** 32 bits for the coins of the sketches and the choice of sampled rows. Same seed, same bytes. */
-  readonly seed: number;
-  /** Baseline in force, so that rows can be counted in its bins; null before there is one. */
-  readonly baseline: PreparedBaseline | null;
-  readonly rules: readonly CompiledRule[];
-}
-
-/** Measures one batch. Same input, same profile, on any machine.
- * Cost: about 0.1 µs a value and one sort of nothing larger than a sketch's buffer. */
-export function buildProfile(input: ProfileInput): Profile {
-  const { columns: decoded, seed } = input;
-  const names = new Set(decoded.schema.columns.map((column) => column.name));
-  const known = (name: string | null): string | null => (name !== null && names.has(name) ? name : null);
-  const roles = { label: known(input.roles.label), source: known(input.roles.source), time: known(input.roles.time) };
-  const sampled = roles.label === null ? null : sampleRows(decoded.rows, seed);
-  const binder = input.baseline === null ? null : new BatchBinder(input.baseline, decoded, roles.label);
-  const scratch = { aligned: new Float64Array(decoded.rows), dense: new Float64Array(decoded.rows) };
-  const nullPatterns = new NullPatterns(decoded.rows);
-  let labels: TopValues | null = null;
-  const columns = decoded.columns.map((data, i) => {
-    const measured = measureColumn(data, decoded.rows, scratch, seed + i);
-    nullPatterns.add(data);
-    sampled?.add(data, scratch.aligned, measured.text?.top ?? null);
-    binder?.add(data, scratch.aligned);
-    if (measured.name === roles.label) labels = countLabels(measured, scratch.aligned, decoded.rows);
-    return measured;
-  });
-  return {
-    version: 1,
-    schema: schemaDigest(decoded.schema),
-    roles,
-    counts: input.counts,
-    times: input.times,
-    parts: 1,
-    rows: decoded.rows,
-    columns,
-    nullPatterns: nullPatterns.finish(),
-    extraFields: [...decoded.extraFields]
-      .map(([path, rows]) => ({ path, rows }))
-      .sort((a, b) => compareText(a.path, b.path)),
-    labels,
-    sample: sampled?.finish() ?? null,
-    rowHashes: input.rowHashes?.toRowHashes() ?? null,
-    rules: evaluateRules(input.rules, input),
-    bound: binder?.finish() ?? null,
-  };
 }

@@ -1,66 +1,14 @@
 import type { ConfigFault } from '../errors.ts';
 import { ConfigError } from '../errors.ts';
-import type { ColumnData } from '../record/columns.ts';
-import type { BatchCounts, BatchTimes, ProfileInput } from './profile.ts';
+import type { ColumnData, DecodedColumns } from '../record/columns.ts';
+import type { Finding } from './judgement.ts';
+import type { BatchCounts, BatchTimes } from './profile.ts';
 import { countRepeats, countRows } from './rules/count-rows.ts';
 import { compilePattern } from './rules/pattern.ts';
 import type { Pattern } from './rules/pattern.ts';
-import type { Finding } from './verdict.ts';
+import { RULES_MAX } from './rules/rule.ts';
+import type { CompiledRule, Rule, RuleOutcome } from './rules/rule.ts';
 import { quoteName } from '../record/quote-name.ts';
-
-/** What happens when a rule is broken: it is counted; the batch is held; the partition stops as well. */
-export type RuleAction = 'observe' | 'quarantine' | 'halt';
-
-/** What every rule says. */
-interface RuleBase {
-  /** For messages and the profile; unique among the rules. */
-  readonly name: string;
-  readonly action: RuleAction;
-  /** Share of the checked rows that may break it, 0–1; 0 = none. Not for row_count and freshness. */
-  readonly maxShare?: number;
-}
-
-/** A condition that the user states. Nulls satisfy every rule but not_null. */
-export type Rule = RuleBase &
-  (
-    | { readonly kind: 'not_null'; readonly column: string }
-    /** Numbers, and timestamps in milliseconds, in [min, max]. */
-    | { readonly kind: 'range'; readonly column: string; readonly min?: number; readonly max?: number }
-    | { readonly kind: 'set'; readonly column: string; readonly values: readonly (string | number | boolean)[] }
-    /** The whole text matches; see compilePattern for the language. */
-    | { readonly kind: 'pattern'; readonly column: string; readonly pattern: string }
-    /** No value occurs twice in a batch. */
-    | { readonly kind: 'unique'; readonly column: string }
-    /** Records of a batch. */
-    | { readonly kind: 'row_count'; readonly min?: number; readonly max?: number }
-    /** Age of the newest record when the batch was sealed. */
-    | { readonly kind: 'freshness'; readonly maxAgeMs: number }
-  );
-
-/** A rule that was checked, with its pattern compiled. */
-export interface CompiledRule {
-  readonly rule: Rule;
-  readonly pattern: Pattern | null;
-}
-
-/** What became of a rule in one batch; stored in the profile. */
-export interface RuleOutcome {
-  readonly name: string;
-  readonly kind: Rule['kind'];
-  readonly column: string | null;
-  readonly action: RuleAction;
-  readonly maxShare: number;
-  /** Rows the rule was applied to, and those that break it; 1 and 0 or 1 for row_count and freshness. */
-  readonly checked: number;
-  readonly violations: number;
-  /** The number that row_count and freshness looked at; null for the others and where it is unknown. */
-  readonly value: number | null;
-  /** Lower and upper limit, where the rule has them. */
-  readonly limits: readonly [number | null, number | null];
-}
-
-/** Rules of one pipeline at most. */
-export const RULES_MAX = 1_024;
 
 /** Checks rules and compiles their patterns.
  * @throws {ConfigError} CONFIG_INVALID with all faults: two rules of one name, limits that cross, shares outside 0–1, a
@@ -95,7 +43,7 @@ export function compileRules(rules: readonly Rule[]): CompiledRule[] {
 /** Applies rules to the rows of a batch while they are there. Cost: one pass per rule; patterns run once per distinct value. */
 export function evaluateRules(
   rules: readonly CompiledRule[],
-  input: Pick<ProfileInput, 'columns' | 'counts' | 'times'>,
+  input: { readonly columns: DecodedColumns; readonly counts: BatchCounts; readonly times: BatchTimes },
 ): RuleOutcome[] {
   return rules.map(({ rule, pattern }) => {
     const { name, kind, action, maxShare = 0 } = rule;
@@ -212,8 +160,8 @@ function sentenceOf({ name, kind, column, checked, violations, value, limits }: 
   const rule = `Rule ${quoteName(name)}`;
   const [min, max] = limits;
   if (kind === 'row_count')
-    return `${rule}: the batch has ${value} records, allowed are ${min ?? 0} to ${max ?? 'any number'}`;
+    return `${rule}: the batch has ${value} ${value === 1 ? 'record' : 'records'}, allowed are ${min ?? 0} to ${max ?? 'any number'}`;
   if (kind === 'freshness')
     return `${rule}: the newest record is ${value ?? 'of unknown'}${value === null ? ' age' : ' ms old'}, allowed are ${max} ms`;
-  return `${rule}: ${violations} of ${checked} rows break ${kind} of ${quoteName(column ?? '')}`;
+  return `${rule}: ${violations} of ${checked} ${checked === 1 ? 'row breaks' : violations === 1 ? 'rows breaks' : 'rows break'} ${kind} of ${quoteName(column ?? '')}`;
 }

@@ -6,19 +6,12 @@ import { hashesOf, measureWith, patternsWithout } from './baseline/learn.ts';
 import type { PreparedBaseline } from './baseline/prepare.ts';
 import { DETECTORS } from './detectors/all.ts';
 import { fromScale } from './detectors/detector.ts';
-import type {
-  DetectorContext,
-  Family,
-  HardFinding,
-  PastHashes,
-  Statistic,
-  StatisticScale,
-} from './detectors/detector.ts';
+import type { DetectorContext, Family, HardFinding, Statistic, StatisticScale } from './detectors/detector.ts';
+import type { Finding, Judgement } from './judgement.ts';
 import { observe } from './observe.ts';
 import type { Profile } from './profile.ts';
 import { NO_VALUES } from './sketch/top-values.ts';
 import { ruleFindings } from './rules.ts';
-import type { RuleAction } from './rules.ts';
 
 /** Share of clean batches that may be held, whole verdict. */
 export const BUDGET_DEFAULT = 0.001;
@@ -34,60 +27,10 @@ export interface JudgeSettings {
   readonly budget: number;
   /** Decoded rows below which only hard rules decide. */
   readonly recordsMin: number;
-  /** Row hashes of batches accepted since the baseline was learned, for replay. */
-  readonly recent: readonly PastHashes[];
 }
 
 /** Settings of a pipeline that sets none. */
-export const JUDGE_DEFAULTS: JudgeSettings = { budget: BUDGET_DEFAULT, recordsMin: RECORDS_MIN_DEFAULT, recent: [] };
-
-/** What one detector says. Sentences hold column names and numbers, never a record's values. */
-export interface Finding {
-  readonly family: Family | 'rules';
-  readonly detector: string;
-  readonly columns: readonly string[];
-  readonly statistic: string;
-  readonly value: number;
-  /** What is usual: 99 of 100 clean batches stay within, for this family's most unusual statistic. For a rule: its limits. */
-  readonly expected: readonly [number, number];
-  /** Distance from the usual in units of its own spread; 0 for a rule. */
-  readonly z: number;
-  /** Chance that the most unusual statistic of this family in a clean batch is at least as unusual; 0 for a broken rule. */
-  readonly pValue: number;
-  /** Broken rule: holds the batch by itself. */
-  readonly hard: boolean;
-  /** What a user's rule asks for; null for what was learned. */
-  readonly action: RuleAction | null;
-  readonly sentence: string;
-  /** Record values that explain it; stays in the store. */
-  readonly detail: readonly string[];
-}
-
-/** The verdict on one batch. */
-export interface Judgement {
-  readonly outcome: 'clean' | 'suspect' | 'undecided';
-  /** Why nothing could be decided; null otherwise. */
-  readonly reason: 'no-baseline' | 'small' | 'failed' | null;
-  /** Digest of the baseline; null without one. */
-  readonly baseline: string | null;
-  /** −log10 of the p-value, raised above the threshold by a broken rule: batches can be ranked by it. */
-  readonly score: number;
-  readonly pValue: number;
-  /** p-value of each family that votes. */
-  readonly families: readonly { readonly family: Family; readonly score: number; readonly pValue: number }[];
-  /** Strongest first. */
-  readonly findings: readonly Finding[];
-  /** Why no detector could be heard; absent unless one failed. */
-  readonly failure?: DetectorFailure;
-}
-
-/** A detector that broke down: a fault of ours, not of the batch. */
-export interface DetectorFailure {
-  /** Its id; `context` for what all detectors share. */
-  readonly detector: string;
-  /** Name and message of the error, one line; as confidential as the data. */
-  readonly message: string;
-}
+export const JUDGE_DEFAULTS: JudgeSettings = { budget: BUDGET_DEFAULT, recordsMin: RECORDS_MIN_DEFAULT };
 
 /** Judges one batch by one baseline and nothing else: no clock, no chance. Same profile, baseline and settings, same bytes.
  *
@@ -108,7 +51,7 @@ export function judge(
   const statistics: ReturnType<typeof measureWith> = [];
   let running = 'context';
   try {
-    const context = contextOf(profile, baseline, settings);
+    const context = contextOf(profile, baseline);
     for (const detector of DETECTORS) {
       running = detector.id;
       for (const found of detector.check?.(context) ?? []) broken.push(fromHard(found, detector.family));
@@ -149,7 +92,7 @@ function describeError(error: unknown): string {
   return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '\u{fffd}');
 }
 
-function contextOf(profile: Profile, prepared: PreparedBaseline, settings: JudgeSettings): DetectorContext {
+function contextOf(profile: Profile, prepared: PreparedBaseline): DetectorContext {
   const { baseline } = prepared;
   const bound = profile.bound?.baseline === prepared.digest ? profile.bound : null;
   const losses =
@@ -161,7 +104,7 @@ function contextOf(profile: Profile, prepared: PreparedBaseline, settings: Judge
     knownPatterns: patternsWithout(baseline.nullPatterns, NO_VALUES),
     labels: baseline.labels,
     hashes: hashesOf(profile),
-    past: [...baseline.past, ...settings.recent],
+    past: baseline.past,
   };
 }
 

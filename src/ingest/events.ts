@@ -1,4 +1,5 @@
 import type { HeadgateError } from '../errors.ts';
+import type { UnreadEnd } from '../ports/record-source.ts';
 import type { LogId } from '../record/log-id.ts';
 import type { JudgedBatch } from './judge-batch.ts';
 
@@ -9,6 +10,10 @@ export interface IngestEvents {
   halted(log: LogId, error: HeadgateError, next: number): void;
   /** A partition that a rule had halted goes on. */
   resumed(log: LogId): void;
+  /** A partition is read without trouble: called for everything that a poll brings. */
+  reading(log: LogId): void;
+  /** A one-pass run leaves the end of a file to the next one. */
+  unread(log: LogId, end: UnreadEnd): void;
   /** Something went wrong that mends itself. */
   retrying(where: string, error: Error): void;
 }

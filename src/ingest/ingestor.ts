@@ -1,7 +1,7 @@
-import type { Assignment, ReadRequest, ReadResult } from '../ports/record-source.ts';
+import type { Assignment, ReadRequest, ReadResult, StartPosition } from '../ports/record-source.ts';
 import { formatLogId } from '../record/log-id.ts';
 import type { BatchLimits } from './batch-builder.ts';
-import { Beginnings } from './partition.ts';
+import { Beginnings } from './beginnings.ts';
 import { PartitionRunner, type RunnerContext } from './partition-runner.ts';
 import { isPassing } from './trouble.ts';
 
@@ -14,6 +14,8 @@ export interface IngestLimits extends BatchLimits {
 
 /** What the consume loop is made of. */
 export interface IngestorOptions extends Omit<RunnerContext, 'beginnings'> {
+  /** Where a topic begins that is read for the first time. */
+  readonly start: StartPosition;
   readonly limits: IngestLimits;
 }
 
@@ -38,7 +40,8 @@ export class Ingestor {
   #failure: { readonly error: unknown } | null = null;
 
   constructor(options: IngestorOptions) {
-    this.#o = { ...options, beginnings: new Beginnings(options.writers.logs) };
+    const { writers, source, start } = options;
+    this.#o = { ...options, beginnings: new Beginnings(writers.logs, source, start) };
   }
 
   /**

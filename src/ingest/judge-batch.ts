@@ -1,8 +1,10 @@
 import { encodeEvidence } from '../detect/evidence.ts';
 import type { PreparedBaseline } from '../detect/baseline/prepare.ts';
-import { buildProfile, type Profile } from '../detect/profile.ts';
+import type { Profile } from '../detect/profile.ts';
+import { buildProfile } from '../detect/profile/build.ts';
 import { RowHashSketch } from '../detect/sketch/row-hashes.ts';
-import { judge, type Judgement, type JudgeSettings } from '../detect/verdict.ts';
+import type { Judgement } from '../detect/judgement.ts';
+import { judge, type JudgeSettings } from '../detect/verdict.ts';
 import type { UndecidedReason, VerdictOutcome } from '../ledger/partition-entry.ts';
 import type { Clock } from '../ports/clock.ts';
 import { DEAD_LETTER_REASONS, type DeadLetterReason } from '../record/dead-letter.ts';

@@ -12,7 +12,7 @@ import { prepareBatch, ruleHalt, type CommitContext } from './commit-batch.ts';
 import type { IngestEvents } from './events.ts';
 import type { BatchJudge, JudgedBatch } from './judge-batch.ts';
 import { openPartition, settlePosition, type OpenContext } from './partition.ts';
-import { PartitionSession, type OpenBatch } from './partition-session.ts';
+import { PartitionSession, type OpenBatch, type OpenNext } from './partition-session.ts';
 import type { Topics } from './topics.ts';
 import { TakeOvers } from './take-overs.ts';
 import { asHalt, isPassing } from './trouble.ts';
@@ -117,11 +117,13 @@ export class PartitionRunner {
     // What was read before the trouble is sound: it is committed first.
     if (result.kind === 'halt') session.endWith(result.error);
     if (result.kind === 'drained' && result.ended) session.end();
+    if (result.kind === 'drained' && result.unread !== undefined) this.#c.events.unread(this.log, result.unread);
     try {
       if (result.kind === 'records') await session.receive(result.chunk, this.#c.clock.monotonic());
     } catch (error) {
       return this.#fail(session, error);
     }
+    if (session.trouble === null) this.#c.events.reading(this.log);
     if (this.#stopAt !== null && session.next >= this.#stopAt) session.end();
     this.#conclude(session);
   }
@@ -153,7 +155,8 @@ export class PartitionRunner {
         await settlePosition(this.#c, writer, this.log, this.#signal);
         if (once) this.#stopAt ??= (await source.bounds(this.log)).latest;
         await this.#assertNotHalted(writer.head!);
-        if (!this.#left) this.#session = this.#newSession(writer);
+        const openNext: OpenNext = (start, waiting, isLast) => this.#openBatch(start, waiting, isLast);
+        if (!this.#left) this.#session = new PartitionSession(this.log, writer, openNext);
         return;
       } catch (error) {
         if (!isPassing(error) && !(error instanceof ConflictError)) return this.#haltAt(writer?.head ?? null, error);
@@ -165,10 +168,6 @@ export class PartitionRunner {
 
   async #assertNotHalted({ haltedAt }: LogHead): Promise<void> {
     if (haltedAt !== null && (await this.#c.topics.resumedSeq()) <= haltedAt) throw ruleHalt('halt', this.name);
-  }
-
-  #newSession(writer: PartitionWriter): PartitionSession {
-    return new PartitionSession(this.log, writer, (start, waiting, isLast) => this.#openBatch(start, waiting, isLast));
   }
 
   /** Null while there are too few records to learn a schema from. */

@@ -1,10 +1,10 @@
 import { HaltError, IntegrityError } from '../errors.ts';
 import { PartitionWriter, type WriterContext } from '../ledger/partition-writer.ts';
 import type { LogHead } from '../ledger/log-head.ts';
-import type { PartitionLogs } from '../ledger/partition-log.ts';
-import type { RecordSource, StartPosition } from '../ports/record-source.ts';
+import type { RecordSource } from '../ports/record-source.ts';
 import type { RecordChunk } from '../record/chunk.ts';
 import { formatLogId, type LogId } from '../record/log-id.ts';
+import type { Beginnings } from './beginnings.ts';
 
 /** What to do when records were deleted before they were read. */
 export type GapPolicy = 'halt' | 'continue';
@@ -13,38 +13,8 @@ export type GapPolicy = 'halt' | 'continue';
 export interface OpenContext {
   readonly source: RecordSource;
   readonly writers: WriterContext;
-  readonly start: StartPosition;
   readonly onGap: GapPolicy;
   readonly beginnings: Beginnings;
-}
-
-/**
- * Knows whether a topic had logs before this process made any: partitions that are there at its beginning start where the
- * configuration says, those that are added later have no past to skip.
- */
-export class Beginnings {
-  readonly #logs: PartitionLogs;
-  readonly #began = new Map<string, Promise<boolean>>();
-
-  constructor(logs: PartitionLogs) {
-    this.#logs = logs;
-  }
-
-  /** @throws UnavailableError */
-  hadBegun({ cluster, topic }: LogId): Promise<boolean> {
-    const key = JSON.stringify([cluster, topic]);
-    const known = this.#began.get(key);
-    if (known !== undefined) return known;
-    const began = this.#look(cluster, topic);
-    this.#began.set(key, began);
-    began.catch(() => this.#began.delete(key));
-    return began;
-  }
-
-  async #look(cluster: string, topic: string): Promise<boolean> {
-    for await (const log of this.#logs.list()) if (log.cluster === cluster && log.topic === topic) return true;
-    return false;
-  }
 }
 
 /**
@@ -55,17 +25,13 @@ export class Beginnings {
  * @throws IntegrityError STORE_ROLLED_BACK and what a broken log shows; HaltError FOREIGN_WRITER; UnavailableError
  */
 export async function openPartition(
-  { source, writers, start, beginnings }: OpenContext,
+  { source, writers, beginnings }: OpenContext,
   log: LogId,
   signal: AbortSignal,
 ): Promise<PartitionWriter> {
   const head = await findHead(source, writers, log);
   const writer = new PartitionWriter(writers, log, head);
-  if (head === null)
-    await writer.claim(
-      { next: await source.resolveStart(log, await genesisStart(beginnings, log, start)), label: source.label(log) },
-      signal,
-    );
+  if (head === null) await writer.claim({ next: await beginnings.offsetOf(log), label: source.label(log) }, signal);
   return writer;
 }
 
@@ -138,11 +104,6 @@ async function findHead(source: RecordSource, { logs }: WriterContext, log: LogI
     );
   }
   return logs.head(log, await logs.headAt(log, Number(slot)));
-}
-
-/** Records before a stated time are not wanted from any partition; `latest` is about the past of the topic. */
-async function genesisStart(beginnings: Beginnings, log: LogId, start: StartPosition): Promise<StartPosition> {
-  return start.at === 'latest' && (await beginnings.hadBegun(log)) ? { at: 'earliest' } : start;
 }
 
 /** The part of a chunk at or after `next`; what lies before was delivered again. Null when nothing is left. */

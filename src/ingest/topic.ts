@@ -1,6 +1,6 @@
 import type { PreparedBaseline } from '../detect/baseline/prepare.ts';
 import type { Roles } from '../detect/profile.ts';
-import type { CompiledRule } from '../detect/rules.ts';
+import type { CompiledRule } from '../detect/rules/rule.ts';
 import type { Schema } from '../record/schema.ts';
 import type { Decoder } from './decode/decoder.ts';
 

@@ -1,7 +1,8 @@
 import { decodeBaseline } from '../detect/baseline/format.ts';
 import { prepareBaseline } from '../detect/baseline/prepare.ts';
 import type { Roles } from '../detect/profile.ts';
-import { compileRules, type Rule } from '../detect/rules.ts';
+import { compileRules } from '../detect/rules.ts';
+import type { Rule } from '../detect/rules/rule.ts';
 import { IntegrityError, RequestError } from '../errors.ts';
 import { nextSeq, type ControlHead, type ControlLog } from '../ledger/control-log.ts';
 import { BYTES_MAX, type Layout } from '../ledger/layout.ts';
@@ -13,7 +14,7 @@ import type { RecordChunk } from '../record/chunk.ts';
 import type { CsvDelimiter } from '../record/csv.ts';
 import { encodeSchema, schemaDigest, type Schema } from '../record/schema.ts';
 import { createCsvDecoder } from './decode/csv-decoder.ts';
-import { parseCsvHeader } from './decode/csv-header.ts';
+import { readHeader } from './decode/csv-delimiter.ts';
 import type { Decoder } from './decode/decoder.ts';
 import { inferSchema, type InferredSchema } from './decode/infer-schema.ts';
 import { createJsonDecoder } from './decode/json-decoder.ts';
@@ -241,7 +242,7 @@ function inferFrom(chunks: readonly RecordChunk[], format: Schema['format'], csv
     }
     at += chunk.bytes.length;
   }
-  const sample = { bytes, count, starts, lengths, ...csv, ...headerNames(chunks[0]?.csvHeader, csv) };
+  const sample = { bytes, count, starts, lengths, ...csv, ...headerNames(chunks[0]?.csvHeader, csv, []) };
   try {
     return inferSchema(format, sample);
   } catch (error) {
@@ -251,10 +252,15 @@ function inferFrom(chunks: readonly RecordChunk[], format: Schema['format'], csv
 }
 
 function newCsvDecoder(schema: Schema, csv: CsvSettings, csvHeader: Uint8Array | undefined): Decoder {
-  return createCsvDecoder(schema, { ...csv, ...headerNames(csvHeader, csv) });
+  const expected = schema.columns.map(({ path }) => path[0]!);
+  return createCsvDecoder(schema, { ...csv, ...headerNames(csvHeader, csv, expected) });
 }
 
-/** The header's names as an option; none for CSV without a header (Kafka). */
-function headerNames(bytes: Uint8Array | undefined, { delimiter }: CsvSettings): { readonly header?: string[] } {
-  return bytes === undefined ? {} : { header: parseCsvHeader(bytes, 0, bytes.length, delimiter) };
+/** The header's names as an option; none for CSV without a header (Kafka). @throws RequestError when it does not fit */
+function headerNames(
+  bytes: Uint8Array | undefined,
+  { delimiter }: CsvSettings,
+  expected: readonly string[],
+): { readonly header?: string[] } {
+  return bytes === undefined ? {} : { header: readHeader(bytes, delimiter, expected) };
 }

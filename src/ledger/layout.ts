@@ -1,6 +1,7 @@
 import { encodeSegment } from '../record/log-id.ts';
 import type { LogId } from '../record/log-id.ts';
 import { sha256Hex } from '../record/sha256.ts';
+import { BASELINE_BYTES_MAX } from '../record/stored-limits.ts';
 
 /** Largest object of each kind that is ever read, in bytes; checked before parsing. Source: ledger.md, reliability.md M28. */
 export const BYTES_MAX = {
@@ -11,10 +12,12 @@ export const BYTES_MAX = {
   /** Holds every verdict that no publish has taken up: a resume after a rollback may bring a hundred thousand. */
   state: 64 * 1_024 * 1_024,
   schema: 4 * 1_024 * 1_024,
-  baseline: 64 * 1_024 * 1_024,
+  baseline: BASELINE_BYTES_MAX,
   evidence: 64 * 1_024 * 1_024,
   data: 512 * 1_024 * 1_024,
   hint: 4 * 1_024,
+  /** A message of two thousand characters and a long name, every one of them escaped. */
+  halt: 64 * 1_024,
   receipt: 16 * 1_024,
 } as const;
 
@@ -132,6 +135,15 @@ export class Layout {
 
   headHint(log: LogId): string {
     return this.headHints() + logPath(log);
+  }
+
+  /** What processes tell of partitions that they have halted; hints, never trusted. */
+  haltHints(): string {
+    return `${this.#root}hint/halts/`;
+  }
+
+  haltHint(log: LogId): string {
+    return this.haltHints() + logPath(log);
   }
 
   controlHint(): string {

@@ -46,6 +46,11 @@ export interface StoreCallOptions {
 export interface ObjectStore extends AsyncDisposable {
   /** Where this is, for messages: `s3://bucket/prefix` or a folder. No secrets. */
   readonly location: string;
+  /**
+   * Who decides which of racing creates wins: a server, of which much must be seen before it is believed, or this machine
+   * itself by a primitive that was made for it.
+   */
+  readonly arbiter: 'server' | 'machine';
   create(key: string, bytes: Uint8Array, options?: StoreCallOptions): Promise<'created' | 'exists'>;
   get(key: string, bytesMax: number, options?: StoreCallOptions): Promise<Buffer | null>;
   stat(key: string, options?: StoreCallOptions): Promise<ObjectStat | null>;

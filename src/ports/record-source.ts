@@ -34,11 +34,18 @@ export interface ReadRequest {
   readonly bytesMax: number;
 }
 
+/** The end of a finished file that a one-pass run leaves for the next one, because more of its last record may come. */
+export interface UnreadEnd {
+  /** Position of its first byte. */
+  readonly byte: number;
+  readonly bytes: number;
+}
+
 /** What a poll brought for one partition. */
 export type ReadResult =
   | { readonly kind: 'records'; readonly log: LogId; readonly chunk: RecordChunk }
   /** The partition is drained for now: nothing at the requested offset. `ended` = it will never grow (a finished file in a one-pass run). */
-  | { readonly kind: 'drained'; readonly log: LogId; readonly ended: boolean }
+  | { readonly kind: 'drained'; readonly log: LogId; readonly ended: boolean; readonly unread?: UnreadEnd }
   /** The partition cannot go on; the error names the halt code and its way out. */
   | { readonly kind: 'halt'; readonly log: LogId; readonly error: Error };
 

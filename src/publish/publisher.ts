@@ -230,7 +230,8 @@ export class Publisher {
 }
 
 function overtaken(head: ControlHead, newest: ControlHead): ConflictError {
-  const message = `Cannot act on control entry ${nextSeq(head) - 1}: ${nextSeq(newest) - 1} is the newest`;
+  const seen = head.newest === null ? 'an empty control log' : `control entry ${head.newest.entry.seq}`;
+  const message = `Cannot act on ${seen}: entry ${nextSeq(newest) - 1} is the newest`;
   return new ConflictError('CONFLICT', message);
 }
 

@@ -2,7 +2,7 @@ import Type, { type Static } from 'typebox';
 import { Value } from 'typebox/value';
 
 import { canonicalJson } from '../record/canonical.ts';
-import type { Judgement } from '../detect/verdict.ts';
+import type { Judgement } from '../detect/judgement.ts';
 import { IntegrityError } from '../errors.ts';
 import { parseJson } from '../ledger/objects.ts';
 import { Count, Sha256 } from '../ledger/stored-types.ts';

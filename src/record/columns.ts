@@ -17,7 +17,7 @@ export interface DecodedColumns {
 export interface ColumnCounts {
   /** Rows without the field at all (also counted as null). */
   absent: number;
-  /** Rows whose value the type cannot hold (1e400, an integer beyond int64, too many decimals): null in the column. */
+  /** Always 0: a value that the type cannot hold makes its record a dead letter. Stored profiles have the count. */
   unrepresentable: number;
   /** float64 rows whose text has more than 17 significant digits (first to last digit that is not 0): the nearest double is stored. */
   inexact: number;

@@ -20,6 +20,7 @@ export const DEAD_LETTER_REASONS = [
   'field-count',
   'record-too-large',
   'unsafe-key',
+  'unrepresentable',
 ] as const;
 
 /** One of {@link DEAD_LETTER_REASONS}. */

@@ -1,16 +1,14 @@
-import { decodeEvidence } from '../detect/evidence.ts';
-import type { Finding } from '../detect/verdict.ts';
+import type { Finding } from '../detect/judgement.ts';
 import { IntegrityError } from '../errors.ts';
 import type { VerifiedControlEntry } from '../ledger/control-log.ts';
-import { BYTES_MAX } from '../ledger/layout.ts';
-import { getVerified } from '../ledger/objects.ts';
 import type { BatchEntry } from '../ledger/partition-entry.ts';
 import type { Alert, AlertChannel } from '../ports/alert-channel.ts';
 import type { Job, JobQueue } from '../ports/job-queue.ts';
 import { parseLogId, type LogId } from '../record/log-id.ts';
 import { alertId, parseCause, type AlertCause } from './alert-cause.ts';
 import type { LedgerContext } from './ledger-context.ts';
-import { reasonsOf } from './reasons.ts';
+import { judgementInForce, type JudgementInForce } from './judgement-in-force.ts';
+import { reasonsOf, whySuspect } from './reasons.ts';
 import { isTold, isToldBatch } from './told.ts';
 
 /** Kind of alert jobs in the queue. */
@@ -148,10 +146,10 @@ export class AlertDesk {
     }
     const { entry, digest } = verified;
     if (!(await isToldBatch(ledger, { log, entry, digest }))) return null;
-    const { judgement } = decodeEvidence(
-      await getVerified(ledger.store, entry.evidence.key, entry.evidence.sha256, BYTES_MAX.evidence),
-      entry.evidence.key,
-    );
+    const inForce = await judgementInForce(ledger, { log, entry, digest });
+    const { judgement, baseline, evidence, seq, together } = inForce;
+    // It was suspect when it was read and is clean by now.
+    if (seq !== null && judgement.outcome === 'clean') return null;
     const findings = reasonsOf(judgement)
       .slice(0, FINDINGS_MAX)
       .map((finding) => this.#publicFinding(finding, log));
@@ -162,7 +160,7 @@ export class AlertDesk {
       subject: `${cause.log}@${entry.start}`,
       time: entry.time,
       severity: held ? 'warning' : 'info',
-      summary: batchSummary(cause.log, entry, findings[0]?.['sentence'] as string | undefined),
+      summary: batchSummary(cause.log, entry, inForce),
       data: {
         pipeline: entry.pipeline,
         log: cause.log,
@@ -170,13 +168,15 @@ export class AlertDesk {
         end: entry.end,
         records: entry.records,
         deadLetters: entry.deadLetterRecords,
-        verdict: entry.verdict,
-        undecided: entry.undecided,
+        verdict: judgement.outcome,
+        undecided: judgement.reason,
         mode: entry.mode,
         score: judgement.score,
         batch: cause.digest,
-        baseline: entry.baseline,
-        evidence: entry.evidence.key,
+        baseline,
+        evidence,
+        judgedBySeq: seq,
+        judgedTogether: together,
         findings,
       },
     };
@@ -205,15 +205,15 @@ function forgetOldest(remembered: Pick<Map<string, unknown>, 'keys' | 'size' | '
   }
 }
 
-function batchSummary(log: string, entry: BatchEntry, sentence: string | undefined): string {
+function batchSummary(log: string, entry: BatchEntry, { judgement, together }: JudgementInForce): string {
   const what = entry.mode === 'enforce' ? 'was quarantined' : 'would have been quarantined';
   const why =
-    entry.verdict === 'suspect'
-      ? (sentence ?? 'see its evidence')
-      : entry.undecided === 'failed'
-        ? (sentence ?? 'it could not be judged')
+    judgement.outcome === 'suspect'
+      ? whySuspect(judgement, together)
+      : judgement.reason === 'failed'
+        ? (reasonsOf(judgement)[0]?.sentence ?? 'it could not be judged')
         : 'its own verdict no longer stands';
-  return `Batch ${log} [${entry.start}, ${entry.end}) of ${entry.records} records ${what}: ${why}`;
+  return `Batch ${log} [${entry.start}, ${entry.end}) of ${entry.records} ${entry.records === 1 ? 'record' : 'records'} ${what}: ${why}`;
 }
 
 function controlAlert(

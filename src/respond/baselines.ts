@@ -26,11 +26,13 @@ export interface LearnedBaseline {
   readonly batches: number;
   readonly records: number;
   readonly bytes: number;
+  /** Batches left out because no record of them decoded, before a schema was pinned. */
+  readonly skipped: number;
 }
 
 /**
  * Which stored batches a baseline is learned from: those that are held for want of one; those that are published and were
- * not found suspect; all that are published, for observe mode after a change that has come to stay.
+ * not found suspect; all that are published, for observe mode after a change that has come to stay. Several may be joined.
  */
 export type LearnFrom = 'held' | 'published' | 'published-suspect';
 
@@ -49,27 +51,36 @@ const isLearnedFrom: Readonly<Record<LearnFrom, (standing: Standing) => boolean>
 /**
  * Profiles of a topic's batches in the newest snapshot, in commit order; the newest {@link HISTORY_MAX}, for no more are
  * learned from.
+ * @param from one or more; each batch counts once.
  * @throws NotFoundError when there are none
  */
 export async function storedProfiles(
   ledger: LedgerContext,
   ref: string,
   topic: string,
-  from: LearnFrom,
+  from: readonly LearnFrom[],
 ): Promise<Profile[]> {
   const { control, snapshots } = ledger;
   const snapshot: Snapshot = await snapshots.read(currentSnapshot(await control.head(), ref));
   const lines = new Map<string, BatchLine[]>();
-  for await (const line of snapshots.batches(from === 'held' ? snapshot.held : snapshot.batches)) {
-    if (parseLogId(line.log)?.topic !== topic || !isLearnedFrom[from](line.standing)) continue;
-    const ofLog = lines.get(line.log) ?? [];
-    ofLog.push(line);
-    if (ofLog.length > HISTORY_MAX) ofLog.shift();
-    lines.set(line.log, ofLog);
+  for (const sequence of ['held', 'batches'] as const) {
+    const taken = from.filter((each) => (each === 'held') === (sequence === 'held'));
+    if (taken.length === 0) continue;
+    for await (const line of snapshots.batches(snapshot[sequence])) {
+      if (parseLogId(line.log)?.topic !== topic || !taken.some((each) => isLearnedFrom[each](line.standing))) continue;
+      const ofLog = lines.get(line.log) ?? [];
+      ofLog.push(line);
+      // What is held may be newer than what is published, or older: twice as many are kept until both are read.
+      if (ofLog.length > 2 * HISTORY_MAX) ofLog.sort(byOffset).splice(0, HISTORY_MAX);
+      lines.set(line.log, ofLog);
+    }
   }
-  if (lines.size === 0)
-    throw new NotFoundError('NOT_FOUND', `Cannot learn a baseline of "${topic}": "${ref}" has no ${NAMES[from]}`);
-  const batches = await newestBatches(ledger, [...lines.values()]);
+  if (lines.size === 0) {
+    const wanted = from.map((each) => NAMES[each]).join(', and no ');
+    throw new NotFoundError('NOT_FOUND', `Cannot learn a baseline of "${topic}": "${ref}" has no ${wanted}`);
+  }
+  const newest = [...lines.values()].map((ofLog) => ofLog.toSorted(byOffset).slice(-HISTORY_MAX));
+  const batches = await newestBatches(ledger, newest);
   const profiles: Profile[] = Array.from({ length: batches.length });
   await eachLimited(batches.entries(), READS_AT_ONCE, async ([i, batch]) => {
     profiles[i] = (await readEvidence(ledger, batch)).profile;
@@ -108,13 +119,17 @@ async function newestBatches(
   }
 }
 
+function byOffset(a: BatchLine, b: BatchLine): number {
+  return a.start - b.start;
+}
+
 function byCommit(a: LoggedBatch, b: LoggedBatch): number {
   return a.entry.time < b.entry.time ? -1 : a.entry.time > b.entry.time ? 1 : a.entry.start - b.entry.start;
 }
 
 /**
  * Learns a baseline from profiles, stores it, and makes it the topic's candidate; nothing is judged by it before it is
- * approved.
+ * approved. Batches of which no record decoded, read before the schema was pinned, say nothing and are left out.
  * @param profiles in time order; of more than {@link HISTORY_MAX} the newest are used.
  * @throws RequestError when they cannot be learned from
  */
@@ -127,23 +142,31 @@ export async function learn(
 ): Promise<LearnedBaseline> {
   const { state } = await control.head();
   const pinned = state.schemas[topic];
-  const stray = profiles.find(({ schema }) => pinned !== undefined && schema !== pinned);
+  const usable = profiles.filter(({ schema, rows }) => rows > 0 || schema === pinned);
+  const skipped = profiles.length - usable.length;
+  if (usable.length === 0 && skipped > 0)
+    throw new RequestError(
+      'REQUEST_INVALID',
+      `Cannot learn a baseline for "${topic}": no record decoded in ${skipped === 1 ? 'the only batch' : `any of ${skipped} batches`} (headgate show and the dead letters tell why)`,
+    );
+  const stray = usable.find(({ schema }) => pinned !== undefined && schema !== pinned);
   if (stray !== undefined)
     throw new RequestError(
       'REQUEST_INVALID',
       `Cannot learn a baseline for "${topic}": a batch has schema ${stray.schema.slice(0, 12)}, ${pinned!.slice(0, 12)} is pinned`,
     );
-  const bytes = encodeBaseline(learnBaseline(profiles));
+  const bytes = encodeBaseline(learnBaseline(usable));
   const baseline = sha256Hex(bytes);
   await putContent(store, layout.baseline(baseline), bytes, clock, signal);
   await control.append(signer, () => ({ kind: 'learn', by, topic, baseline, reason }), signal);
-  const used = profiles.slice(-HISTORY_MAX);
+  const used = usable.slice(-HISTORY_MAX);
   return {
     topic,
     baseline,
     batches: used.length,
     records: used.reduce((sum, { counts }) => sum + counts.records, 0),
     bytes: bytes.length,
+    skipped,
   };
 }
 

@@ -152,7 +152,7 @@ async function checkSnapshot(
   });
   if (observed > 0)
     report.warnings.push(
-      `let through in observe mode without a clean verdict: ${observed} of ${report.batches} batches`,
+      `let through in observe mode without a clean verdict: ${observed} of ${report.batches} ${report.batches === 1 ? 'batch' : 'batches'}`,
     );
   if (report.held > 0) report.warnings.push(`batches held back: ${report.held}`);
 }

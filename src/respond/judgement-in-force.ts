@@ -1,5 +1,5 @@
-import type { Judgement } from '../detect/verdict.ts';
-import { nextSeq } from '../ledger/control-log.ts';
+import type { Judgement } from '../detect/judgement.ts';
+import { nextSeq, type ControlHead } from '../ledger/control-log.ts';
 import { BYTES_MAX } from '../ledger/layout.ts';
 import { getVerified } from '../ledger/objects.ts';
 import type { NewBatch } from '../publish/news.ts';
@@ -16,23 +16,40 @@ export interface JudgementInForce {
   readonly seq: number | null;
   /** Batches that were judged as one with it, itself included; 1 = judged alone. */
   readonly together: number;
+  /** Key of the stored evidence of this judgement. */
+  readonly evidence: string;
 }
 
 /**
  * The newest judgement of a batch: that of the publisher where it was judged again, otherwise its own.
- * Cost: reads the control entries since the batch was committed, newest first, until one speaks about it.
+ * Cost: the evidence, and at most one control entry where the newest state tells which; otherwise the control entries since
+ * the batch was committed, newest first, until one speaks about it.
  * @throws IntegrityError, UnavailableError
  */
 export async function judgementInForce(ledger: LedgerContext, batch: NewBatch): Promise<JudgementInForce> {
   const { control, store, layout } = ledger;
-  for (let seq = nextSeq(await control.head()) - 1; seq > batch.entry.controlSeq; seq--) {
+  const [newest, oldest] = searched(await control.head(), batch);
+  for (let seq = newest; seq >= oldest; seq--) {
     const entry = (await control.read(seq))?.entry;
     if (entry?.kind !== 'verdict' || !entry.batches.some(({ digest }) => digest === batch.digest)) continue;
     const key = layout.judgement(entry.evidence);
     const bytes = await getVerified(store, key, entry.evidence, BYTES_MAX.evidence);
     const found = findJudgement(bytes, key, batch.digest);
-    if (found !== null) return { ...found, baseline: entry.baseline, seq };
+    if (found !== null) return { ...found, baseline: entry.baseline, seq, evidence: key };
   }
   const { judgement } = await readEvidence(ledger, batch);
-  return { judgement, baseline: batch.entry.baseline, seq: null, together: 1 };
+  const { baseline, evidence } = batch.entry;
+  return { judgement, baseline, seq: null, together: 1, evidence: evidence.key };
+}
+
+/** Newest and oldest control entry that may hold the newest verdict on a batch; an empty range if none can. */
+function searched(head: ControlHead, { entry, digest }: NewBatch): readonly [newest: number, oldest: number] {
+  const { verdicts, resumed } = head.state;
+  const open = verdicts[digest];
+  if (open !== undefined) return [open.seq, open.seq];
+  const end = nextSeq(head) - 1;
+  // Only a resume has a batch judged again whose own verdict is that it is suspect, or that judging it failed.
+  const isFinal = entry.verdict === 'suspect' || entry.undecided === 'failed';
+  const isResumed = Object.values(resumed).some((seq) => seq > entry.controlSeq);
+  return isFinal && !isResumed ? [end, end + 1] : [end, entry.controlSeq + 1];
 }

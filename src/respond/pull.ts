@@ -1,33 +1,26 @@
-import { createHash } from 'node:crypto';
-import { constants, createReadStream, type Stats } from 'node:fs';
-import { lstat, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-import Type, { type Static } from 'typebox';
-import { Value } from 'typebox/value';
-
-import { RequestError } from '../errors.ts';
 import { eachLimited } from '../ledger/each-limited.ts';
-import { BYTES_MAX, segment } from '../ledger/layout.ts';
+import { BYTES_MAX } from '../ledger/layout.ts';
 import { getVerified } from '../ledger/objects.ts';
-import type { BatchLine } from '../ledger/snapshot.ts';
-import { parseLogId } from '../record/log-id.ts';
 import { sha256Hex } from '../record/sha256.ts';
+import { eachWithin } from './each-within.ts';
 import type { LedgerContext } from './ledger-context.ts';
-
-/** One data file of a snapshot. */
-export interface PullFile {
-  /**
-   * Path below the target folder: `<topic>/<partition>/<start>-<sha8>.parquet`, the same in every snapshot. On a disk that
-   * does not tell upper from lower case, topics whose names differ in nothing else share a folder; no file is lost.
-   */
-  readonly path: string;
-  readonly sha256: string;
-  readonly bytes: number;
-  readonly rows: number;
-  /** Object key in the store. */
-  readonly key: string;
-}
+import {
+  assertFolders,
+  conflict,
+  holds,
+  move,
+  OWN_FOLDER,
+  statOf,
+  syncFolder,
+  targetError,
+  writeNew,
+} from './pull/files.ts';
+import { assertNoForeignData } from './pull/foreign-data.ts';
+import { MANIFEST, readClaim, readOwnPaths, withdrawClaim, writeClaim, writeOwnPaths } from './pull/own-files.ts';
+import { filesOf, type PullFile } from './pull/snapshot-files.ts';
 
 /** What a pull brought, and how much of it was there before. */
 export interface PullReport {
@@ -36,58 +29,32 @@ export interface PullReport {
   readonly records: number;
   readonly bytes: number;
   readonly downloaded: number;
-  /** Files that were there already with the right content. */
+  /** Files that were there already with the right content, in the folder or set aside by an interrupted pull. */
   readonly kept: number;
   /** Files of an earlier pull that this snapshot does not have. */
   readonly removed: number;
-  /** False when it was interrupted: the folder holds a part of the snapshot, and the same call goes on from there. */
+  /** False when it was interrupted: the folder is as it was, and the same call goes on from what is set aside. */
   readonly complete: boolean;
 }
 
-/** A file with what a reader in place needs. */
-export interface ListedFile extends PullFile {
-  readonly uri: string;
-  readonly versionId: string | null;
-}
-
 const DOWNLOADS_AT_ONCE = 8;
-const OWN_FOLDER = '.headgate';
-const MANIFEST = join(OWN_FOLDER, 'manifest.json');
-/** Two escaped segments and a file name; nothing that leads out of the folder. Windows separators are `\\`. */
-const OWN_PATH =
-  '^[A-Za-z0-9%_-][A-Za-z0-9%_.~-]*[/\\\\][A-Za-z0-9%_-][A-Za-z0-9%_.~-]*[/\\\\]\\d+-[0-9a-f]{8}\\.parquet$';
-
-/** The data files of a snapshot, in order. */
-export async function filesOf({ snapshots, layout }: LedgerContext, snapshot: string): Promise<PullFile[]> {
-  const files: PullFile[] = [];
-  const { batches } = await snapshots.read(snapshot);
-  for await (const line of snapshots.batches(batches)) {
-    const log = parseLogId(line.log);
-    if (line.data === null || log === undefined) continue;
-    const key = layout.data('data', { log, epoch: line.epoch, start: line.start, end: line.end }, line.data.sha256);
-    files.push({ path: pathOf(line, log), sha256: line.data.sha256, bytes: line.data.bytes, rows: line.rows, key });
-  }
-  return files;
-}
-
-/** Addresses, versions and digests of the files, for reading them in place. @throws UnavailableError */
-export async function listFiles(ledger: LedgerContext, snapshot: string): Promise<ListedFile[]> {
-  const listed: ListedFile[] = [];
-  const files = await filesOf(ledger, snapshot);
-  await eachLimited(files.entries(), DOWNLOADS_AT_ONCE, async ([i, file]) => {
-    const found = await ledger.store.stat(file.key);
-    listed[i] = { ...file, uri: found?.uri ?? '', versionId: found?.versionId ?? null };
-  });
-  return listed;
-}
+const STAGING = join(OWN_FOLDER, 'staging');
 
 /**
- * Downloads a snapshot into `folder`: each file is checked before its name appears, files that are there already are
- * checked and kept, files of an earlier pull that no longer belong are removed. Interrupted, it goes on where it stopped.
+ * Brings `folder` from what it holds to a snapshot, all or nothing as a reader sees it:
+ *
+ * 1. every file that is missing is downloaded and checked aside; until the last one is, the folder stays as it is;
+ * 2. the completion record of what it held is withdrawn;
+ * 3. the files move in, those of an earlier pull that no longer belong are removed;
+ * 4. the record of this snapshot is written, last.
+ *
+ * Whatever ends it between two steps, a record is there only while the folder holds all that it lists, and the same call
+ * goes on from what is done. Needs room for the new files beside the old ones.
  * Trust: what is in the folder may come from elsewhere; no link in it leads a write or a removal out of it. Whoever changes
  * the folder while this runs is not defended against.
- * @throws IntegrityError when a file is not what was signed; RequestError PULL_CONFLICT for a foreign file in the way, and
- *   for a link or a file where a folder must be
+ * @throws IntegrityError when a file is not what was signed; RequestError PULL_CONFLICT for a foreign file in the way or
+ *   foreign data, and for a link or a file where a folder must be; UnavailableError TARGET_UNUSABLE, for a full disk too
+ * Cost: about a kilobyte of memory a file of the snapshot, and downloads of at most HELD_BYTES_MAX together.
  */
 export async function pull(
   ledger: LedgerContext,
@@ -97,30 +64,41 @@ export async function pull(
   onProgress: (files: number, of: number) => void,
 ): Promise<PullReport> {
   const files = await filesOf(ledger, snapshot);
-  await assertFolders(folder, [MANIFEST]);
-  const before = await readManifest(folder);
-  await assertFolders(
-    folder,
-    [...before.files, ...files].map(({ path }) => path),
-  );
-  const own = new Set(before.files.map(({ path }) => path));
-  const missing = await missingFiles(folder, files, own);
-  await mkdir(join(folder, OWN_FOLDER), { recursive: true });
-  // Announce what will be written, so that an interrupted pull knows its own files.
-  await writeManifest(folder, { snapshot: null, files: [...before.files, ...files] });
-  let downloaded = 0;
-  await eachLimited(missing, DOWNLOADS_AT_ONCE, async (file) => {
-    if (signal.aborted) return;
-    await download(ledger, folder, file);
-    downloaded++;
-    onProgress(files.length - missing.length + downloaded, files.length);
-  });
+  try {
+    return await pullFiles(ledger, snapshot, files, folder, signal, onProgress);
+  } catch (error) {
+    throw targetError(folder, error);
+  }
+}
+
+async function pullFiles(
+  ledger: LedgerContext,
+  snapshot: string,
+  files: readonly PullFile[],
+  folder: string,
+  signal: AbortSignal,
+  onProgress: (files: number, of: number) => void,
+): Promise<PullReport> {
+  await assertFolders(folder, [MANIFEST, join(STAGING, 'file')]);
+  const own = await readOwnPaths(folder);
   const wanted = new Set(files.map(({ path }) => path));
-  const complete = downloaded === missing.length;
-  const stale = complete ? [...own].filter((path) => !wanted.has(path)) : [];
-  await assertFolders(folder, stale);
-  for (const path of stale) await rm(join(folder, path), { force: true });
-  if (complete) await writeManifest(folder, { snapshot, files });
+  await assertFolders(folder, own);
+  await assertFolders(folder, wanted);
+  const missing = await missingFiles(folder, files, own);
+  await assertClaim(folder, own, wanted, missing);
+  const { downloaded, complete } = await stage(ledger, folder, missing, signal, (staged) =>
+    onProgress(files.length - missing.length + staged, files.length),
+  );
+  const stale: string[] = [];
+  for (const path of complete ? own : [])
+    if (!wanted.has(path) && (await statOf(join(folder, path))) !== null) stale.push(path);
+  if (complete) {
+    if (missing.length + stale.length > 0) await moveIn(folder, own, missing, stale);
+    await assertNoForeignData(folder, wanted);
+    await writeOwnPaths(folder, wanted);
+    await writeClaim(folder, snapshot, files);
+    await rm(join(folder, STAGING), { recursive: true, force: true });
+  }
   const sum = (field: (file: PullFile) => number): number => files.reduce((total, file) => total + field(file), 0);
   return {
     snapshot,
@@ -128,23 +106,15 @@ export async function pull(
     records: sum(({ rows }) => rows),
     bytes: sum(({ bytes }) => bytes),
     downloaded,
-    kept: files.length - missing.length,
+    kept: complete ? files.length - downloaded : files.length - missing.length,
     removed: stale.length,
     complete,
   };
 }
 
-function pathOf(
-  { start, data }: BatchLine,
-  { topic, partition }: { readonly topic: string; readonly partition: string },
-): string {
-  return join(segment(topic), segment(partition), `${start}-${data!.sha256.slice(0, 8)}.parquet`);
-}
-
 /**
- * The files that are not there with the right content. Looked at before anything is announced or written: a file that
- * was announced counts as ours, so a foreign one must be met before.
- * @throws RequestError PULL_CONFLICT
+ * The files that are not there with the right content.
+ * @throws RequestError PULL_CONFLICT for a foreign file where one of them must be
  */
 async function missingFiles(folder: string, files: readonly PullFile[], own: ReadonlySet<string>): Promise<PullFile[]> {
   const missing = new Set(files);
@@ -152,113 +122,87 @@ async function missingFiles(folder: string, files: readonly PullFile[], own: Rea
     const target = join(folder, file.path);
     const present = await statOf(target);
     if (present === null) return;
-    const same = present.isFile() && present.size === file.bytes && (await sha256OfFile(target)) === file.sha256;
-    if (same) missing.delete(file);
+    if (await holds(target, file)) missing.delete(file);
     else if (!own.has(file.path) || present.isDirectory())
       throw conflict('write', target, 'a file that no pull has written is in the way');
   });
   return [...missing];
 }
 
-/** The file gets its name once its content is checked and on disk. */
-async function download({ store }: LedgerContext, folder: string, file: PullFile): Promise<void> {
-  const bytes = await getVerified(store, file.key, file.sha256, Math.min(BYTES_MAX.data, Math.max(1, file.bytes)));
-  const target = join(folder, file.path);
-  await mkdir(dirname(target), { recursive: true });
-  await assertFolders(folder, [file.path]);
-  // Named after the path: two files may have one content.
-  const temporary = join(folder, OWN_FOLDER, `${sha256Hex(Buffer.from(file.path, 'utf8'))}.part`);
-  await writeNew(temporary, bytes);
-  await rename(temporary, target);
-}
-
-/** Writes a file of our own anew and to disk, never through a link that was put there. @throws RequestError PULL_CONFLICT */
-async function writeNew(path: string, bytes: Uint8Array): Promise<void> {
-  const present = await statOf(path);
-  if (present?.isDirectory() === true) throw conflict('write', path, 'a folder is in the way');
-  // What an interrupted pull has left, or a link: removing it leaves alone what a link leads to.
-  if (present !== null) await rm(path, { force: true });
-  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
-  // Windows has no O_NOFOLLOW; O_EXCL alone refuses whatever has the name.
-  const handle = await open(path, O_WRONLY | O_CREAT | O_EXCL | (O_NOFOLLOW ?? 0)).catch((cause: unknown) => {
-    if (codeOf(cause) !== 'EEXIST') throw cause;
-    throw conflict('write', path, 'another pull is writing into this folder', cause);
-  });
+/** Withdraws a completion record that is not true: a file that it lists is gone or changed, or there is foreign data beside. */
+async function assertClaim(
+  folder: string,
+  own: ReadonlySet<string>,
+  wanted: ReadonlySet<string>,
+  missing: readonly PullFile[],
+): Promise<void> {
+  const claim = await readClaim(folder);
+  if (claim === 'unreadable' || missing.some(({ path }) => claim?.paths.has(path) === true))
+    await withdrawClaim(folder);
   try {
-    await handle.writeFile(bytes);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-/** Refuses paths that do not lie in real folders all the way down from `folder`. @throws RequestError PULL_CONFLICT */
-async function assertFolders(folder: string, paths: readonly string[]): Promise<void> {
-  const parents = new Set<string>();
-  for (const path of paths) for (let at = dirname(path); at !== '.'; at = dirname(at)) parents.add(at);
-  await eachLimited(parents, DOWNLOADS_AT_ONCE, async (parent) => {
-    const path = join(folder, parent);
-    const present = await statOf(path);
-    if (present === null || present.isDirectory()) return;
-    const what = present.isSymbolicLink() ? 'it is a link that leads elsewhere' : 'it is no folder';
-    throw conflict('write below', path, what);
-  });
-}
-
-/** What is there itself, be it a link; null for nothing. */
-async function statOf(path: string): Promise<Stats | null> {
-  return lstat(path).catch((error: unknown) => {
-    // A file where a folder should be: assertFolders names it.
-    if (['ENOENT', 'ENOTDIR'].includes(codeOf(error))) return null;
+    await assertNoForeignData(folder, new Set([...own, ...wanted]));
+  } catch (error) {
+    if (claim !== null) await withdrawClaim(folder);
     throw error;
-  });
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
-}
-
-function conflict(act: string, path: string, why: string, cause?: unknown): RequestError {
-  const message = `Cannot ${act} "${path}": ${why} (mend: pull into an empty folder)`;
-  return new RequestError('PULL_CONFLICT', message, { cause });
-}
-
-async function sha256OfFile(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const part of createReadStream(path)) hash.update(part as Buffer);
-  return hash.digest('hex');
-}
-
-/** What this command knows of a folder it has written to. Trust: a folder may come from elsewhere, so paths are checked. */
-const Manifest = Type.Object({
-  /** Null while a pull is under way. */
-  snapshot: Type.Union([Type.String(), Type.Null()]),
-  files: Type.Array(
-    Type.Object({
-      path: Type.String({ pattern: OWN_PATH }),
-      sha256: Type.String(),
-      bytes: Type.Number(),
-      rows: Type.Number(),
-      key: Type.String(),
-    }),
-  ),
-});
-type Manifest = Static<typeof Manifest>;
-
-async function readManifest(folder: string): Promise<Manifest> {
-  const path = join(folder, MANIFEST);
-  try {
-    const manifest: unknown = JSON.parse(await readFile(path, 'utf8'));
-    Value.Assert(Manifest, manifest);
-    return manifest;
-  } catch (cause) {
-    if (codeOf(cause) === 'ENOENT') return { snapshot: null, files: [] };
-    throw conflict('use manifest', path, 'it does not tell which files a pull has written', cause);
   }
 }
 
-async function writeManifest(folder: string, manifest: Manifest): Promise<void> {
-  const temporary = join(folder, `${MANIFEST}.part`);
-  await writeNew(temporary, Buffer.from(JSON.stringify(manifest, null, 1), 'utf8'));
-  await rename(temporary, join(folder, MANIFEST));
+/** Brings files into the staging folder, each checked; those that an interrupted pull has brought there are checked and kept. */
+async function stage(
+  { store }: LedgerContext,
+  folder: string,
+  files: readonly PullFile[],
+  signal: AbortSignal,
+  onProgress: (staged: number) => void,
+): Promise<{ readonly downloaded: number; readonly complete: boolean }> {
+  await mkdir(join(folder, STAGING), { recursive: true });
+  const names = new Set(files.map(stagedName));
+  // Of a pull of another snapshot: they would only take room.
+  for (const name of await readdir(join(folder, STAGING)))
+    if (!names.has(name)) await rm(join(folder, STAGING, name), { recursive: true, force: true });
+  let downloaded = 0;
+  let staged = 0;
+  const bytesOf = ({ bytes }: PullFile): number => bytes;
+  await eachWithin(files, DOWNLOADS_AT_ONCE, bytesOf, async (file) => {
+    if (signal.aborted) return;
+    const path = join(folder, STAGING, stagedName(file));
+    if (!(await holds(path, file))) {
+      const bytesMax = Math.min(BYTES_MAX.data, Math.max(1, file.bytes));
+      await writeNew(path, await getVerified(store, file.key, file.sha256, bytesMax));
+      downloaded++;
+    }
+    onProgress(++staged);
+  });
+  return { downloaded, complete: staged === files.length };
+}
+
+/** Not named after the content: two files may have the same. No reader takes it for data by its name. */
+function stagedName({ path }: PullFile): string {
+  return `${sha256Hex(Buffer.from(path, 'utf8'))}.part`;
+}
+
+/** From the staging folder to where readers look. Not to be interrupted: it only renames and removes. */
+async function moveIn(
+  folder: string,
+  own: ReadonlySet<string>,
+  files: readonly PullFile[],
+  stale: readonly string[],
+): Promise<void> {
+  // Announced first, so that the next pull knows its own files, however far this one gets.
+  await writeOwnPaths(folder, new Set([...own, ...files.map(({ path }) => path)]));
+  await withdrawClaim(folder);
+  const touched = new Set<string>();
+  for (const file of files) {
+    const target = join(folder, file.path);
+    await mkdir(dirname(target), { recursive: true });
+    await assertFolders(folder, [file.path]);
+    await move(join(folder, STAGING, stagedName(file)), target);
+    for (let at = dirname(file.path); at !== '.'; at = dirname(at)) touched.add(at);
+  }
+  await assertFolders(folder, stale);
+  for (const path of stale) {
+    await rm(join(folder, path), { force: true });
+    touched.add(dirname(path));
+  }
+  for (const path of ['.', ...touched]) await syncFolder(join(folder, path));
 }

@@ -1,4 +1,4 @@
-import type { Finding, Judgement } from '../detect/verdict.ts';
+import type { Finding, Judgement } from '../detect/judgement.ts';
 
 /**
  * Findings that speak against a batch, what decided first: broken hard rules, then the most unusual. Rules that only

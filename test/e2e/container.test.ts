@@ -57,8 +57,9 @@ describe.skipIf(!isRoot)('headgate as a user without a name, on a read-only conf
     const options = await contained('batch: { recordsMax: 1000 }');
     for (const command of [['run', '--once'], ['status']]) {
       const { code, stderr, stdout } = await headgate(command, options);
+      const marks = join(options.cwd, '.headgate', 'marks');
       expect(`${stdout}${stderr}`).toContain(
-        `folder "${join(options.cwd, '.headgate', 'marks')}" cannot be written (EACCES) (mend: set stateFolder`,
+        `folder "${marks}" cannot be written: "${options.cwd}" belongs to user 0, this process is user 54321 (EACCES) (mend: run it as user 0, or as root mkdir -p ${marks} && chown -R 54321 ${marks}, or set stateFolder`,
       );
       expect(code).toBe(78);
     }

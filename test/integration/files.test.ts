@@ -13,6 +13,7 @@ import { temporaryFolder } from '../support/temporary-folder.ts';
 
 interface Run {
   readonly records: number;
+  readonly unread: readonly { readonly path: string; readonly byte: number; readonly bytes: number }[];
   readonly deadLetters: number;
   readonly halted: readonly { readonly code: string; readonly message: string }[];
 }
@@ -89,6 +90,65 @@ describe('files', { timeout: 120_000 }, () => {
     expect((await published()).values).toEqual(all);
   });
 
+  it('that are being written are read up to their last whole record, and the summary says so', async () => {
+    await init(['data.ndjson']);
+    const path = join(folder, 'data.ndjson');
+    await writeFile(path, '{"id":1,"text":"a"}\n{"id":2,"te');
+    const { code, stdout } = await run('run', '--once');
+    expect(code).toBe(0);
+    expect(stdout).toContain(
+      '"data.ndjson" is not read from byte 20 on: the last 11 bytes have no line break and may not be a whole record',
+    );
+    await writeFile(path, '{"id":1,"text":"a"}\n{"id":2,"text":"b"}');
+    expect(await json<Run>('run', '--once')).toMatchObject({ records: 1, deadLetters: 0, unread: [], halted: [] });
+    await writeFile(path, '{"id":1,"text":"a"}\n{"id":2,"text":"b"}\n{"id":3');
+    expect(await json<Run>('run', '--once')).toMatchObject({
+      records: 0,
+      unread: [{ path: 'data.ndjson', byte: 40, bytes: 7 }],
+      halted: [],
+    });
+    expect((await published()).ids).toEqual([1, 2]);
+  });
+
+  it('of CSV that are being written are read up to their last whole record', async () => {
+    await init(['data.csv'], ['--csv']);
+    const path = join(folder, 'data.csv');
+    await writeFile(path, 'id,name\n1,a\n2');
+    expect(await json<Run>('run', '--once')).toMatchObject({ records: 1, unread: [{ byte: 12, bytes: 1 }] });
+    await writeFile(path, 'id,name\n1,a\n2,b');
+    // Nothing tells that this is all of it, but that nothing follows for a while.
+    expect(await json<Run>('run', '--once')).toMatchObject({ records: 1, deadLetters: 0, unread: [] });
+    expect((await published()).ids).toEqual([1, 2]);
+  });
+
+  it('of CSV under another delimiter are refused before anything is committed, with the likely one', async () => {
+    await init(['data.csv'], ['--csv']);
+    await writeFile(join(folder, 'data.csv'), 'id;name\n1;a\n2;b\n');
+    const { code, stdout } = await run('run', '--once', '--json');
+    expect(code).toBe(5);
+    const [halt] = (JSON.parse(stdout.trim().split('\n').at(-1)!) as Run).halted;
+    expect(halt).toMatchObject({ code: 'REQUEST_INVALID', message: expect.stringContaining('delimiter to ";"') });
+    expect(await json('verify')).toMatchObject({ ok: true, records: 0 });
+    const config = join(folder, 'headgate.yaml');
+    const text = await readFile(config, 'utf8');
+    await writeFile(config, text.replace('format: csv', 'format: csv\n    csv: { delimiter: ";" }'));
+    expect(await json<Run>('run', '--once')).toMatchObject({ records: 2, deadLetters: 0, halted: [] });
+    await writeFile(config, text);
+    await writeFile(join(folder, 'data.csv'), 'id;name\n1;a\n2;b\n3;c\n');
+    expect((await run('run', '--once')).code).toBe(5);
+  });
+
+  it('with values that their columns cannot hold keep them as dead letters, never as nulls', async () => {
+    await init(['*.ndjson']);
+    const wide = ['{"id":9223372036854775808,"x":1.5,"t":"2024-01-01"}', '{"id":7,"x":1e400,"t":"2024-01-01"}'];
+    const good = Array.from({ length: 300 }, (_, i) => JSON.stringify({ id: i, x: i + 0.5, t: '2024-01-01' }));
+    await writeFile(join(folder, 'a.ndjson'), `${good.join('\n')}\n`);
+    expect(await json<Run>('run', '--once')).toMatchObject({ records: 300, deadLetters: 0 });
+    await writeFile(join(folder, 'b.ndjson'), `${[...wide, '{"id":8,"x":2,"t":"2016-12-31T23:59:60Z"}'].join('\n')}\n`);
+    expect(await json<Run>('run', '--once')).toMatchObject({ records: 3, deadLetters: 3 });
+    expect((await published()).ids).toEqual(good.map((_, i) => i));
+  });
+
   it('whose ingested part has changed halt, and the others go on', async () => {
     await init(['*.ndjson']);
     for (const name of ['a', 'b']) await writeFile(join(folder, `${name}.ndjson`), '{"id":1}\n{"id":2}\n');
@@ -131,6 +191,54 @@ describe('files', { timeout: 120_000 }, () => {
     expect(stderr).not.toContain('halted');
     expect(code).toBe(0);
     expect((await published()).values).toEqual(all);
+  });
+
+  it('are read by one run at a time: a second says at once who is at it, and leaves it alone', async () => {
+    await init(['data.ndjson']);
+    await writeFile(join(folder, 'data.ndjson'), `${lines(0, 500).join('\n')}\n`);
+    const first = startHeadgate(['run'], { cwd: folder });
+    try {
+      await expect
+        .poll(() => readdir(join(folder, '.headgate')), { timeout: 30_000 })
+        .toContainEqual(expect.stringMatching(/\.lock$/));
+      for (const command of ['run', 'ingest']) {
+        const { code, stdout, stderr } = await run(command, '--once', '--json');
+        expect(code).toBe(4);
+        expect(`${stdout}${stderr}`).toContain('ALREADY_RUNNING');
+        expect(`${stdout}${stderr}`).toContain(`pid ${first.process.pid}, since 20`);
+      }
+      expect((await run('doctor')).code).toBe(0);
+      expect((await headgate(['publish', '--once'], { cwd: folder })).code).toBe(0);
+    } finally {
+      first.process.kill('SIGTERM');
+    }
+    expect(await first.done).toMatchObject({ code: 0, stderr: expect.not.stringContaining('FOREIGN_WRITER') });
+    expect((await readdir(join(folder, '.headgate'))).filter((name) => name.endsWith('.lock'))).toEqual([]);
+    const killed = startHeadgate(['run'], { cwd: folder });
+    await expect
+      .poll(() => readdir(join(folder, '.headgate')), { timeout: 30_000 })
+      .toContainEqual(expect.stringMatching(/\.lock$/));
+    killed.process.kill('SIGKILL');
+    await killed.done;
+    expect(await json<Run>('run', '--once')).toMatchObject({ halted: [] });
+    expect((await published()).values).toEqual(lines(0, 500));
+  });
+
+  it('are read whatever their names hold, and named where they cannot be', async () => {
+    await init(['data/**']);
+    await mkdir(join(folder, 'data'));
+    for (const name of ['a\nb.ndjson', ' "é🦆".ndjson']) await writeFile(join(folder, 'data', name), '{"id":1}\n');
+    await writeFile(Buffer.concat([Buffer.from(join(folder, 'data/bad-')), Buffer.of(0xff)]), '{"id":1}\n');
+    const { code, stdout } = await run('run', '--once', '--json');
+    expect(code).toBe(5);
+    expect(JSON.parse(stdout.trim().split('\n').at(-1)!)).toMatchObject({
+      records: 2,
+      halted: [
+        { log: 'file/s/data%2Fbad-%5CxFF', code: 'SOURCE_UNAVAILABLE', message: expect.stringContaining('not UTF-8') },
+      ],
+    });
+    expect(await json('verify', '--deep')).toMatchObject({ ok: true, records: 2 });
+    expect(await json<{ logs: unknown[] }>('status')).toMatchObject({ logs: { length: 2 } });
   });
 
   it('that do not exist are refused, all at once (C2)', async () => {

@@ -13,6 +13,10 @@ export class StoreDecorator implements ObjectStore {
     return this.inner.location;
   }
 
+  get arbiter(): ObjectStore['arbiter'] {
+    return this.inner.arbiter;
+  }
+
   create(key: string, bytes: Uint8Array, options?: StoreCallOptions): Promise<'created' | 'exists'> {
     return this.inner.create(key, bytes, options);
   }

@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PreparedBaseline } from '../../src/detect/baseline/prepare.ts';
-import { buildProfile } from '../../src/detect/profile.ts';
 import type { Profile, Roles } from '../../src/detect/profile.ts';
+import { buildProfile } from '../../src/detect/profile/build.ts';
 import { RowHashSketch } from '../../src/detect/sketch/row-hashes.ts';
 import type { ColumnType } from '../../src/record/schema.ts';
 import { columnsOf } from './columns.ts';

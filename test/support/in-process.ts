@@ -9,7 +9,7 @@ import { Output } from '../../src/cli/output.ts';
 import { buildProgram } from '../../src/cli/program.ts';
 import { HeadgateError } from '../../src/errors.ts';
 import type { CommandOutput } from './cli.ts';
-import { TestLedger } from './ledger.ts';
+import { TestLedger, type TestLedgerOptions } from './ledger.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 /** Runs one command line in this process, from its sources: for tests that look into it or plan what happens meanwhile. */
@@ -41,10 +41,12 @@ export async function runHere(folder: string, ...args: string[]): Promise<Comman
 }
 
 /** A folder with a configuration, and the ledger that it leads to, which tests fill by themselves. */
-export async function openFolder(): Promise<{ readonly folder: string; readonly test: TestLedger }> {
+export async function openFolder(
+  options: Pick<TestLedgerOptions, 'prepared'> = {},
+): Promise<{ readonly folder: string; readonly test: TestLedger }> {
   const folder = await temporaryFolder();
   await mkdir(join(folder, 'store'));
-  const test = await TestLedger.open({ store: await DiskStore.open(join(folder, 'store')) });
+  const test = await TestLedger.open({ ...options, store: await DiskStore.open(join(folder, 'store')) });
   const { document } = test.trust;
   await writeFile(join(folder, 'trust.json'), JSON.stringify(document));
   await writeFile(

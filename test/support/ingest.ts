@@ -2,7 +2,7 @@ import { parquetFormat } from '../../src/adapters/parquet/format.ts';
 import { MemorySource, type MemoryCommits } from '../../src/adapters/memory/source.ts';
 import type { MemoryBroker } from '../../src/adapters/memory/broker.ts';
 import { JUDGE_DEFAULTS } from '../../src/detect/verdict.ts';
-import type { Rule } from '../../src/detect/rules.ts';
+import type { Rule } from '../../src/detect/rules/rule.ts';
 import type { CommittedBatch } from '../../src/ingest/events.ts';
 import { Ingestor, type IngestLimits } from '../../src/ingest/ingestor.ts';
 import { BatchJudge } from '../../src/ingest/judge-batch.ts';
@@ -51,6 +51,8 @@ export class TestConsumer {
   readonly halts: { readonly log: string; readonly code: string; readonly next: number; readonly message: string }[] =
     [];
   readonly resumed: string[] = [];
+  readonly reading = new Set<string>();
+  readonly unread: { readonly log: string; readonly byte: number; readonly bytes: number }[] = [];
   readonly retries: string[] = [];
   readonly notes: string[] = [];
   readonly ingestor: Ingestor;
@@ -111,6 +113,8 @@ export class TestConsumer {
         committed: (batch) => this.committed.push(batch),
         halted: (log, { code, message }, next) => this.halts.push({ log: formatLogId(log), code, next, message }),
         resumed: (log) => this.resumed.push(formatLogId(log)),
+        reading: (log) => this.reading.add(formatLogId(log)),
+        unread: (log, end) => this.unread.push({ log: formatLogId(log), ...end }),
         retrying: (where, { message }) => this.retries.push(`${where}: ${message}`),
       },
     });

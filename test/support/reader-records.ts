@@ -1,4 +1,4 @@
-import type { Column } from '../../src/record/schema.ts';
+import type { Column, TimestampUnit } from '../../src/record/schema.ts';
 import type { DeadLetterReason } from '../../src/record/dead-letter.ts';
 
 /** What a configuration says of a column. */
@@ -28,64 +28,71 @@ const bad = (reason: DeadLetterReason, text: string | Buffer): Line => [Buffer.f
 /** Numbers as they are written, without their spaces. */
 const numbers = (...lines: readonly string[]): string[] => lines.flatMap((line) => line.split(' '));
 
-/** Column path → its type, and JSON texts of values: what a type can hold at its edges, and what it cannot (then null). */
-export const EDGES: readonly (readonly [column: Typed, values: readonly string[]])[] = [
+/** Timestamps, and the units that can hold each to its last digit. */
+const INSTANTS: readonly (readonly [text: string, units: readonly TimestampUnit[]])[] = [
+  ['"1970-01-01T00:00:00Z"', ['ms', 'us', 'ns']],
+  ['"2026-02-28T23:59:59.123Z"', ['ms', 'us', 'ns']],
+  ['"2024-02-29 12:00:00.123456+05:30"', ['us', 'ns']],
+  ['"1969-12-31T23:59:59.999999999Z"', ['ns']],
+  ['"0001-01-01T00:00:00Z"', ['ms', 'us']],
+  ['"9999-12-31T23:59:59.999999Z"', ['us']],
+  ['"2262-04-11T23:47:16.854775806Z"', ['ns']],
+  ['"2262-04-11T23:47:16.854775807Z"', ['ns']],
+  ['"2262-04-11T23:47:16.854775808Z"', []],
+  ['"1677-09-21T00:12:43.145224192Z"', ['ns']],
+  ['"1677-09-21T00:12:43.145224193Z"', ['ns']],
+  ['"1677-09-21T00:12:43.145224191Z"', []],
+  ['"2016-12-31T23:59:60Z"', []],
+  ['"2026-03-01"', ['ms', 'us', 'ns']],
+  ['"2026-03-01t00:00:00.5z"', ['ms', 'us', 'ns']],
+  ['"2026-03-01T00:00:00-23:59"', ['ms', 'us', 'ns']],
+];
+
+/**
+ * Column path → its type, and JSON texts of values: what a type can hold at its edges, and what it cannot, which makes a dead
+ * letter.
+ */
+export const EDGES: readonly (readonly [column: Typed, values: readonly string[], beyond?: readonly string[]])[] = [
   [
     { path: ['int'], type: 'int64' },
-    ['0', '-0', '1', '-1', '9007199254740993', '9223372036854775807', '-9223372036854775808', '9223372036854775808'],
+    ['0', '-0', '1', '-1', '9007199254740993', '9223372036854775807', '-9223372036854775808'],
+    ['9223372036854775808', '-9223372036854775809', '18446744073709551615'],
   ],
   [
     { path: ['float'], type: 'float64' },
     numbers(
       '0 -0 -0.0 1.5 0.1 0.30000000000000004 3 -1E+2 0e999 9007199254740993 5e-324 -5e-324 2.2250738585072014e-308',
-      '2.2250738585072011e-308 1.7976931348623157e308 -1.7976931348623157E308 1e400 -1e400 1e-400',
-      '123456789012345678901234567890.5',
+      '2.2250738585072011e-308 1.7976931348623157e308 -1.7976931348623157E308 123456789012345678901234567890.5',
     ),
+    numbers('1e400 -1e400 1e-400'),
   ],
   [
     { path: ['decimal 38'], type: 'decimal', precision: 38, scale: 0 },
-    [
-      '0',
-      '-0',
-      '99999999999999999999999999999999999999',
-      '-99999999999999999999999999999999999999',
-      '1e37',
-      '1e38',
-      '0.5',
-    ],
+    ['0', '-0', '99999999999999999999999999999999999999', '-99999999999999999999999999999999999999', '1e37'],
+    ['1e38', '0.5'],
   ],
   [
     { path: ['fraction 38'], type: 'decimal', precision: 38, scale: 38 },
-    ['0', '0.99999999999999999999999999999999999999', '-0.00000000000000000000000000000000000001', '1', '1e-39'],
+    ['0', '0.99999999999999999999999999999999999999', '-0.00000000000000000000000000000000000001'],
+    ['1', '1e-39'],
   ],
   [
     { path: ['money'], type: 'decimal', precision: 18, scale: 4 },
-    ['12.3400', '-99999999999999.9999', '1.00001', '1e2'],
+    ['12.3400', '-99999999999999.9999', '1e2'],
+    ['1.00001'],
   ],
-  [{ path: ['price'], type: 'decimal', precision: 9, scale: 2 }, ['9999999.99', '-9999999.99', '10000000', '0.1', '7']],
-  [{ path: ['digit'], type: 'decimal', precision: 1, scale: 0 }, ['9', '-9', '10', '0']],
+  [
+    { path: ['price'], type: 'decimal', precision: 9, scale: 2 },
+    ['9999999.99', '-9999999.99', '0.1', '7'],
+    ['10000000'],
+  ],
+  [{ path: ['digit'], type: 'decimal', precision: 1, scale: 0 }, ['9', '-9', '0'], ['10']],
   ...(['ms', 'us', 'ns'] as const).map(
     (unit) =>
       [
         { path: [`time ${unit}`], type: 'timestamp', unit },
-        [
-          '"1970-01-01T00:00:00Z"',
-          '"2026-02-28T23:59:59.123Z"',
-          '"2024-02-29 12:00:00.123456+05:30"',
-          '"1969-12-31T23:59:59.999999999Z"',
-          '"0001-01-01T00:00:00Z"',
-          '"9999-12-31T23:59:59.999999Z"',
-          '"2262-04-11T23:47:16.854775806Z"',
-          '"2262-04-11T23:47:16.854775807Z"',
-          '"2262-04-11T23:47:16.854775808Z"',
-          '"1677-09-21T00:12:43.145224192Z"',
-          '"1677-09-21T00:12:43.145224193Z"',
-          '"1677-09-21T00:12:43.145224191Z"',
-          '"2016-12-31T23:59:60Z"',
-          '"2026-03-01"',
-          '"2026-03-01t00:00:00.5z"',
-          '"2026-03-01T00:00:00-23:59"',
-        ],
+        INSTANTS.filter(([, units]) => units.includes(unit)).map(([text]) => text),
+        INSTANTS.filter(([, units]) => !units.includes(unit)).map(([text]) => text),
       ] as const,
   ),
   [{ path: ['flag'], type: 'boolean' }, ['true', 'false', 'true']],
@@ -188,6 +195,14 @@ export const DEAD: readonly Line[] = [
   bad('too-deep', `{"nested":${'['.repeat(100)}${']'.repeat(100)}}`),
   bad('invalid-utf8', Buffer.from('{"text":"\xff"}', 'latin1')),
   bad('byte-order-mark', '\ufeff{"int":1}'),
+  ...EDGES.flatMap(([column, , beyond = []]) =>
+    beyond.map((value) =>
+      bad(
+        'unrepresentable',
+        record((other) => (other === column ? value : undefined)),
+      ),
+    ),
+  ),
   bad('record-too-large', `{"text":"${'y'.repeat(200_001)}"}`),
 ];
 
@@ -254,7 +269,11 @@ export function csvRows(header: readonly string[], force: boolean): Line[] {
 /** CSV lines that must be dead letters. */
 export function csvDead(header: readonly string[]): Line[] {
   const row = (name: string, text: string): string => header.map((each) => (each === name ? text : '')).join(';');
+  const beyond = EDGES.filter(([{ path }]) => header.includes(path[0]!)).flatMap(([{ path, type }, , values = []]) =>
+    values.map((value) => row(path[0]!, type === 'timestamp' ? (JSON.parse(value) as string) : value)),
+  );
   return [
+    ...beyond.map((text) => bad('unrepresentable', text)),
     bad('field-count', ''),
     bad('field-count', row('', '').slice(1)),
     bad('field-count', `${row('', '')};`),

@@ -1,4 +1,9 @@
-/** True for an error of the file system with this code, such as ENOENT. */
+/** The file system's name of an error, such as ENOENT; the error's text where it has none. */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
+}
+
+/** True for an error of the file system with this code. */
 export function isCode(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code;
 }

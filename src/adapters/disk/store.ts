@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
+import { link, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -7,7 +7,9 @@ import { IntegrityError, UncertainError, UnavailableError } from '../../errors.t
 import { assertKey, assertPrefix } from '../../ports/object-key.ts';
 import type { ListPage, ObjectStat, ObjectStore } from '../../ports/object-store.ts';
 import { isAbsent, isCode } from './file-errors.ts';
+import { makeFolders, syncFolder } from './folders.ts';
 import { listKeys } from './listing.ts';
+import { describeTrouble } from './trouble.ts';
 
 const TEMPORARY = '.tmp';
 
@@ -21,6 +23,7 @@ const TEMPORARY = '.tmp';
  */
 export class DiskStore implements ObjectStore {
   readonly location: string;
+  readonly arbiter = 'machine';
   /** Folders that are there, names synced up to the root, by path. */
   readonly #folders = new Map<string, Promise<void>>();
 
@@ -35,7 +38,7 @@ export class DiskStore implements ObjectStore {
       await makeFolders(join(store.location, TEMPORARY));
       await store.#removeOldTemporaries();
     } catch (cause) {
-      throw unavailable('open', store.location, cause);
+      throw await store.#unavailable('open', null, cause);
     }
     return store;
   }
@@ -49,7 +52,7 @@ export class DiskStore implements ObjectStore {
       await rm(temporary, { force: true });
       if (isCode(cause, 'EEXIST')) return this.#existing(key, path);
       this.#folders.delete(dirname(path));
-      if (REFUSALS.some((code) => isCode(cause, code))) throw unavailable('create', key, cause);
+      if (REFUSALS.some((code) => isCode(cause, code))) throw await this.#unavailable('create', key, cause);
       throw uncertain(key, cause);
     }
     try {
@@ -87,7 +90,7 @@ export class DiskStore implements ObjectStore {
     } catch (cause) {
       if (cause instanceof IntegrityError) throw cause;
       if (isAbsent(cause) || isCode(cause, 'EISDIR')) return null;
-      throw unavailable('read', key, cause);
+      throw await this.#unavailable('read', key, cause);
     } finally {
       await file?.close();
     }
@@ -100,7 +103,7 @@ export class DiskStore implements ObjectStore {
       return found.isFile() ? { bytes: found.size, uri: pathToFileURL(path).href, versionId: null } : null;
     } catch (cause) {
       if (isAbsent(cause)) return null;
-      throw unavailable('read', key, cause);
+      throw await this.#unavailable('read', key, cause);
     }
   }
 
@@ -110,7 +113,7 @@ export class DiskStore implements ObjectStore {
     try {
       keys = await listKeys(this.location, { prefix, startAfter, limit: limit + 1, hidden: TEMPORARY });
     } catch (cause) {
-      throw unavailable('list', prefix, cause);
+      throw await this.#unavailable('list', prefix, cause);
     }
     const page = keys.slice(0, limit);
     const objects = await Promise.all(page.map(async (key) => ({ key, tag: await tagOf(join(this.location, key)) })));
@@ -126,7 +129,7 @@ export class DiskStore implements ObjectStore {
     } catch (cause) {
       await rm(temporary, { force: true });
       this.#folders.delete(dirname(path));
-      throw unavailable('write', key, cause);
+      throw await this.#unavailable('write', key, cause);
     }
   }
 
@@ -135,7 +138,7 @@ export class DiskStore implements ObjectStore {
     try {
       await rm(path, { force: true });
     } catch (cause) {
-      throw unavailable('delete', key, cause);
+      throw await this.#unavailable('delete', key, cause);
     }
   }
 
@@ -159,7 +162,7 @@ export class DiskStore implements ObjectStore {
       }
     } catch (cause) {
       await rm(temporary, { force: true });
-      throw unavailable('write', key, cause);
+      throw await this.#unavailable('write', key, cause);
     }
     return temporary;
   }
@@ -184,6 +187,21 @@ export class DiskStore implements ObjectStore {
     await this.#makeFolder(parent);
     await makeFolders(folder);
     await syncFolder(parent);
+  }
+
+  /** @param what key or prefix; null for the store as a whole */
+  async #unavailable(verb: string, what: string | null, cause: unknown): Promise<UnavailableError> {
+    const folder = {
+      path: this.location,
+      setting: 'store.url',
+      wanted: 'this process may write to, on a local file system with hard links',
+    };
+    const object = what === null ? '' : `"${what}" in `;
+    return new UnavailableError(
+      'STORE_UNAVAILABLE',
+      `Cannot ${verb} ${object}store "${this.location}": ${await describeTrouble(folder, cause)}`,
+      { cause },
+    );
   }
 
   async #removeOldTemporaries(): Promise<void> {
@@ -215,40 +233,14 @@ const REFUSALS = [
   'EMLINK',
   'ENAMETOOLONG',
   'EXDEV',
+  'ENOTSUP',
+  'EOPNOTSUPP',
+  'ENOSYS',
 ];
-
-/** Not mkdir's own `recursive`: it never ends where a folder exists that takes no other in, such as /proc. */
-async function makeFolders(path: string): Promise<void> {
-  const make = (): Promise<void> =>
-    mkdir(path).catch(async (cause: unknown) => {
-      if (!isCode(cause, 'EEXIST') || !(await stat(path)).isDirectory()) throw cause;
-    });
-  try {
-    await make();
-  } catch (cause) {
-    if (!isCode(cause, 'ENOENT') || dirname(path) === path) throw cause;
-    await makeFolders(dirname(path));
-    await make();
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}
 
 function uncertain(key: string, cause: unknown): UncertainError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new UncertainError('STORE_UNCERTAIN', `Cannot tell whether "${key}" was created durably: ${reason}`, {
     cause,
   });
-}
-
-function unavailable(verb: string, what: string, cause: unknown): UnavailableError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new UnavailableError('STORE_UNAVAILABLE', `Cannot ${verb} "${what}" in the store: ${reason}`, { cause });
 }

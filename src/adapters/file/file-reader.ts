@@ -2,9 +2,12 @@ import { constants, type Stats } from 'node:fs';
 import { open, stat, type FileHandle } from 'node:fs/promises';
 
 import { HeadgateError } from '../../errors.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { UnreadEnd } from '../../ports/record-source.ts';
 import type { RecordChunk, SourcePosition } from '../../record/chunk.ts';
 import { assertPrefix, readBytes, restoreStanding } from './file-prefix.ts';
 import { fileTrouble, isMissing } from './file-trouble.ts';
+import { LastLine } from './last-line.ts';
 import { RecordBuffer, sourceChanged, standingAtStart, type FileLayout, type Standing } from './record-buffer.ts';
 
 /** How one file is read. */
@@ -13,9 +16,10 @@ export interface FileReaderOptions {
   readonly layout: FileLayout;
   /**
    * Read the bytes that are there at the first look, and the rest of the record that they end in; a last line without a
-   * line break is a record. Otherwise such a line waits for its line break.
+   * line break is a record if it is whole, and left otherwise. When false, such a line waits for its line break.
    */
   readonly once: boolean;
+  readonly clock: Clock;
   /** Bytes of one read, at least 1. */
   readonly readBytes: number;
 }
@@ -56,9 +60,13 @@ export class FileReader {
   /** One pass: bytes that were there at the first look. */
   #endByte: number | null = null;
   #ended = false;
+  /** One pass: what is left for the next one. */
+  #unread: UnreadEnd | null = null;
+  readonly #lastLine: LastLine;
 
   private constructor(options: FileReaderOptions) {
     this.#o = options;
+    this.#lastLine = new LastLine(options.layout, options.clock);
     this.#buffer = this.#newBuffer(this.#origin);
   }
 
@@ -85,6 +93,11 @@ export class FileReader {
   /** True when everything is handed out and nothing will follow. */
   get ended(): boolean {
     return this.#ended && this.#buffer.isEmpty;
+  }
+
+  /** What a one-pass reader that has ended left at the end of the file; null for nothing. */
+  get unread(): UnreadEnd | null {
+    return this.#unread;
   }
 
   /** True when no more is known to follow what was handed out. */
@@ -154,9 +167,15 @@ export class FileReader {
       await this.#rememberEdge(file);
       return false;
     }
+    const decision = this.#lastLine.decide(this.#buffer, this.#seen!);
+    if (decision === 'wait') return false;
+    this.#ended = true;
+    if (decision === 'leave') {
+      this.#unread = { byte: this.#buffer.complete, bytes: this.#buffer.rest.length };
+      return false;
+    }
     this.#buffer.space(0);
     this.#buffer.add(0, true);
-    this.#ended = true;
     return true;
   }
 

@@ -29,6 +29,8 @@ export interface FileSourceOptions {
   readonly stdinId: string;
   /** Opens standard input; asked at most once, and only if `-` is among the paths. */
   readonly openStdin: () => Readable;
+  /** Held for as long as the source is open. */
+  readonly lock?: AsyncDisposable | null;
   /** Bytes of one read; by default 1 MiB. */
   readonly readBytes?: number;
   /** Largest record, in bytes; by default RECORD_BYTES_MAX. */
@@ -50,6 +52,8 @@ interface FileState {
   reader: FileReader | PipeReader | null;
   /** It had no more at the last look. */
   isIdle: boolean;
+  /** Why nothing of it can be read. */
+  readonly refusal: HaltError | null;
 }
 
 /**
@@ -136,8 +140,13 @@ export class FileSource implements RecordSource {
     file.isIdle = false;
   }
 
-  /** Files remember nothing: the ledger's own entry holds the position and the digest of what came before. */
-  async witness(): Promise<null> {
+  /**
+   * Files remember nothing: the ledger's own entry holds the position and the digest of what came before.
+   * @throws HaltError SOURCE_UNAVAILABLE for what can have no log, before one is begun
+   */
+  async witness(log: LogId): Promise<null> {
+    const refusal = this.#files.get(log.partition)?.refusal ?? null;
+    if (refusal !== null) throw refusal;
     return null;
   }
 
@@ -152,19 +161,22 @@ export class FileSource implements RecordSource {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const file of this.#files.values()) await this.#close(file);
+    await this.#o.lock?.[Symbol.asyncDispose]();
   }
 
   async #readOne({ log, ...wanted }: ReadRequest): Promise<ReadResult> {
     const file = this.#files.get(log.partition);
     if (file === undefined) return { kind: 'drained', log, ended: this.#o.once };
+    if (file.refusal !== null) return { kind: 'halt', log, error: file.refusal };
     if (file.isIdle && file.reader?.offset === wanted.offset) return { kind: 'drained', log, ended: false };
     try {
       const reader = (file.reader ??= await this.#openReader(file.path));
       if (reader instanceof FileReader) await this.#use(reader);
       const chunk = await reader.read(wanted);
-      file.isIdle = chunk === null && reader instanceof FileReader && !reader.ended;
+      file.isIdle = !this.#o.once && chunk === null && reader instanceof FileReader;
       if (chunk !== null) return { kind: 'records', log, chunk };
-      return { kind: 'drained', log, ended: reader.ended };
+      const unread = reader instanceof FileReader ? reader.unread : null;
+      return { kind: 'drained', log, ended: reader.ended, ...(unread === null ? {} : { unread }) };
     } catch (error) {
       if (error instanceof HaltError) return { kind: 'halt', log, error };
       throw error;
@@ -178,7 +190,8 @@ export class FileSource implements RecordSource {
   }
 
   #readerOptions(path: string): Parameters<typeof FileReader.open>[0] {
-    return { path, layout: this.#layout, once: this.#o.once, readBytes: this.#o.readBytes ?? READ_BYTES };
+    const { once, clock, readBytes = READ_BYTES } = this.#o;
+    return { path, layout: this.#layout, once, clock, readBytes };
   }
 
   /** Marks a reader as used last, and closes the file that was not used for the longest time if too many are open. */
@@ -223,10 +236,14 @@ export class FileSource implements RecordSource {
   /** Finds files; new ones join the assignment, and those that were there stay ours. */
   async #scan(): Promise<FoundFiles['faults']> {
     this.#scannedAtMs = this.#o.clock.monotonic();
-    const { files, faults } = await this.#finder.find();
-    const fresh = files.filter(({ id }) => !this.#files.has(id));
-    for (const { id, path } of fresh) this.#files.set(id, { path, reader: null, isIdle: false });
-    if (this.#assignment !== null && fresh.length === 0) return faults;
+    const { files, refused, faults } = await this.#finder.find();
+    const before = this.#files.size;
+    for (const { id, path } of files)
+      if (!this.#files.has(id)) this.#files.set(id, { path, reader: null, isIdle: false, refusal: null });
+    for (const { id, why } of refused)
+      if (!this.#files.has(id))
+        this.#files.set(id, { path: null, reader: null, isIdle: false, refusal: refusalOf(id, why) });
+    if (this.#assignment !== null && this.#files.size === before) return faults;
     const logs = [...this.#files.keys()]
       .sort()
       .map((partition) => ({ cluster: this.cluster, topic: this.#o.topic, partition }));
@@ -237,6 +254,10 @@ export class FileSource implements RecordSource {
 
 async function lookAt(file: FileState): Promise<void> {
   if (file.reader instanceof FileReader) file.isIdle = !(await file.reader.hasChanged());
+}
+
+function refusalOf(id: string, why: string): HaltError {
+  return new HaltError('SOURCE_UNAVAILABLE', `Cannot read "${id}": ${why} (way out: mend it and run again)`);
 }
 
 function bytesOf(lengths: Int32Array): number {

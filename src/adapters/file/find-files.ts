@@ -1,9 +1,11 @@
+import { readdir as readdirWith, realpath as realpathWith, stat as statWith, type Dirent, type Stats } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 
-import { glob, isDynamicPattern } from 'tinyglobby';
+import { glob, isDynamicPattern, type GlobOptions } from 'tinyglobby';
 
 import type { ConfigFault } from '../../errors.ts';
+import { describeName, nameOf, pathOf, spellPath } from './file-names.ts';
 import { isMissing } from './file-trouble.ts';
 
 /** One file of a file source. */
@@ -14,18 +16,28 @@ export interface SourceFile {
   readonly path: string | null;
 }
 
+/** A file or folder that the configured paths lead to, and that cannot be read as others are. */
+export interface RefusedFile {
+  /** Its path as {@link SourceFile.id}; a byte that is not UTF-8 is `\xFF`. */
+  readonly id: string;
+  readonly why: string;
+}
+
 /** What the configured paths name now. */
 export interface FoundFiles {
   /** Sorted by id (code units), each file once. */
   readonly files: readonly SourceFile[];
+  /** Files and folders that were found and must be named, because nothing of them is among `files`. */
+  readonly refused: readonly RefusedFile[];
   /** Paths that name nothing or cannot be looked at (matrix C2, C3); a glob may match nothing. */
   readonly faults: readonly ConfigFault[];
 }
 
 const STDIN = '-';
-/** Where a name is not UTF-8, Node puts this, and the file cannot be opened by it. */
-const REPLACEMENT = '\ufffd';
 const LOOKS_AT_ONCE = 64;
+
+/** Told of a folder that cannot be looked into. */
+type Refuse = (path: string, why: string) => void;
 
 /**
  * Expands files, folders (all files below them but hidden ones) and globs, as often as it is asked. A file that is found
@@ -54,41 +66,51 @@ export class FileFinder {
   async find(): Promise<FoundFiles> {
     const found = new Set<string>();
     const faults: ConfigFault[] = [];
+    const refused = new Map<string, RefusedFile>();
+    const refuse: Refuse = (path, why) => {
+      const id = describeName(this.#idOf(path)) || '.';
+      refused.set(id, { id, why });
+    };
     for (const [i, given] of this.#paths.entries()) {
       if (given === STDIN) continue;
       const blame = (message: string): void => void faults.push({ path: `/source/files/paths/${i}`, message });
-      for (const path of await expand(given, this.#base, blame)) found.add(path);
+      for (const path of await expand(given, this.#base, blame, refuse)) {
+        const name = nameOf(path);
+        if (name !== null) found.add(name);
+        else refuse(path, 'its name is not UTF-8, so that it can be given no partition');
+      }
     }
-    const files = await this.#withoutAliases([...found], (path) =>
-      faults.push({ path: '/source/files/paths', message: `find "${path}", whose name is not UTF-8` }),
-    );
+    const files = await this.#withoutAliases([...found]);
     if (this.#paths.includes(STDIN)) files.push({ id: this.#stdinId, path: null });
     for (const { id } of files) this.#known.add(id);
-    return { files: files.sort((a, b) => (a.id < b.id ? -1 : 1)), faults };
+    return { files: files.sort((a, b) => (a.id < b.id ? -1 : 1)), refused: [...refused.values()], faults };
+  }
+
+  #idOf(path: string): string {
+    return relative(this.#base, path).split(sep).join('/');
   }
 
   /** Drops what is gone by now, and all names of a file but one. */
-  async #withoutAliases(paths: readonly string[], blame: (path: string) => void): Promise<SourceFile[]> {
+  async #withoutAliases(paths: readonly string[]): Promise<SourceFile[]> {
     for (let at = 0; at < paths.length; at += LOOKS_AT_ONCE)
-      await Promise.all(paths.slice(at, at + LOOKS_AT_ONCE).map((path) => this.#follow(path, blame)));
+      await Promise.all(paths.slice(at, at + LOOKS_AT_ONCE).map((path) => this.#follow(path)));
     const byTarget = new Map<string, SourceFile>();
     for (const path of paths) {
       const target = this.#targets.get(path);
       if (target === undefined) continue;
-      const file = { id: relative(this.#base, path).split(sep).join('/'), path };
+      const file = { id: this.#idOf(path), path };
       const other = byTarget.get(target);
       if (other === undefined || this.#isBetter(file.id, other.id)) byTarget.set(target, file);
     }
     return [...byTarget.values()];
   }
 
-  async #follow(path: string, blame: (path: string) => void): Promise<void> {
+  async #follow(path: string): Promise<void> {
     if (this.#targets.has(path)) return;
     try {
-      this.#targets.set(path, await realpath(path));
+      this.#targets.set(path, spellPath(await realpath(path, 'buffer')));
     } catch (cause) {
       if (!isMissing(cause)) this.#targets.set(path, path);
-      else if (path.includes(REPLACEMENT)) blame(path);
     }
   }
 
@@ -98,15 +120,23 @@ export class FileFinder {
   }
 }
 
-async function expand(given: string, base: string, blame: (message: string) => void): Promise<string[]> {
+/** Spelled paths that a configured one leads to. */
+async function expand(
+  given: string,
+  base: string,
+  blame: (message: string) => void,
+  refuse: Refuse,
+): Promise<string[]> {
   const path = isAbsolute(given) ? given : resolve(base, given);
   const found = await stat(path).catch(() => null);
-  if (found?.isFile() === true) return [resolve(path)];
-  if (found?.isDirectory() === true) return walk(resolve(path), blame);
+  const spelled = spellPath(Buffer.from(resolve(path), 'utf8'));
+  if (found?.isFile() === true) return [spelled];
+  if (found?.isDirectory() === true) return walk(spelled, refuse);
   if (found !== null) {
     blame(`names "${given}", which is neither a file nor a folder (a pipe is read as standard input, "-")`);
   } else if (isDynamicPattern(given)) {
-    return glob(given, { cwd: base, absolute: true, onlyFiles: true, dot: false, expandDirectories: false });
+    const fs = spellingFs(refuse);
+    return glob(given, { cwd: base, absolute: true, onlyFiles: true, dot: false, expandDirectories: false, fs });
   } else {
     blame(`names "${given}", which does not exist below ${base}`);
   }
@@ -114,26 +144,58 @@ async function expand(given: string, base: string, blame: (message: string) => v
 }
 
 /** All files below a folder. Links to folders come last, and not twice, so that circles end. */
-async function walk(folder: string, blame: (message: string) => void): Promise<string[]> {
+async function walk(folder: string, refuse: Refuse): Promise<string[]> {
   const files: string[] = [];
   const visited = new Set<string>();
   const direct = [folder];
   const linked: string[] = [];
   for (let next = direct.pop(); next !== undefined; next = direct.pop() ?? linked.shift()) {
-    const real = await realpath(next).catch(() => null);
-    if (real === null || visited.has(real)) continue;
-    visited.add(real);
-    const entries = await readdir(next, { withFileTypes: true }).catch((cause: Error) => {
-      blame(`cannot look into the folder "${next}": ${cause.message}`);
-      return [];
-    });
-    for (const entry of entries) {
-      if (entry.name.startsWith('.')) continue;
-      const path = join(next, entry.name);
-      const target = entry.isSymbolicLink() ? await stat(path).catch(() => null) : entry;
+    const real = await realpath(pathOf(next), 'buffer').catch(() => null);
+    if (real === null || visited.has(spellPath(real))) continue;
+    visited.add(spellPath(real));
+    for (const entry of await listFolder(next, refuse)) {
+      const name = spellPath(entry.name);
+      if (name.startsWith('.')) continue;
+      const path = join(next, name);
+      const target = entry.isSymbolicLink() ? await stat(pathOf(path)).catch(() => null) : entry;
       if (target?.isFile() === true) files.push(path);
       else if (target?.isDirectory() === true) (entry.isSymbolicLink() ? linked : direct).push(path);
     }
   }
   return files;
+}
+
+async function listFolder(path: string, refuse: Refuse): Promise<Dirent<Buffer>[]> {
+  try {
+    return await readdir(pathOf(path), { withFileTypes: true, encoding: 'buffer' });
+  } catch (cause) {
+    if (!isMissing(cause)) refuse(path, lookFault(cause as Error));
+    return [];
+  }
+}
+
+function lookFault({ message }: Error): string {
+  return `the folder cannot be looked into: ${message}`;
+}
+
+/** The file system in spelled names, as the glob walks it. A folder that cannot be looked into must not end the walk. */
+function spellingFs(refuse: Refuse): NonNullable<GlobOptions['fs']> {
+  const list = (path: string, _options: unknown, done: (error: null, entries: unknown[]) => void): void =>
+    readdirWith(pathOf(path), { withFileTypes: true, encoding: 'buffer' }, (error, entries) => {
+      if (error !== null && !isMissing(error)) refuse(path, lookFault(error));
+      done(
+        null,
+        (error === null ? entries : []).map((entry) => ({
+          name: spellPath(entry.name),
+          isFile: () => entry.isFile(),
+          isDirectory: () => entry.isDirectory(),
+          isSymbolicLink: () => entry.isSymbolicLink(),
+        })),
+      );
+    });
+  const resolveLinks = (path: string, done: (error: Error | null, real: string) => void): void =>
+    realpathWith(pathOf(path), 'buffer', (error, real) => done(error, error === null ? spellPath(real) : ''));
+  const look = (path: string, done: (error: Error | null, stats: Stats) => void): void => statWith(pathOf(path), done);
+  // The type wants all overloads of the real ones; these are the calls that are made.
+  return { readdir: list, realpath: resolveLinks, stat: look } as unknown as NonNullable<GlobOptions['fs']>;
 }

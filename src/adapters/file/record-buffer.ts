@@ -117,6 +117,11 @@ export class RecordBuffer {
     return this.#span === this.#spans.count && !this.#spans.isTooLong;
   }
 
+  /** Bytes behind the last record that is complete: a line without a line break so far. */
+  get rest(): Uint8Array {
+    return this.#bytes.subarray(this.#spans.consumed, this.#length);
+  }
+
   /** First record of the CSV file; null before it was read. */
   get csvHeader(): Uint8Array | null {
     return this.#csvHeader;

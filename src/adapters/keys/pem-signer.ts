@@ -44,12 +44,9 @@ export async function generateKeyFile(path: string, passphrase: string | undefin
   try {
     await writePrivateFile(path, pem);
   } catch (cause) {
-    throw new ConfigError(
-      'KEY_INVALID',
-      `Cannot write key file "${path}": ${cause instanceof Error ? cause.message : String(cause)}`,
-      [],
-      { cause },
-    );
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const why = code === 'EEXIST' ? 'it exists already, and a key is never overwritten' : message;
+    throw new ConfigError('KEY_INVALID', `Cannot write key file "${path}": ${why}`, [], { cause });
   }
   return publicKey.export({ type: 'spki', format: 'pem' }).toString();
 }
@@ -81,10 +78,23 @@ async function readPrivateFile(path: string): Promise<string> {
     return await readFile(path, 'utf8');
   } catch (cause) {
     if (cause instanceof ConfigError) throw cause;
-    throw new ConfigError('KEY_INVALID', `Cannot read key file "${path}" (mend: headgate keys generate)`, [], {
+    throw new ConfigError('KEY_INVALID', `Cannot read key file "${path}": ${await whyUnreadable(path, cause)}`, [], {
       cause,
     });
   }
+}
+
+async function whyUnreadable(path: string, cause: unknown): Promise<string> {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  if (code === 'ENOENT')
+    return 'it does not exist (mend: copy it here, or make one with headgate keys generate and add what that prints to the trust file)';
+  if (code === 'EISDIR') return 'it is a folder, wanted a file';
+  if (code !== 'EACCES') return message;
+  const owner = await stat(path).then(
+    ({ uid }) => `it belongs to user ${uid}`,
+    () => 'its folder is closed to it',
+  );
+  return `this process is user ${process.getuid?.()} and may not, ${owner} (mend: run it as the owner of the key)`;
 }
 
 function parsePrivateKey(pem: string, name: string, passphrase: string | undefined): KeyObject {

@@ -6,6 +6,7 @@ import { sha256Hex } from '../../record/sha256.ts';
 /** A store in memory: for the simulator and for tests; it passes the same contract suite as the real ones. */
 export class MemoryStore implements ObjectStore {
   readonly location = 'memory:';
+  readonly arbiter = 'machine';
   readonly #objects = new Map<string, Uint8Array>();
 
   async create(key: string, bytes: Uint8Array): Promise<'created' | 'exists'> {

@@ -49,6 +49,7 @@ const UPLOAD_BYTES_A_MS_MIN = 1_000;
 /** Objects in an S3 bucket, created with `If-None-Match: *`. Whether the server means it is probed, see ledger/probe.ts. */
 export class S3Store implements ObjectStore {
   readonly location: string;
+  readonly arbiter = 'server';
   readonly #options: S3StoreOptions;
   readonly #keyPrefix: string;
   /** One attempt only: an automatic retry would turn our own success into "exists". */

@@ -31,7 +31,10 @@ export const registerBaseline: Register = (program, runner) => {
   baseline
     .command('learn')
     .description('learn a candidate from accepted data; judging by it starts with approve')
-    .option('--held', 'from the batches that are held for want of a baseline (default)')
+    .option(
+      '--held',
+      'from the batches that are held for want of a baseline (default; may be joined with the next two)',
+    )
     .option('--published', 'from the published batches, but for suspect ones that observe mode let through')
     .option('--with-suspect', 'as --published, with the suspect ones: after a change that has come to stay')
     .option('--files <path...>', 'from files, folders, globs or s3://bucket/key, in the format of the source')
@@ -62,15 +65,14 @@ export const registerBaseline: Register = (program, runner) => {
 async function learnFrom(act: RefAct, options: LearnOptions): Promise<CommandResult> {
   const { context, ledger, actor, ref } = act;
   const topic = topicOf(act, options.topic);
-  const published = options.withSuspect === true ? 'published-suspect' : 'published';
-  const from: LearnFrom = options.published === true || options.withSuspect === true ? published : 'held';
   const profiles =
     options.files === undefined
-      ? await storedProfiles(ledger, ref, topic, from)
+      ? await storedProfiles(ledger, ref, topic, sourcesOf(options))
       : await profileFiles(act, topic, options.files);
   const learned = await learn(ledger, topic, profiles, actor, context.kill);
   context.output.result(learned, [
     `learned ${learned.baseline.slice(0, 12)} for "${topic}" from ${counted(learned.records, 'record')} in ${counted(learned.batches, 'batch')} (${formatBytes(learned.bytes)})`,
+    ...(learned.skipped > 0 ? [`left out: ${counted(learned.skipped, 'batch')} of which no record decoded`] : []),
     ...(learned.batches < 8
       ? [`only ${counted(learned.batches, 'batch')}: until a baseline has 8, hard rules alone decide`]
       : learned.batches < 30
@@ -79,6 +81,14 @@ async function learnFrom(act: RefAct, options: LearnOptions): Promise<CommandRes
     `put it in force with: headgate baseline approve ${learned.baseline.slice(0, 12)}`,
   ]);
   return undefined;
+}
+
+/** Which stored batches are meant; several options are joined. */
+function sourcesOf({ held, published, withSuspect }: LearnOptions): LearnFrom[] {
+  const from: LearnFrom[] = held === true ? ['held'] : [];
+  if (withSuspect === true) from.push('published-suspect');
+  else if (published === true) from.push('published');
+  return from.length === 0 ? ['held'] : from;
 }
 
 /** Profiles files that are not part of the ledger; their schema is pinned if the topic has none yet. */
@@ -151,7 +161,7 @@ async function showBaseline(
     context.output.result({ sha256, topic, inForce: state.baselines[topic] === sha256, baseline }, [
       `baseline  ${sha256}${state.baselines[topic] === sha256 ? ' (in force)' : ' (candidate)'}`,
       `learned   from ${counted(baseline.rows, 'row')} in ${counted(baseline.batches, 'batch')}, schema ${baseline.schema.slice(0, 12)}`,
-      `checks    ${baseline.statistics.length} statistics in ${baseline.families.length} families`,
+      `checks    ${counted(baseline.statistics.length, 'statistic')} in ${counted(baseline.families.length, 'family')}`,
       ...table(rows),
     ]);
     return undefined;

@@ -2,6 +2,7 @@ import { access } from 'node:fs/promises';
 import { resolve } from 'node:path';
 
 import { RequestError } from '../../errors.ts';
+import { calledAs } from '../called-as.ts';
 import { runDemo } from '../demo/tour.ts';
 import type { Register } from '../register.ts';
 
@@ -16,7 +17,11 @@ export const registerDemo: Register = (program, runner) => {
     .action((dir: string) =>
       runner()(async (context) => {
         const folder = resolve(context.folder, dir);
-        const called = calledAs(context.environment['npm_lifecycle_event']);
+        const called = calledAs({
+          npmEvent: context.environment['npm_lifecycle_event'],
+          script: process.argv[1],
+          folder: context.folder,
+        });
         const isFree = await access(folder).then(
           () => false,
           () => true,
@@ -30,12 +35,3 @@ export const registerDemo: Register = (program, runner) => {
       }),
     );
 };
-
-/**
- * How the user can call this program again: what npm runs is not on the shell's path.
- * @param npmEvent name of the npm script that this process is; `npx` for npx; undefined when npm did not start it.
- */
-export function calledAs(npmEvent: string | undefined): { readonly program: string; readonly demo: string } {
-  if (npmEvent === undefined) return { program: 'headgate', demo: 'headgate demo' };
-  return { program: 'npx headgate', demo: npmEvent === 'demo' ? 'npm run demo --' : 'npx headgate demo' };
-}

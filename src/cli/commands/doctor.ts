@@ -1,8 +1,8 @@
 import { access } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { isAbsolute, relative, resolve, sep } from 'node:path';
 
 import { openAlerts } from '../../compose/alerts.ts';
-import { openKey, openStore, readTrust, type KeyName } from '../../compose/ledger.ts';
+import { openKey, openState, openStore, readTrust, type KeyName } from '../../compose/ledger.ts';
 import { openSource } from '../../compose/source.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { systemClock } from '../../adapters/system/clock.ts';
@@ -13,10 +13,11 @@ import { probeFully } from '../../ledger/probe.ts';
 import { openLedger } from '../../respond/ledger-context.ts';
 import { load, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT, exitCodeOf } from '../exit-codes.ts';
+import { counted } from '../output.ts';
 import type { Register } from '../register.ts';
 
-/** What a check found: nothing to do, something to look at, or something that must be mended. */
-type Status = 'ok' | 'warn' | 'fail';
+/** What a check found: nothing to do, something to look at, something that must be mended, or that another must be first. */
+type Status = 'ok' | 'warn' | 'fail' | 'skip';
 
 /** A line of a check that did not fail; `warn` unless it is as it should be. */
 type Found = string | { readonly warn: string };
@@ -24,6 +25,7 @@ type Found = string | { readonly warn: string };
 interface Check {
   readonly name: string;
   readonly status: Status;
+  /** One line; faults behind it, one a line. */
   readonly detail: string;
   /** Exit code that the failure means. */
   readonly exitCode: number;
@@ -32,57 +34,104 @@ interface Check {
 /** A clock this far behind the newest entry is told, in ms: clocks that are synchronised differ by less. */
 const BEHIND_MAX_MS = 60_000;
 
-const MARKS: Readonly<Record<Status, string>> = { ok: 'ok  ', warn: 'WARN', fail: 'FAIL' };
+const MARKS: Readonly<Record<Status, string>> = { ok: 'ok  ', warn: 'WARN', fail: 'FAIL', skip: '-   ' };
+const NAME_WIDTH = 9;
 
 /** `headgate doctor`: one line a check, each failure with its mend. */
 export const registerDoctor: Register = (program, runner) => {
   program
     .command('doctor')
-    .description('check configuration, keys, store, source, queue and clock')
+    .description('check configuration, keys, state folder, store, clock, source and queue')
     .action(() => runner()(doctor));
 };
 
 async function doctor(context: CommandContext): Promise<CommandResult> {
-  const checks: Check[] = [];
-  const check = async (name: string, work: () => Promise<Found>): Promise<void> => {
+  const loaded = await load(context);
+  const checks = new Checks(context);
+  await checks.run(
+    'config',
+    [],
+    async () => `${loaded.path}: pipeline "${loaded.config.pipeline}", ${loaded.config.mode} mode`,
+  );
+  await checks.run('trust', [], () => checkTrust(loaded));
+  for (const name of ['ingest', 'publisher', 'approver'] as const)
+    await checks.run(name, ['trust'], () => checkKey(loaded, name));
+  await checks.run('state', [], () => checkState(loaded));
+  await checks.run('store', [], () => checkStore(loaded));
+  await checks.run('clock', ['trust', 'store'], () => checkClock(loaded));
+  await checks.run('source', [], () => checkSource(loaded));
+  await checks.run('alerts', ['trust', 'store'], () => checkAlerts(context, loaded));
+  return checks.report();
+}
+
+/** Checks one after the other, told as they end. */
+class Checks {
+  readonly #context: CommandContext;
+  readonly #done: Check[] = [];
+
+  constructor(context: CommandContext) {
+    this.#context = context;
+  }
+
+  /** @param needs names of checks without which this one would only fail for the same reason. */
+  async run(name: string, needs: readonly string[], work: () => Promise<Found>): Promise<void> {
+    const check = { name, ...(await this.#outcome(needs, work)) };
+    this.#done.push(check);
+    const [first, ...faults] = check.detail.split('\n');
+    const { output } = this.#context;
+    output.say(`${MARKS[check.status]}  ${name.padEnd(NAME_WIDTH)} ${first}`);
+    for (const fault of faults) output.say(`${' '.repeat(MARKS.ok.length + NAME_WIDTH + 3)}${fault}`);
+  }
+
+  async #outcome(needs: readonly string[], work: () => Promise<Found>): Promise<Omit<Check, 'name'>> {
+    const missing = this.#done.find(({ name, status }) => needs.includes(name) && isBad(status));
+    if (missing !== undefined)
+      return { status: 'skip', detail: `not checked: ${missing.name} comes first`, exitCode: EXIT.ok };
     try {
       const found = await work();
-      const done = typeof found === 'string' ? { status: 'ok', detail: found } : { status: 'warn', detail: found.warn };
-      checks.push({ name, ...(done as Pick<Check, 'status' | 'detail'>), exitCode: EXIT.ok });
+      return typeof found === 'string'
+        ? { status: 'ok', detail: found, exitCode: EXIT.ok }
+        : { status: 'warn', detail: found.warn, exitCode: EXIT.ok };
     } catch (error) {
       if (!(error instanceof HeadgateError)) throw error;
-      checks.push({ name, status: 'fail', detail: error.message, exitCode: exitCodeOf(error) });
+      return { status: 'fail', detail: error.message, exitCode: exitCodeOf(error) };
     }
-    const last = checks.at(-1)!;
-    context.output.say(`${MARKS[last.status]}  ${last.name.padEnd(9)} ${last.detail}`);
-  };
-  const loaded = await load(context);
-  await check('config', async () => `${loaded.path}: pipeline "${loaded.config.pipeline}", ${loaded.config.mode} mode`);
-  for (const name of ['ingest', 'publisher', 'approver'] as const) await check(name, () => checkKey(loaded, name));
-  await check('store', () => checkStore(loaded));
-  await check('clock', () => checkClock(loaded));
-  await check('source', () => checkSource(loaded));
-  await check('alerts', () => checkAlerts(context, loaded));
-  const failed = checks.filter(({ status }) => status === 'fail');
-  if (context.output.json)
-    context.output.result(
-      {
-        ok: failed.length === 0,
-        checks: checks.map(({ name, status, detail }) => ({ name, ok: status !== 'fail', status, detail })),
-      },
-      [],
-    );
-  return failed.length === 0 ? EXIT.ok : Math.max(...failed.map(({ exitCode }) => exitCode));
+  }
+
+  report(): CommandResult {
+    const checks = this.#done.map(({ name, status, detail }) => ({ name, ok: !isBad(status), status, detail }));
+    const ok = checks.every((check) => check.ok);
+    if (this.#context.output.json) this.#context.output.result({ ok, checks }, []);
+    return Math.max(...this.#done.map(({ exitCode }) => exitCode));
+  }
+}
+
+function isBad(status: Status): boolean {
+  return status === 'fail' || status === 'skip';
+}
+
+async function checkTrust(loaded: LoadedConfig): Promise<string> {
+  const { document } = await readTrust(loaded);
+  return `${resolve(loaded.folder, loaded.config.trust)}: ${counted(document.keys.length, 'key')}`;
 }
 
 async function checkKey(loaded: LoadedConfig, name: KeyName): Promise<Found> {
-  const trust = await readTrust(loaded);
   const path = resolve(loaded.folder, loaded.config.keys[name]);
   if (name === 'approver' && !(await exists(path)))
     return `not here (fine on servers: decisions are signed where "${path}" is)`;
-  const { keyId } = await openKey(loaded, trust, name);
-  trust.assertRole(keyId, [name], loaded.config.keys[name]);
+  const { keyId } = await openKey(loaded, await readTrust(loaded), name);
   return `${keyId} may sign as ${name}`;
+}
+
+/** A state that lies in the store is rolled back together with it, and notices nothing. */
+async function checkState(loaded: LoadedConfig): Promise<Found> {
+  const { folder, config } = loaded;
+  await openState(loaded).assertWritable();
+  const path = resolve(folder, config.stateFolder);
+  const store = config.store.url.startsWith('s3://') ? null : resolve(folder, config.store.url);
+  if (store !== null && isWithin(store, path))
+    return { warn: `"${path}" lies in the store (mend: set stateFolder to a folder outside of it)` };
+  return `${path} can be written`;
 }
 
 async function checkStore(loaded: LoadedConfig): Promise<string> {
@@ -102,6 +151,11 @@ async function checkClock(loaded: LoadedConfig): Promise<Found> {
   };
 }
 
+function isWithin(folder: string, path: string): boolean {
+  const way = relative(folder, path);
+  return !isAbsolute(way) && way !== '..' && !way.startsWith(`..${sep}`);
+}
+
 /** False only for a file that is not there; one that cannot be looked at is for the key's own check to report. */
 async function exists(path: string): Promise<boolean> {
   return access(path).then(
@@ -110,12 +164,14 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-async function checkSource(loaded: LoadedConfig): Promise<string> {
+async function checkSource(loaded: LoadedConfig): Promise<Found> {
+  const { files, kafka } = loaded.config.source;
   await using source = await openSource(loaded, true, () => undefined);
-  if (loaded.config.source.kafka !== null)
-    return `cluster ${source.cluster} answers for ${loaded.config.source.kafka.topics.join(', ')}`;
+  if (kafka !== null) return `cluster ${source.cluster} answers for ${kafka.topics.join(', ')}`;
   await source.join();
-  return `${source.assignment()!.logs.length} files`;
+  const { length } = source.assignment()!.logs;
+  if (length > 0) return counted(length, 'file');
+  return { warn: `no file yet for ${files!.paths.join(', ')} (paths start from ${loaded.folder})` };
 }
 
 async function checkAlerts(context: CommandContext, loaded: LoadedConfig): Promise<string> {
@@ -125,5 +181,5 @@ async function checkAlerts(context: CommandContext, loaded: LoadedConfig): Promi
   await using opened = queue;
   const depth = await opened.depth();
   const { url } = loaded.config.queue;
-  return `${loaded.config.alerts.length} channels; queue ${url === null ? 'in this process' : 'in Redis'}, ${depth} jobs`;
+  return `${counted(loaded.config.alerts.length, 'channel')}; queue ${url === null ? 'in this process' : 'in Redis'}, ${counted(depth, 'job')}`;
 }

@@ -3,7 +3,8 @@ import { resolve } from 'node:path';
 import { RequestError } from '../../errors.ts';
 import { gate, type GateReport } from '../../respond/gate.ts';
 import type { LedgerContext } from '../../respond/ledger-context.ts';
-import { listFiles, pull } from '../../respond/pull.ts';
+import { pull } from '../../respond/pull.ts';
+import { listFiles } from '../../respond/pull/snapshot-files.ts';
 import { resolveSnapshot } from '../../respond/refs.ts';
 import { IntegrityError } from '../../errors.ts';
 import { endCode, withLedger, type CommandContext, type CommandResult } from '../context.ts';
@@ -26,7 +27,7 @@ export const registerGate: Register = (program, runner) => {
     .argument('<ref>', 'ref or snapshot')
     .argument('[dir]', 'target folder; not needed with --list')
     .description(
-      'download the snapshot that the gate lets pass; nothing is visible before it is verified, and a snapshot given by its id is gated like a ref',
+      'download the snapshot that the gate lets pass; no file is visible before all are verified, and DIR/.headgate/complete.json is there only while DIR holds all of it; a snapshot given by its id is gated like a ref',
     )
     .option('--list', 'print address, version and SHA-256 of each file instead, for reading in place')
     .option('--ungated', 'do not ask the gate first: for looking into what must not be trained on')
@@ -96,8 +97,11 @@ async function pullRef(
     const report = await pull(ledger, snapshot, resolve(context.folder, dir), context.stop, (done, of) =>
       context.output.progress(`${formatCount(done)} of ${counted(of, 'file')}`),
     );
-    const summary = `${counted(report.records, 'record')} in ${counted(report.files, 'file')}, ${formatBytes(report.bytes)}: ${report.downloaded} downloaded, ${report.kept} kept, ${report.removed} removed`;
-    context.output.result(report, [`pulled ${snapshot.slice(0, 12)} into ${dir}: ${summary}`]);
+    const summary = `${counted(report.records, 'record')} in ${counted(report.files, 'file')}, ${formatBytes(report.bytes)}: ${formatCount(report.downloaded)} downloaded, ${formatCount(report.kept)} kept, ${formatCount(report.removed)} removed`;
+    const line = report.complete
+      ? `pulled ${snapshot.slice(0, 12)} into ${dir}: ${summary}`
+      : `interrupted: ${dir} is as it was; ${formatCount(report.downloaded)} of ${counted(report.files, 'file')} set aside for the next pull`;
+    context.output.result(report, [line]);
     return endCode(context, report.complete ? EXIT.ok : EXIT.interrupted);
   });
 }

@@ -1,25 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import { lstat, mkdir, readFile, writeFile } from 'node:fs/promises';
-import { basename, join, relative, resolve } from 'node:path';
-import { createInterface } from 'node:readline/promises';
+import { lstat, readFile, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 
 import { generateKeyFile } from '../../adapters/keys/pem-signer.ts';
-import { RequestError } from '../../errors.ts';
-import type { TrustDocument } from '../../ledger/trust.ts';
+import { makeLocalFolder } from '../../compose/local-folder.ts';
+import { parseConfig } from '../../config/load.ts';
+import { ConfigError, HeadgateError, RequestError } from '../../errors.ts';
+import { ROLES as ALL_ROLES, type TrustDocument } from '../../ledger/trust.ts';
 import { sshFingerprint } from '../../record/public-key.ts';
+import { calledAs, shellWord } from '../called-as.ts';
 import { CONFIG_NAME, type CommandContext, type CommandResult } from '../context.ts';
+import { counted } from '../output.ts';
 import type { Register } from '../register.ts';
-
-interface InitOptions {
-  readonly pipeline?: string;
-  readonly files?: string[];
-  readonly csv?: boolean;
-  readonly kafka?: string[];
-  readonly topics?: string[];
-  readonly store?: string;
-  readonly label?: string;
-  readonly source?: string;
-}
+import { complete, isUrl, type Answers, type InitOptions } from './init-answers.ts';
 
 const ROLES = ['ingest', 'publisher', 'approver'] as const;
 
@@ -30,11 +23,11 @@ export const registerInit: Register = (program, runner) => {
     .argument('[dir]', 'folder to set up', '.')
     .description('write a configuration, keys and a trust root; asks on a terminal, flags otherwise')
     .option('--pipeline <name>', 'name of the pipeline (default: the folder’s name)')
-    .option('--files <path...>', 'read these files, folders or globs')
+    .option('--files <path...>', 'read these files, folders or (quoted) globs')
     .option('--csv', 'the files are CSV (default: newline-delimited JSON)')
-    .option('--kafka <broker...>', 'read Kafka through these brokers (host:port)')
+    .option('--kafka <broker...>', 'read Kafka through these brokers (host:port; the port is 9092 if none is given)')
     .option('--topics <name...>', 'topics to read, or the name of the stream that the files make up')
-    .option('--store <url>', 'folder or s3://bucket/prefix', './store')
+    .option('--store <url>', 'folder or s3://bucket/prefix (default: store in the folder that is set up)')
     .option('--label <column>', 'column that a model learns to predict')
     .option('--source <column>', 'column that says who sent a record')
     .action((dir: string, options: InitOptions) =>
@@ -53,35 +46,76 @@ export const registerInit: Register = (program, runner) => {
 };
 
 async function init(context: CommandContext, folder: string, given: InitOptions): Promise<CommandResult> {
-  const options = await complete(context, folder, given);
+  const answers = await complete(context, folder, given);
   const configPath = join(folder, CONFIG_NAME);
+  const text = configText(answers);
+  assertUsable(text, configPath, context);
   const keyPaths = ROLES.map((role) => join(folder, 'keys', `${role}.pem`));
   await assertFree(folder, [configPath, join(folder, 'trust.json'), ...keyPaths]);
-  await mkdir(join(folder, 'keys'), { recursive: true, mode: 0o700 });
-  // Before there is anything secret: whatever interrupts us, no key is ever seen by version control.
-  await keepSecretsOutOfGit(folder);
-  const keys: TrustDocument['keys'] = [];
-  for (const [i, role] of ROLES.entries()) {
-    const publicKey = await generateKeyFile(keyPaths[i]!, undefined);
-    keys.push({ keyId: sshFingerprint(publicKey), name: role, roles: [role], publicKey });
-  }
-  const trust: TrustDocument = { version: 1, pipeline: options.pipeline, keys };
-  await writeFile(join(folder, 'trust.json'), `${JSON.stringify(trust, null, 2)}\n`, { flag: 'wx' });
-  await writeFile(configPath, configText(options), { flag: 'wx' });
+  const keys = await write(folder, answers, keyPaths, text).catch((cause: unknown) => {
+    if (cause instanceof HeadgateError) throw cause;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new RequestError('REQUEST_INVALID', `Cannot set up "${folder}": ${why}`, { cause });
+  });
   context.output.result(
     {
       ok: true,
       folder,
       config: configPath,
-      pipeline: options.pipeline,
+      pipeline: answers.pipeline,
       keys: keys.map(({ keyId, name }) => ({ keyId, name })),
+      notes: answers.notes,
     },
     [
       `wrote ${configPath}, trust.json and keys/ (private: keep them off version control, and the approver key off servers)`,
-      `next: ${folder === context.folder ? '' : `cd ${relative(context.folder, folder)}, `}headgate doctor, then headgate run --once`,
+      ...answers.notes,
+      describeNext(context, configPath),
     ],
   );
   return undefined;
+}
+
+/** Keys and trust root first: without a configuration, nothing uses them. @throws {Error} of the file system */
+async function write(
+  folder: string,
+  { pipeline, store }: Answers,
+  keyPaths: readonly string[],
+  config: string,
+): Promise<TrustDocument['keys']> {
+  await makeLocalFolder(join(folder, 'keys'), 0o700);
+  // Before there is anything secret: whatever interrupts us, no key is ever seen by version control.
+  await keepSecretsOutOfGit(folder, store);
+  const keys: TrustDocument['keys'] = [];
+  for (const [i, role] of ROLES.entries()) {
+    const publicKey = await generateKeyFile(keyPaths[i]!, undefined);
+    keys.push({ keyId: sshFingerprint(publicKey), name: role, roles: [role], publicKey });
+  }
+  const trust: TrustDocument = { version: 1, pipeline, keys };
+  await writeFile(join(folder, 'trust.json'), `${JSON.stringify(trust, null, 2)}\n`, { flag: 'wx' });
+  await writeFile(join(folder, CONFIG_NAME), config, { flag: 'wx' });
+  return keys;
+}
+
+/** The next commands as they can be typed here: npx would not find this program from another folder. */
+function describeNext({ environment, folder }: CommandContext, configPath: string): string {
+  const { program } = calledAs({ npmEvent: environment['npm_lifecycle_event'], script: process.argv[1], folder });
+  const path = relative(folder, configPath);
+  const config = path === CONFIG_NAME ? '' : ` --config ${shellWord(path)}`;
+  return `next: ${program} doctor${config}, then ${program} run --once${config}`;
+}
+
+/** Refuses before anything is written what the next command would refuse. @throws RequestError */
+function assertUsable(text: string, path: string, { environment }: CommandContext): void {
+  try {
+    parseConfig(text, path, environment);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const faults = error.faults.map((fault) => `\n  ${fault.path}: ${fault.message}`).join('');
+    throw new RequestError(
+      'REQUEST_INVALID',
+      `Cannot set up "${dirname(path)}": the configuration would have ${counted(error.faults.length, 'fault')}${faults}`,
+    );
+  }
 }
 
 /**
@@ -103,51 +137,7 @@ async function assertFree(folder: string, paths: readonly string[]): Promise<voi
   );
 }
 
-type Complete = Required<Pick<InitOptions, 'pipeline' | 'store'>> & InitOptions & { readonly topics: string[] };
-
-/** Fills what the flags left open: by asking on a terminal, by a default where there is one, or not at all. */
-async function complete(context: CommandContext, folder: string, given: InitOptions): Promise<Complete> {
-  const ask =
-    process.stdin.isTTY && context.output.interactive
-      ? createInterface({ input: process.stdin, output: process.stderr })
-      : null;
-  try {
-    const question = async (text: string, fallback: string): Promise<string> =>
-      ask === null ? fallback : (await ask.question(`${text} [${fallback}] `)) || fallback;
-    const folderName = basename(folder).replace(/[^A-Za-z0-9._-]/g, '-') || 'pipeline';
-    const pipeline = given.pipeline ?? (await question('Name of the pipeline', folderName));
-    let { files, kafka } = given;
-    if (files === undefined && kafka === undefined && ask !== null) {
-      const answer = await question('Files to read (glob), or Kafka brokers (host:port)', './data/*.ndjson');
-      if (/^[^\s/]+:\d+(,|$)/.test(answer)) kafka = answer.split(',');
-      else files = [answer];
-    }
-    if (files === undefined && kafka === undefined)
-      throw new RequestError(
-        'REQUEST_INVALID',
-        'Cannot set up a pipeline without a source: give --files PATH… or --kafka HOST:PORT… --topics NAME…',
-      );
-    if (files !== undefined && kafka !== undefined)
-      throw new RequestError(
-        'REQUEST_INVALID',
-        'Cannot read files and Kafka in one pipeline: give one of --files and --kafka',
-      );
-    const topics =
-      given.topics ?? (await question(kafka === undefined ? 'Name of the stream' : 'Topics', pipeline)).split(',');
-    return {
-      ...given,
-      ...(files === undefined ? {} : { files }),
-      ...(kafka === undefined ? {} : { kafka }),
-      pipeline,
-      topics,
-      store: given.store ?? './store',
-    };
-  } finally {
-    ask?.close();
-  }
-}
-
-function configText({ pipeline, files, csv, kafka, topics, store, label, source }: Complete): string {
+function configText({ pipeline, source, topics, csv, store, label, sender }: Answers): string {
   const quoted = (values: readonly string[]): string => `[${values.map((value) => JSON.stringify(value)).join(', ')}]`;
   const lines = [
     '# Every key with its default and meaning: config/default.yaml',
@@ -158,16 +148,16 @@ function configText({ pipeline, files, csv, kafka, topics, store, label, source 
     `  url: ${JSON.stringify(store)}`,
     '',
     'source:',
-    ...(kafka === undefined
+    ...('files' in source
       ? [
           '  files:',
           `    topic: ${JSON.stringify(topics[0])}`,
-          `    paths: ${quoted(files!)}`,
-          `    format: ${csv === true ? 'csv' : 'ndjson'}`,
+          `    paths: ${quoted(source.files)}`,
+          `    format: ${csv ? 'csv' : 'ndjson'}`,
         ]
       : [
           '  kafka:',
-          `    brokers: ${quoted(kafka)}`,
+          `    brokers: ${quoted(source.kafka)}`,
           `    topics: ${quoted(topics)}`,
           `    group: ${JSON.stringify(`headgate-${pipeline}`)}`,
         ]),
@@ -175,7 +165,7 @@ function configText({ pipeline, files, csv, kafka, topics, store, label, source 
     '# What columns mean; null where there is none.',
     'topicDefaults:',
     `  label: ${label === undefined ? 'null' : JSON.stringify(label)}`,
-    `  source: ${source === undefined ? 'null' : JSON.stringify(source)}`,
+    `  source: ${sender === undefined ? 'null' : JSON.stringify(sender)}`,
     '',
     'alerts:',
     '  - name: console',
@@ -185,9 +175,11 @@ function configText({ pipeline, files, csv, kafka, topics, store, label, source 
   return lines.join('\n');
 }
 
-async function keepSecretsOutOfGit(folder: string): Promise<void> {
+/** @param store as it stands in the configuration */
+async function keepSecretsOutOfGit(folder: string, store: string): Promise<void> {
   const path = join(folder, '.gitignore');
-  const wanted = ['keys/', '.headgate/', 'store/'];
+  const inside = isUrl(store) ? '' : relative(folder, resolve(folder, store));
+  const wanted = ['keys/', '.headgate/', ...(inside === '' || inside.startsWith('..') ? [] : [`${inside}/`])];
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return '';
     throw error;
@@ -204,6 +196,12 @@ async function generate(
   file: string,
   { roles, passphraseEnv }: { roles: string[]; passphraseEnv?: string },
 ): Promise<CommandResult> {
+  const unknown = roles.find((role) => !(ALL_ROLES as readonly string[]).includes(role));
+  if (unknown !== undefined)
+    throw new RequestError(
+      'REQUEST_INVALID',
+      `Cannot give a key the role "${unknown}": wanted one of ${ALL_ROLES.join(', ')}`,
+    );
   const passphrase = passphraseEnv === undefined ? undefined : context.environment[passphraseEnv];
   if (passphraseEnv !== undefined && passphrase === undefined)
     throw new RequestError(

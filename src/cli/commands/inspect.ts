@@ -86,7 +86,7 @@ async function show(context: CommandContext, id: string): Promise<CommandResult>
       if (verified === null)
         throw new RequestError(
           'REQUEST_INVALID',
-          `Cannot show control entry ${id}: the newest is ${nextSeq(head) - 1}`,
+          `Cannot show control entry ${id}: ${head.newest === null ? 'there are none yet' : `the newest is ${head.newest.entry.seq}`}`,
         );
       context.output.result(
         { ...verified.entry, digest: verified.digest, keyId: verified.keyId },

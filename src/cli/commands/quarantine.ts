@@ -1,4 +1,4 @@
-import type { Finding } from '../../detect/verdict.ts';
+import type { Finding } from '../../detect/judgement.ts';
 import { eachLimited } from '../../ledger/each-limited.ts';
 import type { BatchLine } from '../../ledger/snapshot.ts';
 import { readEvidence } from '../../publish/rejudge.ts';
@@ -59,7 +59,7 @@ async function list(context: CommandContext, ref: string | undefined, limitText:
     const shown = lines.slice(0, limit);
     const reasons = new Map<string, string>();
     await eachLimited(shown, READS_AT_ONCE, async (line) => {
-      reasons.set(line.digest, await whyHeld(ledger, line, head.state.resumed[name] ?? -1));
+      reasons.set(line.digest, await whyHeld(ledger, line));
     });
     const held = lines.map((line) => ({
       ...line,
@@ -86,12 +86,8 @@ async function list(context: CommandContext, ref: string | undefined, limitText:
   });
 }
 
-/** Why a batch is held, in one sentence. @param resumed number of the newest resume of the ref; −1 = none */
-async function whyHeld(
-  ledger: LedgerContext,
-  { standing, log, slot, digest }: BatchLine,
-  resumed: number,
-): Promise<string> {
+/** Why a batch is held, in one sentence. */
+async function whyHeld(ledger: LedgerContext, { standing, log, slot, digest }: BatchLine): Promise<string> {
   switch (standing) {
     case 'clean':
     case 'released':
@@ -106,9 +102,6 @@ async function whyHeld(
       return 'condemned by a person';
     case 'suspect': {
       const batch = await ledger.logs.readBatch({ log, slot, digest });
-      // Its own verdict is at hand; one that came later, such as by a resume, has to be looked for.
-      if (batch.entry.verdict === 'suspect' && resumed <= batch.entry.controlSeq)
-        return whySuspect((await readEvidence(ledger, batch)).judgement, 1);
       const { judgement, together } = await judgementInForce(ledger, batch);
       return whySuspect(judgement, together);
     }

@@ -56,7 +56,6 @@ export function onRef(
 ): Promise<CommandResult> {
   return withLedger(context, async (loaded, ledger) => {
     const signer = await openKey(loaded, ledger.trust, 'approver');
-    ledger.trust.assertMaySign(signer.keyId, ['approver'], 'as keys.approver');
     return work({
       context,
       loaded,
@@ -77,7 +76,6 @@ async function holdRef({ context, ledger, ref, actor }: RefAct): Promise<Command
 
 async function resumeRef({ context, loaded, ledger, ref, actor }: RefAct): Promise<CommandResult> {
   const publisher = await openKey(loaded, ledger.trust, 'publisher');
-  ledger.trust.assertMaySign(publisher.keyId, ['publisher'], 'as keys.publisher');
   const { rejudged } = await resume(ledger, ref, actor, openRejudge(loaded, ledger), publisher, context.kill);
   context.output.result({ ref, held: false, rejudged }, [
     `"${ref}" may move again${rejudged > 0 ? `; judged again first: ${counted(rejudged, 'batch')}` : ''}`,

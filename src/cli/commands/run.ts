@@ -1,15 +1,17 @@
 import { systemRng } from '../../adapters/system/rng.ts';
 import { openAlerts, type OpenedAlerts } from '../../compose/alerts.ts';
 import { openIngest } from '../../compose/ingest.ts';
-import { openLedgerOf, type OpenedLedger } from '../../compose/ledger.ts';
+import { openKey, openLedgerOf, type OpenedLedger } from '../../compose/ledger.ts';
 import { openPublisher } from '../../compose/publishing.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { HeadgateError, IntegrityError, UnavailableError } from '../../errors.ts';
 import type { CommittedBatch, IngestEvents } from '../../ingest/events.ts';
 import { probeStore } from '../../ledger/probe.ts';
+import type { UnreadEnd } from '../../ports/record-source.ts';
 import type { Publisher } from '../../publish/publisher.ts';
 import { formatLogId } from '../../record/log-id.ts';
 import { haltCause, type AlertCause } from '../../respond/alert-cause.ts';
+import { HaltNotes } from '../../respond/halt-notes.ts';
 import { endCode, load, tellRetry, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { counted, formatCount } from '../output.ts';
@@ -57,6 +59,11 @@ interface Halt {
   readonly next: number;
 }
 
+/** The end of a file that is left for the next run. */
+interface Unread extends UnreadEnd {
+  readonly path: string;
+}
+
 /** Longest that a one-pass run waits for its alerts to be delivered. */
 const ALERTS_WAIT_MS = 10_000;
 /** Alerts whose jobs were lost are made again within this time. */
@@ -66,6 +73,9 @@ async function run(context: CommandContext, parts: Parts, once: boolean): Promis
   const loaded = await load(context);
   context.limitDrain(loaded.config.drainTimeoutMs);
   await using ledger = await openLedgerOf(loaded, tellRetry(context));
+  // Before anything is written or read: a key that may not sign would be found out when records are waiting.
+  if (parts.ingest) await openKey(loaded, ledger.trust, 'ingest');
+  if (parts.publish) await openKey(loaded, ledger.trust, 'publisher');
   await probeStore(ledger.store, ledger.layout, ledger.clock, systemRng);
   await ledger.marks.check(ledger.control, await ledger.control.head());
   const session = new Session(context, loaded, ledger, once);
@@ -80,6 +90,7 @@ class Session {
   readonly #once: boolean;
   readonly #tally: Tally = { records: 0, batches: 0, clean: 0, suspect: 0, undecided: 0, deadLetters: 0 };
   #halts: Halt[] = [];
+  readonly #unread = new Map<string, Unread>();
   #alerts: OpenedAlerts | null = null;
 
   constructor(context: CommandContext, loaded: LoadedConfig, ledger: OpenedLedger, once: boolean) {
@@ -134,24 +145,34 @@ class Session {
   }
 
   async #ingest(stop: AbortSignal): Promise<void> {
+    const notes = await HaltNotes.open(this.#ledger, (error) =>
+      this.#context.output.remind(`status will not show all halts: ${error.message}`, 'halts'),
+    );
     const events: IngestEvents = {
       committed: (batch) => this.#committed(batch),
       halted: (log, error, next) => {
         this.#halts.push({ log: formatLogId(log), code: error.code, message: error.message, next });
         this.#context.output.note(`halted ${formatLogId(log)} (${error.code}): ${error.message}`);
+        notes.halted(log, error, next);
         void this.#notify(haltCause(log, error, next, this.#ledger.clock.now()));
       },
       resumed: (log) => {
         this.#halts = this.#halts.filter((halt) => halt.log !== formatLogId(log));
         this.#context.output.note(`${formatLogId(log)} goes on`);
       },
+      reading: (log) => notes.reading(log),
+      unread: ({ partition }, end) => this.#unread.set(partition, { path: partition, ...end }),
       retrying: (where, error) => this.#context.output.remind(`${where}: ${error.message} (trying again)`),
     };
     const log = (level: string, message: string): void => {
       if (level === 'warn' || level === 'error') this.#context.output.remind(message);
     };
     await using ingest = await openIngest(this.#loaded, this.#ledger, this.#once, events, log);
-    await ingest.ingestor.run(stop, this.#context.kill);
+    try {
+      await ingest.ingestor.run(stop, this.#context.kill);
+    } finally {
+      await notes.settled();
+    }
   }
 
   #committed({ log, slot, digest, records, deadLetters, judged }: CommittedBatch): void {
@@ -235,13 +256,18 @@ class Session {
           `${counted(tally.records, 'record')} in ${counted(tally.batches, 'batch')}: ${formatCount(tally.clean)} clean, ${formatCount(tally.suspect)} suspect, ${formatCount(tally.undecided)} undecided; ${counted(tally.deadLetters, 'dead letter')}`,
         ]
       : [];
+    const unread = [...this.#unread.values()];
+    for (const { path, byte, bytes } of unread)
+      lines.push(
+        `"${path}" is not read from byte ${byte} on: the last ${counted(bytes, 'byte')} have no line break and may not be a whole record; the next run looks again`,
+      );
     if (parts.publish)
       lines.push(
         `"${ref}" ${snapshot === null ? 'is not published yet' : `names ${snapshot.slice(0, 12)}`}, ${counted(held, 'batch')} held back`,
       );
     if (tally.undecided > 0 && Object.keys(state.baselines).length === 0)
       lines.push('there is no baseline yet: headgate baseline learn --held, then headgate baseline approve');
-    this.#context.output.result({ ...tally, held, snapshot, halted: this.#halts }, lines);
+    this.#context.output.result({ ...tally, held, snapshot, halted: this.#halts, unread }, lines);
     return endCode(this.#context, this.#halts.length > 0 ? EXIT.halted : EXIT.ok);
   }
 }

@@ -1,7 +1,9 @@
 import type { LoadedConfig } from '../../config/load.ts';
 import { nextSeq } from '../../ledger/control-log.ts';
+import type { LogHead } from '../../ledger/log-head.ts';
 import type { Snapshot } from '../../ledger/snapshot.ts';
 import { formatLogId } from '../../record/log-id.ts';
+import { findHalts, type Halt } from '../../respond/halts.ts';
 import type { LedgerContext } from '../../respond/ledger-context.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { counted, formatBytes, formatCount, table } from '../output.ts';
@@ -14,7 +16,7 @@ export const registerStatus: Register = (program, runner) => {
   program
     .command('status')
     .description(
-      'what is published, held and in force; of halts, those by a rule, which the log keeps: any other is told by the process that stopped, its exit code 5 and its alert',
+      'what is published, held and in force, and which partitions have halted: by a rule, as the log says; otherwise, as the process that stopped has noted',
     )
     .action(() => runner()(status));
 };
@@ -35,6 +37,7 @@ async function readStatus({ config }: LoadedConfig, ledger: LedgerContext) {
   const { state } = head;
   const sha256 = state.refs[ref] ?? null;
   const snapshot = sha256 === null ? null : await ledger.snapshots.read(sha256);
+  const { logs, halts } = await readLogs(ledger, snapshot, state.resumed[ref] ?? -1);
   return {
     pipeline: config.pipeline,
     mode: config.mode,
@@ -53,7 +56,8 @@ async function readStatus({ config }: LoadedConfig, ledger: LedgerContext) {
     falseAlarmBudget: config.judge.falseAlarmBudget,
     controlEntries: nextSeq(head),
     newestEntry: head.newest?.entry.time ?? null,
-    logs: await logHeads(ledger, snapshot, state.resumed[ref] ?? -1),
+    halts,
+    logs,
   };
 }
 
@@ -66,27 +70,33 @@ async function heldStandings({ snapshots }: LedgerContext, snapshot: Snapshot | 
   return standings;
 }
 
-/** Heads of all partition logs. @param resumed number of the control entry of the last resume; −1 = none */
-async function logHeads({ logs, snapshots }: LedgerContext, snapshot: Snapshot | null, resumed: number) {
+/** Heads of all partition logs, and which have halted. @param resumed number of the control entry of the last resume; −1 = none */
+async function readLogs(ledger: LedgerContext, snapshot: Snapshot | null, resumed: number) {
+  const { logs, snapshots } = ledger;
   const covered = snapshot === null ? new Map<string, never>() : await snapshots.heads(snapshot.heads);
-  const heads = [];
+  const heads: LogHead[] = [];
   for await (const log of logs.list()) {
     const line = covered.get(formatLogId(log));
-    const head = await logs.head(log, line === undefined ? null : await logs.headAt(log, line.slot));
-    heads.push({
-      log: formatLogId(log),
-      next: head!.next,
-      slots: head!.slot + 1,
-      epoch: head!.epoch,
-      unpublishedSlots: head!.slot - (line?.slot ?? -1),
-      haltedByRule: head!.haltedAt !== null && resumed <= head!.haltedAt,
-    });
+    heads.push((await logs.head(log, line === undefined ? null : await logs.headAt(log, line.slot)))!);
   }
-  return heads;
+  const halts = await findHalts(ledger, heads, resumed);
+  const ofLog = new Map(halts.map((halt) => [halt.log, halt]));
+  return {
+    halts,
+    logs: heads.map(({ log, next, slot, epoch }) => ({
+      log: formatLogId(log),
+      next,
+      slots: slot + 1,
+      epoch,
+      unpublishedSlots: slot - (covered.get(formatLogId(log))?.slot ?? -1),
+      halted: ofLog.get(formatLogId(log))?.code ?? null,
+      haltedByRule: ofLog.get(formatLogId(log))?.code === 'RULE',
+    })),
+  };
 }
 
 function describe(report: Status): string[] {
-  const { ref, snapshot, logs } = report;
+  const { ref, snapshot, logs, halts } = report;
   const held = Object.entries(report.standings).map(([standing, count]) => `${formatCount(count)} ${standing}`);
   const published =
     snapshot === null
@@ -98,27 +108,28 @@ function describe(report: Status): string[] {
     `held      ${held.join(', ') || 'nothing'}`,
     ...Object.keys({ ...report.schemas, ...report.baselines }).map((topic) => describeTopic(report, topic)),
     `control   ${counted(report.controlEntries, 'entry')}, newest ${report.newestEntry ?? 'never'}`,
-    `logs      ${describeLogs(logs)}`,
+    `logs      ${counted(logs.length, 'log')}, ${halts.length === 0 ? 'none known to have halted' : `${formatCount(halts.length)} HALTED`}`,
+    ...halts.slice(0, LOGS_SHOWN_MAX).map(describeHalt),
     ...table(
       logs
         .slice(0, LOGS_SHOWN_MAX)
-        .map(({ log, next, slots, unpublishedSlots, haltedByRule }) => [
+        .map(({ log, next, slots, unpublishedSlots, halted }) => [
           `  ${log}`,
           `next offset ${formatCount(next)}`,
           counted(slots, 'slot'),
           unpublishedSlots > 0 ? `${unpublishedSlots} not covered` : '',
-          haltedByRule ? 'HALTED by a rule' : '',
+          halted === null ? '' : `HALTED (${halted})`,
         ]),
     ),
     ...(logs.length > LOGS_SHOWN_MAX ? [`  … ${logs.length - LOGS_SHOWN_MAX} more`] : []),
   ];
 }
 
-/** A halt that is no rule's ends in the process, not in the log: none here does not mean that all are read on. */
-function describeLogs(logs: Status['logs']): string {
-  const halted = logs.filter(({ haltedByRule }) => haltedByRule).length;
-  const rules = halted === 0 ? 'none halted by a rule' : `${formatCount(halted)} HALTED by a rule`;
-  return `${formatCount(logs.length)}, ${rules} (other halts leave no trace here: see the output of headgate run)`;
+/** One line: what happened is told in full by the process, its alert and --json. */
+function describeHalt({ log, code, message, since, wayOut, source }: Halt): string {
+  const what = message.split('\n', 1)[0]!.replace(/ \(way out: .*$/, '');
+  const noted = source === 'process' ? ', as its process noted' : '';
+  return `  HALTED  ${log} (${code}) since ${since}${noted}: ${what}; way out: ${wayOut}`;
 }
 
 function describeTopic({ baselines, candidates, schemas }: Status, topic: string): string {

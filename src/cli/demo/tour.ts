@@ -1,11 +1,13 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { makeLocalFolder } from '../../compose/local-folder.ts';
 import { NotFoundError } from '../../errors.ts';
-import type { CommandContext, CommandResult } from '../context.ts';
+import { shellWord } from '../called-as.ts';
+import { CONFIG_NAME, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { ATTACKS, seededRandom, type Attack, type Flight } from './attacks.ts';
 
@@ -64,7 +66,7 @@ class Tour {
     this.#say('');
     this.#say(
       this.#surprises.length === 0
-        ? `Everything went as told, in ${seconds} s. The folder is yours to look around in: cd ${relative(this.#context.folder, this.#folder) || '.'} && ${this.#program} status`
+        ? `Everything went as told, in ${seconds} s. The folder is yours to look around in: ${this.#program} status --config ${shellWord(join(relative(this.#context.folder, this.#folder), CONFIG_NAME))}`
         : `NOT as told: ${this.#surprises.join('; ')}`,
     );
     if (this.#context.output.json)
@@ -76,8 +78,7 @@ class Tour {
   }
 
   async #setUp(flights: readonly Flight[]): Promise<void> {
-    await mkdir(join(this.#folder, 'history'), { recursive: true });
-    await mkdir(join(this.#folder, 'data'));
+    for (const name of ['history', 'data']) await makeLocalFolder(join(this.#folder, name));
     const learned = LEARN_BATCHES * BATCH;
     await this.#writeFlights('history/flights.ndjson', flights.slice(0, learned));
     await this.#writeFlights('data/1-stream.ndjson', flights.slice(learned, learned + STREAM_BATCHES * BATCH));

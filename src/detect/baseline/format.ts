@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { Type } from 'typebox';
 import { COLUMNS_MAX } from '../../record/schema.ts';
 import { canonicalJson } from '../../record/canonical.ts';
+import { BASELINE_BYTES_MAX } from '../../record/stored-limits.ts';
 import { FAMILIES } from '../detectors/detector.ts';
 import { BINS_MAX } from '../observe.ts';
 import { decodeNumbers, encodeNumbers } from '../sketch/array-text.ts';
@@ -24,9 +25,6 @@ import { binsOf } from './bins.ts';
 import { HISTORY_MAX } from './calibrate.ts';
 import { MODEL_COLUMNS_MAX, MODEL_LABELS_MAX } from './label-model.ts';
 import type { ColumnReference } from './reference.ts';
-
-/** Largest baseline that is read: 2,048 columns of 60 KiB. */
-export const BASELINE_BYTES_MAX = 128 * 1024 * 1024;
 
 const Positive = Type.Number({ exclusiveMinimum: 0 });
 

@@ -3,26 +3,9 @@ import { featuresOfNumbers, featuresOfText } from '../baseline/bins.ts';
 import { measureLosses } from '../baseline/label-model.ts';
 import type { LabelLosses } from '../baseline/label-model.ts';
 import type { PreparedBaseline } from '../baseline/prepare.ts';
+import type { BoundCounts } from '../profile.ts';
 import { encodeNumbers } from '../sketch/array-text.ts';
 import { labelIndexes } from './labels.ts';
-
-/** Exact rows per bin of one column. */
-export interface BoundColumn {
-  readonly name: string;
-  /** Rows in each fine bin, in text form; empty for columns that are not numeric. */
-  readonly bins: string;
-  /** Rows by label of the model and feature of the column (label-major, null last), in text form; empty without a model. */
-  readonly byLabel: string;
-}
-
-/** What was counted row by row in the bins of one baseline. Means nothing to any other baseline. */
-export interface BoundCounts {
-  /** Digest of that baseline. */
-  readonly baseline: string;
-  readonly columns: readonly BoundColumn[];
-  /** How well the baseline's label model explains the labels; null without one. */
-  readonly losses: LabelLosses | null;
-}
 
 /** Counts a batch in the bins of a baseline, column by column. */
 export class BatchBinder {

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { DEAD_LETTER_REASONS } from '../../record/dead-letter.ts';
 import { COLUMNS_MAX } from '../../record/schema.ts';
-import { RULES_MAX } from '../rules.ts';
+import { RULES_MAX } from '../rules/rule.ts';
 import { canonicalJson } from '../../record/canonical.ts';
 import type { ColumnProfile, Profile } from '../profile.ts';
 import { decodeNumbers } from '../sketch/array-text.ts';

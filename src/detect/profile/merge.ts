@@ -3,6 +3,7 @@ import { addLosses } from '../baseline/label-model.ts';
 import type {
   BatchCounts,
   BatchTimes,
+  BoundCounts,
   ColumnProfile,
   ExtraField,
   NumericProfile,
@@ -15,7 +16,6 @@ import { DistinctCounter } from '../sketch/hyperloglog.ts';
 import { KllSketch } from '../sketch/kll.ts';
 import { mergeRowHashes } from '../sketch/row-hashes.ts';
 import { compareText, mergeTop } from '../sketch/top-values.ts';
-import type { BoundCounts } from './bound.ts';
 import { LABELS_MAX } from './labels.ts';
 import { EXTREMES_MAX } from './measure-column.ts';
 import { SAMPLE_ROWS_MAX } from './row-sample.ts';

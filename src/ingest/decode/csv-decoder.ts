@@ -169,9 +169,8 @@ class CsvDecoder implements Decoder {
     const number = this.#number;
     if (number.scan(source, textStart, textEnd) !== textEnd) return WRONG_TYPE;
     if (kind === INT64) return this.#rows.writeInt64(index, number, source);
-    if (kind === FLOAT64) this.#rows.writeFloat64(index, number, source);
-    else this.#rows.writeDecimal(index, number, source);
-    return 0;
+    if (kind === FLOAT64) return this.#rows.writeFloat64(index, number, source);
+    return this.#rows.writeDecimal(index, number, source);
   }
 
   /** A json column holds any JSON value with valid keys; white space around it is not part of it. */

@@ -90,14 +90,13 @@ export class JsonCells {
     const { number, text } = this.#reader;
     const p = number.scan(text.bytes, start, text.end);
     if (p < 0) return p;
-    if (kind === FLOAT64) {
-      this.#rows.writeFloat64(column, number, text.bytes);
-    } else if (kind === INT64) {
-      if (this.#rows.writeInt64(column, number, text.bytes) !== 0) return WRONG_TYPE;
-    } else {
-      this.#rows.writeDecimal(column, number, text.bytes);
-    }
-    return p;
+    const code =
+      kind === FLOAT64
+        ? this.#rows.writeFloat64(column, number, text.bytes)
+        : kind === INT64
+          ? this.#rows.writeInt64(column, number, text.bytes)
+          : this.#rows.writeDecimal(column, number, text.bytes);
+    return code === 0 ? p : -code;
   }
 
   #readString(column: number, start: number): number {
@@ -122,7 +121,7 @@ export class JsonCells {
       ? this.#rows.writeTimestamp(column, text.scratch, text.textStart, text.textEnd)
       : this.#rows.writeTimestamp(column, text.bytes, start, close);
     if (text.escaped) text.scratchUsed = text.textStart;
-    return code === 0 ? close + 1 : WRONG_TYPE;
+    return code === 0 ? close + 1 : -code;
   }
 
   #readJson(column: number, start: number, depth: number, inConstructor: boolean): number {

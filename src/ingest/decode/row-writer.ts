@@ -20,14 +20,14 @@ const ROWS_FIRST = 256;
 /** Beyond this many significant digits a double cannot tell all texts apart. */
 const DOUBLE_DIGITS = 17;
 const WRONG_TYPE = DEAD_LETTER['wrong-type'];
+const UNREPRESENTABLE = DEAD_LETTER.unrepresentable;
 
 /** What a row did to a column beside its value; applied on commit. */
 const EVENT_NULL = 0;
 const EVENT_ABSENT = 1;
-const EVENT_UNREPRESENTABLE = 2;
-const EVENT_INEXACT = 3;
-const EVENT_NEGATIVE_ZERO = 4;
-const EVENT_SUSPICIOUS = 5;
+const EVENT_INEXACT = 2;
+const EVENT_NEGATIVE_ZERO = 3;
+const EVENT_SUSPICIOUS = 4;
 const EVENT_BITS = 3;
 /** A column has at most one value event and one text event a row. */
 const EVENTS_PER_COLUMN = 2;
@@ -36,7 +36,8 @@ const EVENTS_PER_COLUMN = 2;
  * Writes the values of one row at a time into columns. Nothing counts before {@link commit}: values lie past the last
  * row, and everything else of a row is a list of events.
  *
- * Each column must be written exactly once a row, by a write method of its type.
+ * Each column must be written exactly once a row, by a write method of its type. A value that the type cannot hold is
+ * never replaced by a null or by a neighbour: its record is a dead letter, which keeps the text.
  */
 export class RowWriter {
   rows = 0;
@@ -90,51 +91,52 @@ export class RowWriter {
     (this.#builders[index] as BooleanBuilder).values[this.rows] = value ? 1 : 0;
   }
 
-  /** Writes the nearest double. @param bytes The bytes that `number` was scanned from; also below. */
-  writeFloat64(index: number, number: NumberText, bytes: Uint8Array): void {
+  /**
+   * Writes the nearest double.
+   * @param bytes The bytes that `number` was scanned from; also below.
+   * @returns 0, or unrepresentable if that would be infinite, or zero for a number that is not zero.
+   */
+  writeFloat64(index: number, number: NumberText, bytes: Uint8Array): number {
     const value = number.toDouble(bytes);
     if (number.digits > DOUBLE_DIGITS || value === 0 || !Number.isFinite(value)) {
       number.trim(bytes);
-      if (!Number.isFinite(value) || (value === 0 && number.significant > 0)) {
-        this.#writeNull(index, EVENT_UNREPRESENTABLE);
-        return;
-      }
+      if (!Number.isFinite(value) || (value === 0 && number.significant > 0)) return UNREPRESENTABLE;
       if (number.significant > DOUBLE_DIGITS) this.#event(index, EVENT_INEXACT);
       else if (Object.is(value, -0)) this.#event(index, EVENT_NEGATIVE_ZERO);
     }
     (this.#builders[index] as Float64Builder).values[this.rows] = value;
+    return 0;
   }
 
-  /** Writes an integer. @returns 0, or wrong-type if the text has a point or an exponent. */
+  /** Writes an integer. @returns 0, wrong-type if the text has a point or an exponent, or unrepresentable beyond int64. */
   writeInt64(index: number, number: NumberText, bytes: Uint8Array): number {
     if (!number.isInteger) return WRONG_TYPE;
-    if (!this.#words.parse(number, bytes)) {
-      this.#writeNull(index, EVENT_UNREPRESENTABLE);
-      return 0;
-    }
+    if (!this.#words.parse(number, bytes)) return UNREPRESENTABLE;
     this.#storeWords(index);
     if (number.negative && (this.#words.low | this.#words.high) === 0) this.#event(index, EVENT_NEGATIVE_ZERO);
     return 0;
   }
 
-  /** Writes an exact decimal, or null if the column's precision and scale cannot hold it. */
-  writeDecimal(index: number, number: NumberText, bytes: Uint8Array): void {
+  /** Writes an exact decimal. @returns 0, or unrepresentable if the column's precision and scale cannot hold every digit. */
+  writeDecimal(index: number, number: NumberText, bytes: Uint8Array): number {
     const { words, column } = this.#builders[index] as DecimalBuilder;
     const at = 4 * this.rows;
-    if (!writeDecimal(number, bytes, column.precision!, column.scale!, words, at)) {
-      this.#writeNull(index, EVENT_UNREPRESENTABLE);
-    } else if (number.negative && (words[at]! | words[at + 1]! | words[at + 2]! | words[at + 3]!) === 0) {
+    if (!writeDecimal(number, bytes, column.precision!, column.scale!, words, at)) return UNREPRESENTABLE;
+    if (number.negative && (words[at]! | words[at + 1]! | words[at + 2]! | words[at + 3]!) === 0)
       this.#event(index, EVENT_NEGATIVE_ZERO);
-    }
+    return 0;
   }
 
-  /** Writes the instant that `bytes[start, end)` states. @returns 0, or wrong-type if the text is no timestamp. */
+  /**
+   * Writes the instant that `bytes[start, end)` states.
+   * @returns 0, wrong-type if the text is no timestamp, or unrepresentable if the column's unit cannot hold it exactly.
+   */
   writeTimestamp(index: number, bytes: Uint8Array, start: number, end: number): number {
     const code = this.#timestamp.parse(bytes, start, end);
     if (code === TIMESTAMP_NONE) return WRONG_TYPE;
     const unit = this.#builders[index]!.column.unit as TimestampUnit;
-    if (code === TIMESTAMP_OK && this.#timestamp.toWords(unit, this.#words)) this.#storeWords(index);
-    else this.#writeNull(index, EVENT_UNREPRESENTABLE);
+    if (code !== TIMESTAMP_OK || !this.#timestamp.toWords(unit, this.#words)) return UNREPRESENTABLE;
+    this.#storeWords(index);
     return 0;
   }
 
@@ -198,9 +200,8 @@ export class RowWriter {
       const entry = this.#events[i]!;
       const builder = this.#builders[entry >> EVENT_BITS]!;
       const event = entry & ((1 << EVENT_BITS) - 1);
-      if (event <= EVENT_UNREPRESENTABLE) builder.setNull(this.rows);
+      if (event <= EVENT_ABSENT) builder.setNull(this.rows);
       if (event === EVENT_ABSENT) builder.counts.absent++;
-      else if (event === EVENT_UNREPRESENTABLE) builder.counts.unrepresentable++;
       else if (event === EVENT_INEXACT) builder.counts.inexact++;
       else if (event === EVENT_NEGATIVE_ZERO) builder.counts.negativeZero++;
       else if (event === EVENT_SUSPICIOUS) builder.counts.suspiciousText++;

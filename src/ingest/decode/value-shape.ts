@@ -63,7 +63,9 @@ export class ValueShape {
     const integerDigits = Math.max(0, number.significant + number.power);
     if (integerDigits + scale > DECIMAL_PRECISION_MAX) {
       this.#wide++;
-      if (needsDecimal) this.#textOnly++;
+      const double = number.toDouble(bytes);
+      const isDouble = Number.isFinite(double) && (double !== 0 || number.significant === 0);
+      if (needsDecimal || !isDouble) this.#textOnly++;
       return;
     }
     if (needsDecimal) this.#decimals++;

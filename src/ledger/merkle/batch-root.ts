@@ -35,7 +35,7 @@ export function recomputeLeaves(
   const timestamps = parts.map((part) => int64Words(part.timestamps));
   const next = parts.map(() => 0);
   let firstWrongOffset: number | null = null;
-  for (let i = 0; i < records; ) {
+  for (let i = 0; i < records;) {
     const from = partWithLowestOffset(parts, next);
     const part = parts[from]!;
     const row = next[from]!;

@@ -1,9 +1,9 @@
-import { eachLimited } from '../../ledger/each-limited.ts';
 import { timeFault } from '../../ledger/entry-time.ts';
 import { BYTES_MAX } from '../../ledger/layout.ts';
 import type { BatchEntry, StoredObject } from '../../ledger/partition-entry.ts';
 import type { FileFormat } from '../../ports/file-format.ts';
 import { formatLogId, type LogId } from '../../record/log-id.ts';
+import { eachWithin } from '../each-within.ts';
 import type { LedgerContext } from '../ledger-context.ts';
 import type { Findings } from './findings.ts';
 import { recomputeRecords, type BatchObject } from './records.ts';
@@ -11,13 +11,21 @@ import { recomputeRecords, type BatchObject } from './records.ts';
 /** What the partition logs turned out to hold, for checking everything that refers to them. */
 export interface LogIndex {
   /** All batches by the digest of their entry. */
-  readonly batches: Map<string, BatchEntry>;
+  readonly batches: Map<string, IndexedBatch>;
   /** Each log by its name. */
   readonly logs: Map<string, IndexedLog>;
   /** Batches that went on after a rule had halted their log: a `resume` must lie between. */
   readonly afterHalts: { readonly key: string; readonly haltedAt: number; readonly controlSeq: number }[];
   /** The batch whose writer had read the newest control entry of all. */
   newestControl: { readonly key: string; readonly seq: number } | null;
+}
+
+/** What the rest of a verification asks of a batch: there may be millions. */
+export interface IndexedBatch extends Pick<
+  BatchEntry,
+  'start' | 'end' | 'epoch' | 'records' | 'deadLetterRecords' | 'mode' | 'verdict' | 'schema' | 'baseline'
+> {
+  readonly data: StoredObject | null;
 }
 
 /** One log as far as it could be read. */
@@ -63,14 +71,20 @@ async function verifyLog(run: LogVerification, index: LogIndex, log: LogId): Pro
   const indexed: IndexedLog = { log, digests: [], batches: [], sound: true };
   index.logs.set(formatLogId(log), indexed);
   indexed.sound = await run.findings.guard(run.ledger.layout.log(log), () =>
-    eachLimited(entriesOf(run, index, indexed), BATCHES_AT_ONCE, (entry) => verifyBatch(run, log, entry)),
+    eachWithin(entriesOf(run, index, indexed), BATCHES_AT_ONCE, bytesOf, (entry) => verifyBatch(run, log, entry)),
   );
+}
+
+/** Bytes of a batch's files, which are read whole. */
+function bytesOf({ data, deadLetters, evidence }: BatchEntry): number {
+  return (data?.bytes ?? 0) + (deadLetters?.bytes ?? 0) + evidence.bytes;
 }
 
 /** The batches of a log, in order; on the way every entry is checked against the one before and put into the index. */
 async function* entriesOf(run: LogVerification, index: LogIndex, indexed: IndexedLog): AsyncGenerator<BatchEntry> {
   const { ledger, findings, signal } = run;
   let haltedAt: number | null = null;
+  const shared = new Map<string, string>();
   for await (const { verified, head } of ledger.logs.walk(indexed.log, null)) {
     if (signal.aborted) return;
     const { entry, digest, key } = verified;
@@ -78,13 +92,31 @@ async function* entriesOf(run: LogVerification, index: LogIndex, indexed: Indexe
     const fault = timeFault(entry.time, ledger.clock.now());
     if (fault !== null) findings.found(key, 'CHAIN_BROKEN', fault);
     if (entry.kind !== 'batch') continue;
-    index.batches.set(digest, entry);
+    index.batches.set(digest, indexedBatch(entry, shared));
     indexed.batches.push({ slot: entry.slot, digest });
     if (haltedAt !== null) index.afterHalts.push({ key, haltedAt, controlSeq: entry.controlSeq });
     haltedAt = head.haltedAt;
     if (entry.controlSeq > (index.newestControl?.seq ?? -1)) index.newestControl = { key, seq: entry.controlSeq };
     yield entry;
   }
+}
+
+/** @param shared texts that many batches have, so that each is kept once. */
+function indexedBatch(entry: BatchEntry, shared: Map<string, string>): IndexedBatch {
+  const { start, end, epoch, records, deadLetterRecords, mode, verdict, schema, baseline, data } = entry;
+  const once = (text: string): string => shared.get(text) ?? (shared.set(text, text), text);
+  return {
+    start,
+    end,
+    epoch,
+    records,
+    deadLetterRecords,
+    mode,
+    verdict,
+    schema: once(schema),
+    baseline: baseline === null ? null : once(baseline),
+    data,
+  };
 }
 
 async function verifyBatch(run: LogVerification, log: LogId, entry: BatchEntry): Promise<void> {

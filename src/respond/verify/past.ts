@@ -31,7 +31,7 @@ export class Past {
   }
 
   /** The promise of the product: judged clean, released by a person, or let through in observe mode; never condemned. */
-  mayBePublished(digest: string, { mode, verdict }: BatchEntry): boolean {
+  mayBePublished(digest: string, { mode, verdict }: Pick<BatchEntry, 'mode' | 'verdict'>): boolean {
     const decision = this.#decisions.get(digest);
     if (decision !== undefined) return decision === 'released';
     return mode === 'observe' || (this.#verdicts.get(digest) ?? verdict) === 'clean';

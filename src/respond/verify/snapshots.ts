@@ -1,13 +1,12 @@
 import type { ControlEntry } from '../../ledger/control-entry.ts';
 import type { ControlState } from '../../ledger/control-state.ts';
 import { BYTES_MAX } from '../../ledger/layout.ts';
-import type { BatchEntry } from '../../ledger/partition-entry.ts';
 import { linesOf, rootOfLines, rootOfPages, type PageRef } from '../../ledger/sequence.ts';
 import { parseBatchLine, parseHeadLine, parseSnapshot, type BatchLine, type Snapshot } from '../../ledger/snapshot.ts';
 import { parseLogId } from '../../record/log-id.ts';
 import type { LedgerContext } from '../ledger-context.ts';
 import type { Findings } from './findings.ts';
-import type { LogIndex } from './partition-logs.ts';
+import type { IndexedBatch, LogIndex } from './partition-logs.ts';
 import type { Past } from './past.ts';
 
 type Publish = Extract<ControlEntry, { kind: 'publish' }>;
@@ -176,7 +175,7 @@ export class SnapshotVerification {
   }
 
   /** The entry that a line is about; null when it cannot be told, or is another one, which is noted. */
-  #line(key: string, line: BatchLine): BatchEntry | null {
+  #line(key: string, line: BatchLine): IndexedBatch | null {
     const { log, start, end, slot, epoch, records, rows, digest, data } = line;
     if (!this.#slot(key, log, slot, digest)) return null;
     const entry = this.#index.batches.get(digest);
@@ -217,7 +216,7 @@ export class SnapshotVerification {
     this.#findings.found(object, 'SLOT_MISSING', `it is missing although "${key}" was made from it or from later ones`);
   }
 
-  async #publishedBatch(key: string, line: BatchLine, entry: BatchEntry): Promise<void> {
+  async #publishedBatch(key: string, line: BatchLine, entry: IndexedBatch): Promise<void> {
     const { log, start, end, epoch, digest, data } = line;
     if (!this.#past.mayBePublished(digest, entry))
       this.#findings.found(

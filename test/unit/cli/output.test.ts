@@ -72,6 +72,7 @@ describe('texts', () => {
     [1, 'batch', '1 batch'],
     [2_000, 'record', '2,000 records'],
     [2, 'control entry', '2 control entries'],
+    [3, 'key', '3 keys'],
   ])('counts %d %s as %s', (count, noun, text) => {
     expect(counted(count, noun)).toBe(text);
   });

@@ -31,7 +31,7 @@ vi.mock('../../../src/adapters/thread/encoder.ts', () => ({
 }));
 
 vi.mock('../../../src/compose/source.ts', () => ({
-  openSource: () =>
+  openSourceAlone: () =>
     Promise.resolve({
       [Symbol.asyncDispose]() {
         seen.closed.push('source');

@@ -167,6 +167,7 @@ topicDefaults: { rules: [{ rule: rnge }], label: [], schema: [] }
   it('points to keys that hold a slash or a tilde', () => {
     expect(faultsOf('topics: { "a/b~c": { label: 5 } }', { base: KAFKA })).toEqual([
       '/topics/a~1b~0c/label: is 5, wanted a text or null',
+      '/topics/a~1b~0c: is no topic that is read',
     ]);
   });
 });

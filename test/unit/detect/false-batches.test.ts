@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { learnBaseline } from '../../../src/detect/baseline/learn.ts';
 import { prepareBaseline } from '../../../src/detect/baseline/prepare.ts';
-import { buildProfile } from '../../../src/detect/profile.ts';
+import { buildProfile } from '../../../src/detect/profile/build.ts';
 import type { PreparedBaseline } from '../../../src/detect/baseline/prepare.ts';
 import { judge } from '../../../src/detect/verdict.ts';
 import { columnsOf } from '../../support/columns.ts';
@@ -69,11 +69,8 @@ describe('share of clean batches that are held', () => {
       const random = randomOf(7_000 + b);
       const learned = prepareBaseline(learnBaseline(Array.from({ length: LEARNING }, () => profileOf(random, null))));
       for (let i = 0; i < JUDGED; i++) {
-        if (
-          judge(profileOf(random, learned), learned, { budget: BUDGET, recordsMin: 100, recent: [] }).outcome ===
-          'suspect'
-        )
-          held += 1;
+        const { outcome } = judge(profileOf(random, learned), learned, { budget: BUDGET, recordsMin: 100 });
+        if (outcome === 'suspect') held += 1;
       }
     }
     const batches = BASELINES * JUDGED;

@@ -1,11 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { decodeBaseline, encodeBaseline } from '../../../src/detect/baseline/format.ts';
-import { hashesOf, learnBaseline } from '../../../src/detect/baseline/learn.ts';
+import { learnBaseline } from '../../../src/detect/baseline/learn.ts';
 import { prepareBaseline } from '../../../src/detect/baseline/prepare.ts';
 import { canonicalJson } from '../../../src/record/canonical.ts';
 import { DETECTORS } from '../../../src/detect/detectors/all.ts';
 import { FAMILIES } from '../../../src/detect/detectors/detector.ts';
-import { pastHashes } from '../../../src/detect/detectors/replay.ts';
 import type { Profile } from '../../../src/detect/profile.ts';
 import { decodeProfile, encodeProfile } from '../../../src/detect/profile/format.ts';
 import { mergeProfiles } from '../../../src/detect/profile/merge.ts';
@@ -187,15 +186,12 @@ describe('verdict', () => {
     expect(judgement.findings[0]!.sentence).toContain(`"${column}"`);
   });
 
-  it('is suspect for a replay of a learning batch and of one accepted since', () => {
+  it('is suspect for a replay of a learning batch; of a later one only when a baseline was learned from it', () => {
     const replayOf = (index: number): Row[] => change(0.1, (_, i) => makeBatch(index)[i]!);
     expect(overlaps(verdictOn(replayOf(4)))).toMatchObject([{ family: 'duplicates', value: 0.1 }]);
-    const { info, counted } = hashesOf(profileOf(makeBatch(25)))!;
-    const profile = profileOf(replayOf(25), baseline);
-    expect(overlaps(judge(profile, baseline))).toEqual([]);
-    expect(overlaps(judge(profile, baseline, { ...JUDGE_DEFAULTS, recent: [pastHashes(info, counted)] }))).toHaveLength(
-      1,
-    );
+    expect(overlaps(verdictOn(replayOf(25)))).toEqual([]);
+    const newer = prepareBaseline(learnBaseline([...learning, profileOf(makeBatch(25))]));
+    expect(overlaps(judge(profileOf(replayOf(25), newer), newer))).toMatchObject([{ value: 0.1 }]);
   });
 
   it('rises with the size of the fault', () => {
@@ -220,11 +216,8 @@ describe('verdict', () => {
   });
 
   it('names the detector that failed, and how, and keeps both in storage', () => {
-    const recent = [null as never];
-    const { outcome, reason, failure, ...others } = judge(profileOf(makeBatch(30), baseline), baseline, {
-      ...JUDGE_DEFAULTS,
-      recent,
-    });
+    const damaged = { ...baseline, baseline: { ...baseline.baseline, past: [null as never] } };
+    const { outcome, reason, failure, ...others } = judge(profileOf(makeBatch(30), baseline), damaged);
     expect({ outcome, reason }).toEqual({ outcome: 'undecided', reason: 'failed' });
     expect(failure?.detector).toBe('replay');
     expect(failure?.message).toMatch(/^TypeError: \P{C}+$/u);

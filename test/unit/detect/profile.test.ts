@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { HeadgateError } from '../../../src/errors.ts';
-import { buildProfile } from '../../../src/detect/profile.ts';
+import { buildProfile } from '../../../src/detect/profile/build.ts';
 import type { Profile } from '../../../src/detect/profile.ts';
 import { decodeProfile, encodeProfile } from '../../../src/detect/profile/format.ts';
 import { mergeProfiles } from '../../../src/detect/profile/merge.ts';

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../../src/errors.ts';
 import { compileRules, evaluateRules, mergeRules, ruleFindings } from '../../../src/detect/rules.ts';
-import type { Rule, RuleOutcome } from '../../../src/detect/rules.ts';
+import type { Rule, RuleOutcome } from '../../../src/detect/rules/rule.ts';
 import { compilePattern } from '../../../src/detect/rules/pattern.ts';
 import { columnsOf } from '../../support/columns.ts';
 import type { Row } from '../../support/columns.ts';

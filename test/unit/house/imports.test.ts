@@ -159,7 +159,7 @@ describe('imports', () => {
   });
 });
 
-/** Every circle of imports as a text. Types may name each other inside of a part: they are gone at run time. */
+/** Every circle of imports as a text. Those of types count: what names each other cannot be understood one after the other. */
 function circles(all: readonly SourceFile[]): string[] {
   const byPath = new Map(all.map((file) => [file.path, file]));
   const done = new Set<string>();
@@ -171,7 +171,7 @@ function circles(all: readonly SourceFile[]): string[] {
       return;
     }
     if (done.has(path)) return;
-    for (const { target, isType } of byPath.get(path)?.imports ?? []) if (!isType) visit(target, [...trail, path]);
+    for (const { target } of byPath.get(path)?.imports ?? []) visit(target, [...trail, path]);
     done.add(path);
   };
   for (const { path } of all) visit(path, []);

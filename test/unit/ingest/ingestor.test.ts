@@ -51,9 +51,10 @@ describe('a one-pass run', () => {
     const other = broker.create('orders', 1);
     broker.append(log, orders(25));
     broker.append(other, orders(7));
-    const { committed, halts, retries } = await consume();
+    const { committed, halts, retries, reading } = await consume();
     expect(committed.reduce((sum, { records }) => sum + records, 0)).toBe(32);
     expect([halts, retries]).toEqual([[], []]);
+    expect([...reading].toSorted()).toEqual(['test/orders/0', 'test/orders/1']);
     await expectWhole(0, 25);
     await expectWhole(0, 7, other);
   });
@@ -220,10 +221,11 @@ describe('records that are no longer there', () => {
 
   it('stop the partition, and name the offsets', async () => {
     broker.deleteBefore(log, 15);
-    const { halts } = await consume({ seed: 1 });
+    const { halts, reading } = await consume({ seed: 1 });
     expect(halts).toMatchObject([
       { log: 'test/orders/0', code: 'GAP', next: 10, message: expect.stringContaining('10 to 14') },
     ]);
+    expect([...reading]).toEqual([]);
     await expectWhole(0, 10);
   });
 
@@ -438,19 +440,6 @@ describe('a configuration that does not fit the schema', () => {
     const rules = [{ kind: 'range', name: 'prices', column: 'price', min: 0, action: 'quarantine' }] as const;
     const { notes } = await consume({ rules });
     expect(notes).toEqual(['orders: rule "prices" is never checked: column "price" is not in the schema']);
-  });
-});
-
-describe('start at latest', () => {
-  it('is where all partitions begin that a topic has at first, however many are opened after one another', async () => {
-    const logs = [log, ...Array.from({ length: 39 }, (_, i) => broker.create('orders', i + 1))];
-    for (const each of logs) broker.append(each, orders(3));
-    const first = await consume({ start: { at: 'latest' } });
-    expect(first.committed).toEqual([]);
-    const added = broker.create('orders', 40);
-    broker.append(added, orders(5));
-    const second = await consume({ start: { at: 'latest' }, seed: 1 });
-    expect(second.committed).toMatchObject([{ log: added, start: 0, end: 5 }]);
   });
 });
 

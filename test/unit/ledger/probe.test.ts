@@ -20,6 +20,28 @@ const refused = (why: RegExp) => ({
 });
 const later = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
+/** A server's store, which is tried harder. */
+class ServerStore extends StoreDecorator {
+  override get arbiter(): 'server' {
+    return 'server';
+  }
+}
+
+/** Counts the calls of create, and how many are under way at most. */
+class CountingStore extends StoreDecorator {
+  created = 0;
+  atOnce = 0;
+  #running = 0;
+
+  override async create(key: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
+    this.created++;
+    this.atOnce = Math.max(this.atOnce, ++this.#running);
+    await later();
+    this.#running--;
+    return super.create(key, bytes);
+  }
+}
+
 /** Checks, then writes: two at once can both find the key free. */
 class RacyStore extends StoreDecorator {
   override async create(key: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
@@ -104,18 +126,29 @@ class LossyStore extends StoreDecorator {
 
 describe('the store probe', () => {
   let store: MemoryStore;
+  let server: ObjectStore;
 
   beforeEach(() => {
     store = new MemoryStore();
+    server = new ServerStore(store);
   });
 
-  it('passes a store that creates once, records that, and cleans up', async () => {
-    await probe(store);
+  it('passes a store that creates once, records how hard it was tried, and cleans up', async () => {
+    await probe(server);
     expect(await keysOf(store)).toEqual([layout.probeRecord()]);
     expect(JSON.parse((await store.get(layout.probeRecord(), 1_000))!.toString())).toMatchObject({
       races: 20,
       contenders: 16,
     });
+  });
+
+  it('tries a server hard, and this machine’s own primitive as often as shows that it is one', async () => {
+    const [hard, easy] = [new CountingStore(server), new CountingStore(new MemoryStore())];
+    await probe(hard);
+    await probe(easy);
+    expect(hard).toMatchObject({ created: 20 * 17 + 1, atOnce: 16 });
+    expect(easy).toMatchObject({ created: 2 * 5 + 1, atOnce: 4 });
+    await expect(probe(new RacyStore(new MemoryStore()))).rejects.toMatchObject(refused(/4 of 4 racing writers/));
   });
 
   it.each<[string, (inner: ObjectStore) => ObjectStore, RegExp]>([
@@ -128,26 +161,20 @@ describe('the store probe', () => {
     ['does not list what was just written', (inner) => new StaleListStore(inner), /not listed/],
     ['lets nobody win', (inner) => new WinnerlessStore(inner), /none of 16/],
   ])('refuses a store that %s, says so, and leaves no record', async (_, decorate, why) => {
-    await expect(probe(decorate(store))).rejects.toMatchObject(refused(why));
+    await expect(probe(decorate(server))).rejects.toMatchObject(refused(why));
     expect(await store.stat(layout.probeRecord())).toBeNull();
   });
 
   it('looks again, with one key, at a store that has passed before', async () => {
     await probe(store);
-    let created = 0;
-    class Counting extends StoreDecorator {
-      override create(key: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
-        created++;
-        return super.create(key, bytes);
-      }
-    }
-    await probe(new Counting(store));
-    expect(created).toBe(3);
+    const counting = new CountingStore(store);
+    await probe(counting);
+    expect(counting.created).toBe(3);
     await expect(probe(new RacyStore(store))).rejects.toMatchObject(refused(/2 of 2/));
     await expect(probe(new UnconditionalStore(store))).rejects.toMatchObject(refused(/2 of 2/));
   });
 
   it('does not take a lost answer for a fault', async () => {
-    await probeFully(new LossyStore(store), layout, systemRng);
+    await probeFully(new LossyStore(server), layout, systemRng);
   });
 });

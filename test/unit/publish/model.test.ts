@@ -6,11 +6,11 @@ import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
 import type { Standing } from '../../../src/ledger/snapshot.ts';
 import type { Publisher } from '../../../src/publish/publisher.ts';
 import type { Rejudge } from '../../../src/publish/reconsider.ts';
-import { sha256Hex } from '../../../src/record/sha256.ts';
 import { decide } from '../../../src/respond/decisions.ts';
 import { hold, resume, rollback } from '../../../src/respond/refs.ts';
 import { verifyPipeline } from '../../../src/respond/verify.ts';
 import { TOPIC, TestLedger, never, partition, type TestVerdict } from '../../support/ledger.ts';
+import { storeRejudgement } from '../../support/rejudgement.ts';
 
 type Truth = 'clean' | 'suspect' | 'undecided';
 type Mode = 'enforce' | 'observe';
@@ -308,12 +308,8 @@ class Run {
     const truths = batches.map(truthOf);
     if (as === 'union' && batches.length < UNION_MIN) return null;
     const union: Truth = truths.every((each) => each === 'clean') ? 'clean' : 'suspect';
-    const of = (outcome: Truth): LoggedBatch[] =>
-      batches.filter((_, i) => (as === 'union' ? union : truths[i]) === outcome);
-    if (of('undecided').length === batches.length) return null;
-    const bytes = Buffer.from([as, baseline, ...batches.map(({ digest }) => digest)].join(' '));
-    await this.#test.store.create(this.#test.ledger.layout.judgement(sha256Hex(bytes)), bytes);
-    return { clean: of('clean'), suspect: of('suspect'), evidence: sha256Hex(bytes) };
+    const outcomeOf = (batch: LoggedBatch): Truth => (as === 'union' ? union : truthOf(batch));
+    return storeRejudgement(this.#test.ledger, { as, batches, baseline, outcomeOf });
   };
 
   #nameOf(digest: string): string {

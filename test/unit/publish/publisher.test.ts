@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import { MemoryStore } from '../../../src/adapters/memory/store.ts';
+import type { Judgement } from '../../../src/detect/judgement.ts';
 import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
 import type { Publisher } from '../../../src/publish/publisher.ts';
 import type { Rejudge } from '../../../src/publish/reconsider.ts';
@@ -9,6 +10,7 @@ import { FaultyStore } from '../../support/faulty-store.ts';
 import { bytesOf, overwrite, signPartitionEntry } from '../../support/forge.ts';
 import { LeapingClock } from '../../support/leaping-clock.ts';
 import { TOPIC, TestLedger, all, keysOf, never, partition } from '../../support/ledger.ts';
+import { storeRejudgement } from '../../support/rejudgement.ts';
 
 const a = partition(0);
 const b = partition(1);
@@ -266,16 +268,12 @@ describe('the publisher', () => {
       (decide: (count: number) => 'clean' | 'suspect' | null): Rejudge =>
       async (topic, batches, as, baseline) => {
         asked.push(`${topic} ${as} ${batches.length}`);
-        const outcome = as === 'union' ? decide(batches.length) : null;
-        if (outcome === null) return null;
-        const evidence = await evidenceOf(`${baseline} ${batches.length}`);
-        return { clean: outcome === 'clean' ? batches : [], suspect: outcome === 'suspect' ? batches : [], evidence };
+        const outcome = (as === 'union' ? decide(batches.length) : null) ?? 'undecided';
+        return storeRejudgement(
+          { ...test.ledger, store: store.inner },
+          { as, batches, baseline, outcomeOf: () => outcome },
+        );
       };
-    const evidenceOf = async (text: string): Promise<string> => {
-      const bytes = Buffer.from(text);
-      await store.inner.create(test.ledger.layout.judgement(sha256Hex(bytes)), bytes);
-      return sha256Hex(bytes);
-    };
 
     beforeEach(() => {
       asked.length = 0;
@@ -335,17 +333,18 @@ describe('the publisher', () => {
   });
 
   describe('with batches that were judged by no baseline or by another one', () => {
-    /** Judges by the first digit of the first record's id: 1 is clean, 2 suspect, anything else undecided. */
+    /** Judges as planned; undecided without a plan. */
     const each: Rejudge = async (_topic, batches, as, baseline) => {
       if (as === 'union') return null;
-      const of = (digit: string): LoggedBatch[] => batches.filter(({ digest }) => truth.get(digest) === digit);
-      if (of('clean').length + of('suspect').length === 0) return null;
-      const bytes = Buffer.from(`${baseline} ${batches.map(({ digest }) => digest).join(' ')}`);
-      await store.inner.create(test.ledger.layout.judgement(sha256Hex(bytes)), bytes);
-      return { clean: of('clean'), suspect: of('suspect'), evidence: sha256Hex(bytes) };
+      const outcomeOf = ({ digest }: LoggedBatch) => truth.get(digest) ?? 'undecided';
+      return storeRejudgement({ ...test.ledger, store: store.inner }, { as, batches, baseline, outcomeOf });
     };
-    const truth = new Map<string, string>();
-    const commit = async (as: string, batch: Parameters<TestLedger['commit']>[1], log = a): Promise<LoggedBatch> => {
+    const truth = new Map<string, Judgement['outcome']>();
+    const commit = async (
+      as: Judgement['outcome'],
+      batch: Parameters<TestLedger['commit']>[1],
+      log = a,
+    ): Promise<LoggedBatch> => {
       const committed = await test.commit(log, batch);
       truth.set(committed.digest, as);
       return committed;

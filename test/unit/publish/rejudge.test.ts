@@ -49,7 +49,7 @@ describe('judging stored batches again', () => {
     await test.pinSchema();
     for (let i = 0; i < 10; i++) await test.commit(log, { verdict: 'no-baseline', values: orders(600, i) });
     await test.publisher().publish(never);
-    const profiles = await storedProfiles(test.ledger, 'main', TOPIC, 'held');
+    const profiles = await storedProfiles(test.ledger, 'main', TOPIC, ['held']);
     expect(profiles).toHaveLength(10);
     const learned = await learn(test.ledger, TOPIC, profiles, { ...test.person(), signer: test.keys.publisher }, never);
     expect(learned).toMatchObject({ topic: TOPIC, batches: 10, records: 6_000 });
@@ -165,18 +165,18 @@ describe('learning a baseline', () => {
     const test = await TestLedger.open();
     await test.commit(log);
     await test.publisher().publish(never);
-    await expect(storedProfiles(test.ledger, 'main', TOPIC, 'held')).rejects.toMatchObject({ code: 'NOT_FOUND' });
-    await expect(storedProfiles(test.ledger, 'main', 'returns', 'published')).rejects.toMatchObject({
+    await expect(storedProfiles(test.ledger, 'main', TOPIC, ['held'])).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(storedProfiles(test.ledger, 'main', 'returns', ['published'])).rejects.toMatchObject({
       code: 'NOT_FOUND',
     });
-    expect(await storedProfiles(test.ledger, 'main', TOPIC, 'published')).toHaveLength(1);
+    expect(await storedProfiles(test.ledger, 'main', TOPIC, ['published'])).toHaveLength(1);
   });
 
   it('is refused from batches of another schema than the pinned one', async () => {
     const test = await TestLedger.open();
     await test.commit(log);
     await test.publisher().publish(never);
-    const profiles = await storedProfiles(test.ledger, 'main', TOPIC, 'published');
+    const profiles = await storedProfiles(test.ledger, 'main', TOPIC, ['published']);
     await test.pinSchema(TOPIC, { ...ORDER_SCHEMA, columns: ORDER_SCHEMA.columns.slice(1) });
     await expect(learn(test.ledger, TOPIC, profiles, test.person(), never)).rejects.toMatchObject({
       code: 'REQUEST_INVALID',

@@ -5,7 +5,6 @@ import { nextSeq } from '../../../src/ledger/control-log.ts';
 import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
 import type { Rejudge } from '../../../src/publish/reconsider.ts';
 import { formatLogId } from '../../../src/record/log-id.ts';
-import { sha256Hex } from '../../../src/record/sha256.ts';
 import { parseCause, type AlertCause } from '../../../src/respond/alert-cause.ts';
 import { decide } from '../../../src/respond/decisions.ts';
 import { hold, resume, rollback } from '../../../src/respond/refs.ts';
@@ -13,6 +12,7 @@ import { finder } from '../../support/alert-desk.ts';
 import { StoreDecorator } from '../../support/faulty-store.ts';
 import { overwrite } from '../../support/forge.ts';
 import { TestLedger, never, partition, type TestBatch } from '../../support/ledger.ts';
+import { storeRejudgement } from '../../support/rejudgement.ts';
 
 const a = partition(0);
 const b = partition(1);
@@ -37,12 +37,8 @@ describe('what people should have been told', () => {
   let test: TestLedger;
   /** What is said of batches that are judged again; null = nothing can be decided. */
   let truth: 'clean' | 'suspect' | null;
-  const rejudge: Rejudge = async (_topic, given) => {
-    if (truth === null) return null;
-    const bytes = Buffer.from(truth);
-    await test.store.create(test.ledger.layout.judgement(sha256Hex(bytes)), bytes);
-    return { clean: [], suspect: [], [truth]: given, evidence: sha256Hex(bytes) };
-  };
+  const rejudge: Rejudge = async (_topic, given, as, baseline) =>
+    storeRejudgement(test.ledger, { as, batches: given, baseline, outcomeOf: () => truth ?? 'undecided' });
   /** Causes as a process finds them that has just started. */
   const causes = (ref = 'main'): Promise<AlertCause[]> => finder(test.reopened(), ref).find();
   const batches = async (): Promise<AlertCause[]> => (await causes()).filter(({ about }) => about === 'batch');

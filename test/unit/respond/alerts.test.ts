@@ -8,21 +8,23 @@ import { MemoryStore } from '../../../src/adapters/memory/store.ts';
 import { cloudEventBody } from '../../../src/adapters/webhook/cloud-event.ts';
 import { learnBaseline } from '../../../src/detect/baseline/learn.ts';
 import { prepareBaseline } from '../../../src/detect/baseline/prepare.ts';
-import { judge, type Finding } from '../../../src/detect/verdict.ts';
+import type { Finding } from '../../../src/detect/judgement.ts';
+import { judge } from '../../../src/detect/verdict.ts';
 import { HaltError } from '../../../src/errors.ts';
 import type { ControlAct } from '../../../src/ledger/control-entry.ts';
 import type { VerifiedControlEntry } from '../../../src/ledger/control-log.ts';
 import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
 import type { Alert } from '../../../src/ports/alert-channel.ts';
 import type { Job } from '../../../src/ports/job-queue.ts';
+import { refOf, type Rejudge } from '../../../src/publish/reconsider.ts';
 import { readEvidence } from '../../../src/publish/rejudge.ts';
-import { sha256Hex } from '../../../src/record/sha256.ts';
 import { alertId, haltCause, type AlertCause } from '../../../src/respond/alert-cause.ts';
 import { ALERT_JOB } from '../../../src/respond/alerts.ts';
 import { RecordingChannel, causeOf, controlCause, openDesk, type OpenDesk } from '../../support/alert-desk.ts';
 import { randomOf } from '../../support/flights.ts';
 import { LeapingClock } from '../../support/leaping-clock.ts';
 import { TOPIC, TestLedger, keysOf, never, partition } from '../../support/ledger.ts';
+import { storeRejudgement } from '../../support/rejudgement.ts';
 
 const a = partition(0);
 
@@ -100,6 +102,8 @@ describe('an alert', () => {
           batch: batch.digest,
           baseline: entry.baseline,
           evidence: entry.evidence.key,
+          judgedBySeq: null,
+          judgedTogether: 1,
           findings: [
             {
               family: 'domain',
@@ -126,7 +130,8 @@ describe('an alert', () => {
       expect(await told(causeOf(batch))).toMatchObject({
         type: 'dev.headgate.batch.suspected',
         severity: 'info',
-        summary: 'Batch test/orders/0 [0, 2) of 2 records would have been quarantined: see its evidence',
+        summary:
+          'Batch test/orders/0 [0, 2) of 2 records would have been quarantined: unusual as a whole, without one finding that stands out',
       });
     });
 
@@ -145,37 +150,78 @@ describe('an alert', () => {
       expect(shown.map(({ statistic }) => statistic)).toEqual(findings.slice(0, 5).map(({ statistic }) => statistic));
     });
 
-    it('is about a batch that was found suspect when it was judged again, wherever that stands by now', async () => {
-      const small = await test.commit(a, {
-        verdict: 'small',
-        judgement: { findings: [finding({ sentence: 'nothing much' })] },
-      });
-      const bytes = Buffer.from('evidence');
-      await store.create(test.ledger.layout.judgement(sha256Hex(bytes)), bytes);
-      const suspects = test.publisher(async (_topic, batches) => ({
-        clean: [],
-        suspect: batches,
-        evidence: sha256Hex(bytes),
-      }));
-      const wanted = {
-        id: `batch-${small.digest.slice(0, 32)}`,
-        type: 'dev.headgate.batch.quarantined',
-        summary: 'Batch test/orders/0 [0, 2) of 2 records was quarantined: its own verdict no longer stands',
+    describe('that was judged again', () => {
+      /** Judges batches again as one, and signs what comes of it. */
+      const judgeAgain = async (
+        batches: readonly LoggedBatch[],
+        outcome: 'clean' | 'suspect',
+        as: 'each' | 'union' = 'union',
+      ): Promise<{ evidence: string; baseline: string; seq: number }> => {
+        const baseline = (await test.ledger.control.head()).state.baselines[TOPIC]!;
+        const judgement = { findings: [finding({ sentence: 'the sum is odd' })], score: 7 };
+        const planned = { as, batches, baseline, outcomeOf: () => outcome, judgement };
+        const { evidence } = (await storeRejudgement(test.ledger, planned))!;
+        const act = {
+          kind: 'verdict',
+          by: 'publisher',
+          batches: batches.map(refOf),
+          outcome,
+          baseline,
+          evidence,
+        } as const;
+        return { evidence, baseline, seq: (await test.act(act)).entry.seq };
       };
-      expect(await told(causeOf(small))).toBeUndefined();
-      const { baselines } = (await test.ledger.control.head()).state;
-      await test.act({
-        kind: 'verdict',
-        by: 'publisher',
-        batches: [{ log: 'test/orders/0', slot: small.entry.slot, digest: small.digest }],
-        outcome: 'suspect',
-        baseline: baselines[TOPIC]!,
-        evidence: sha256Hex(bytes),
+
+      it('carries the judgement in force: its findings, baseline, evidence, and with how many others', async () => {
+        const nothing = { findings: [finding({ sentence: 'nothing much' })] };
+        const small = await test.commit(a, { verdict: 'small', judgement: nothing });
+        const other = await test.commit(a, { verdict: 'small' });
+        expect(await told(causeOf(small))).toBeUndefined();
+        const { evidence, baseline, seq } = await judgeAgain([small, other], 'suspect');
+        const wanted = {
+          id: `batch-${small.digest.slice(0, 32)}`,
+          type: 'dev.headgate.batch.quarantined',
+          summary:
+            'Batch test/orders/0 [0, 2) of 2 records was quarantined: judged together with 1 other small batch: the sum is odd',
+          data: {
+            verdict: 'suspect',
+            undecided: null,
+            score: 7,
+            baseline,
+            evidence: test.ledger.layout.judgement(evidence),
+            judgedBySeq: seq,
+            judgedTogether: 2,
+            findings: [{ sentence: 'the sum is odd' }],
+          },
+        };
+        expect(await told(causeOf(small))).toMatchObject(wanted);
+        await test.publisher().publish(never);
+        expect((await test.ledger.control.head()).state.verdicts).toEqual({});
+        expect(await told(causeOf(small))).toMatchObject(wanted);
       });
-      expect(await told(causeOf(small))).toMatchObject(wanted);
-      await suspects.publish(never);
-      expect((await test.ledger.control.head()).state.verdicts).toEqual({});
-      expect(await told(causeOf(small))).toMatchObject(wanted);
+
+      it('is not told of when it was suspect and is clean by now', async () => {
+        const batch = await test.commit(a, { verdict: 'suspect' });
+        await judgeAgain([batch], 'clean', 'each');
+        expect(await told(causeOf(batch))).toBeUndefined();
+      });
+
+      it('is told of as it was read while only others were judged again', async () => {
+        const batch = await test.commit(a, { verdict: 'suspect', judgement: { findings: [finding()] } });
+        await judgeAgain([await test.commit(a, { verdict: 'small' })], 'suspect');
+        expect(await told(causeOf(batch))).toMatchObject({
+          data: { evidence: batch.entry.evidence.key, judgedBySeq: null, judgedTogether: 1 },
+        });
+      });
+
+      it('says that its verdict no longer stands when it cannot be judged again', async () => {
+        const nobody: Rejudge = async () => null;
+        const batch = await test.commit(a, { baseline: 'a'.repeat(64) });
+        await test.publisher(nobody).publish(never);
+        expect(await told(causeOf(batch))).toMatchObject({
+          summary: expect.stringMatching(/was quarantined: its own verdict no longer stands$/) as string,
+        });
+      });
     });
   });
 

@@ -59,7 +59,7 @@ describe('learning and approving on a long history', () => {
     const ledger = test.reopened();
     await ledger.control.head();
     [store.slots, store.evidence, store.atOnceMax] = [0, 0, 0];
-    const profiles = await storedProfiles(ledger, 'main', TOPIC, 'held');
+    const profiles = await storedProfiles(ledger, 'main', TOPIC, ['held']);
     const logs = new Set(commits.map(({ log }) => log.partition)).size;
     expect(store.slots).toBeLessThanOrEqual(HISTORY_MAX + 16 * Math.min(logs, 4) + logs);
     expect(store.evidence).toBe(HISTORY_MAX);

@@ -33,7 +33,8 @@ describe('a baseline', () => {
   const publish = () => test.publisher(async () => null).publish(never);
   const profilesOf = (batches: readonly LoggedBatch[]): Promise<Profile[]> =>
     Promise.all(batches.map(async (batch) => (await readEvidence(test.ledger, batch)).profile));
-  const stored = (from: LearnFrom, topic = TOPIC, ref = 'main') => storedProfiles(test.reopened(), ref, topic, from);
+  const stored = (from: LearnFrom | readonly LearnFrom[], topic = TOPIC, ref = 'main') =>
+    storedProfiles(test.reopened(), ref, topic, [from].flat());
   const learnAs = (profiles: readonly Profile[], signer: Signer = test.keys.publisher, topic = TOPIC) =>
     learn(test.ledger, topic, profiles, { signer, by: 'Ada', reason: 'the first week' }, never);
   const approveAs = (id?: string, signer: Signer = test.keys.approver, topic = TOPIC) =>
@@ -101,6 +102,57 @@ describe('a baseline', () => {
       await publish();
       expect(await stored('published')).toEqual(await profilesOf([clean]));
       expect(await stored('published-suspect')).toEqual(await profilesOf([clean, suspect, failed]));
+    });
+  });
+
+  it('is learned from what is held and what is published together, in the order of commits', async () => {
+    await test.approveBaseline('first');
+    const commits: { readonly verdict: string; readonly batch: LoggedBatch }[] = [];
+    for (const verdict of ['clean', 'no-baseline', 'clean', 'suspect', 'no-baseline'] as const) {
+      for (const log of [a, b]) commits.push({ verdict, batch: await test.commit(log, { verdict }) });
+      clock.advance(1_000);
+    }
+    await publish();
+    const of = (...verdicts: string[]): Promise<Profile[]> =>
+      profilesOf(commits.filter(({ verdict }) => verdicts.includes(verdict)).map(({ batch }) => batch));
+    expect(await stored(['held', 'published'])).toEqual(await of('clean', 'no-baseline'));
+    expect(await stored(['published', 'held'])).toEqual(await of('clean', 'no-baseline'));
+    expect(await stored(['held'])).toEqual(await of('no-baseline'));
+    await expect(stored(['held', 'published'], 'returns')).rejects.toMatchObject(
+      missing(/has no batches that are held for want of one, and no published batches/),
+    );
+  });
+
+  it('is learned from the newest of both, wherever most of them lie', async () => {
+    await test.approveBaseline('first');
+    const commits = [];
+    for (let i = 0; i < 2 * HISTORY_MAX + 10; i++) {
+      const verdict = i < HISTORY_MAX ? ('no-baseline' as const) : ('clean' as const);
+      commits.push(await test.commit(a, { verdict, values: [JSON.stringify({ id: i })] }));
+      clock.advance(1_000);
+    }
+    await publish();
+    expect(await stored(['held', 'published'])).toEqual(await profilesOf(commits.slice(-HISTORY_MAX)));
+  });
+
+  describe('leaves out batches of which no record decoded', () => {
+    const undecodable = async (): Promise<Profile> => {
+      const [profile] = await profilesOf([await test.commit(a, { verdict: 'no-baseline', values: ['no json'] })]);
+      return { ...profile!, schema: 'e'.repeat(64) };
+    };
+
+    it('when they were read under no pinned schema, and says how many', async () => {
+      const [profile] = await profilesOf([await test.commit(a, { verdict: 'no-baseline' })]);
+      const odd = await undecodable();
+      expect(odd.rows).toBe(0);
+      expect(await learnAs([odd, profile!, odd])).toMatchObject({ batches: 1, records: 2, skipped: 2 });
+      expect(await learnAs([profile!])).toMatchObject({ batches: 1, skipped: 0 });
+    });
+
+    it('and refuses when nothing else is there', async () => {
+      const odd = await undecodable();
+      await expect(learnAs([odd])).rejects.toMatchObject(refused(/no record decoded in the only batch/));
+      await expect(learnAs([odd, odd])).rejects.toMatchObject(refused(/no record decoded in any of 2 batches/));
     });
   });
 

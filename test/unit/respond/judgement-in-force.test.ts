@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 
-import type { Judgement } from '../../../src/detect/verdict.ts';
+import type { Judgement } from '../../../src/detect/judgement.ts';
+import { nextSeq } from '../../../src/ledger/control-log.ts';
 import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
 import { readEvidence } from '../../../src/publish/rejudge.ts';
 import { refOf } from '../../../src/publish/reconsider.ts';
@@ -8,7 +9,7 @@ import { encodeRejudgement, findJudgement } from '../../../src/publish/rejudgeme
 import { sha256Hex } from '../../../src/record/sha256.ts';
 import { judgementInForce } from '../../../src/respond/judgement-in-force.ts';
 import { overwrite } from '../../support/forge.ts';
-import { TestLedger, partition } from '../../support/ledger.ts';
+import { TestLedger, never, partition } from '../../support/ledger.ts';
 
 describe('the judgement in force', () => {
   let test: TestLedger;
@@ -49,7 +50,37 @@ describe('the judgement in force', () => {
       baseline: null,
       seq: null,
       together: 1,
+      evidence: batch.entry.evidence.key,
     });
+  });
+
+  it('is looked for no further than where the state or its own verdict says that it can be', async () => {
+    const suspect = await test.commit(partition(0), { verdict: 'suspect' });
+    await judgeAgain([batch], 'suspect', 3);
+    for (let i = 0; i < 5; i++) await test.approveBaseline(`later ${i}`);
+    const ledger = test.reopened();
+    const end = nextSeq(await ledger.control.head());
+    const reads: number[] = [];
+    const read = ledger.control.read.bind(ledger.control);
+    ledger.control.read = async (seq) => {
+      reads.push(seq);
+      return read(seq);
+    };
+    const { seq } = await judgementInForce(ledger, batch);
+    expect(await judgementInForce(ledger, suspect)).toMatchObject({ seq: null });
+    // The head itself is asked for each time.
+    expect(reads.filter((each) => each < end)).toEqual([seq]);
+  });
+
+  it('is looked for behind a resume, which may have judged what was suspect again', async () => {
+    const suspect = await test.commit(partition(0), { verdict: 'suspect' });
+    await judgeAgain([suspect], 'clean', 0);
+    const { state } = await test.ledger.control.head();
+    await test.act({ kind: 'resume', by: 'a person', ref: 'main', reason: 'r' });
+    expect(Object.keys(state.verdicts)).toEqual([suspect.digest]);
+    await test.publisher(async () => null).publish(never);
+    expect((await test.ledger.control.head()).state.verdicts).toEqual({});
+    expect((await judgementInForce(test.reopened(), suspect)).judgement.outcome).toBe('clean');
   });
 
   it('is the newest of those that came later', async () => {

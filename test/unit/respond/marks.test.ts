@@ -1,10 +1,10 @@
-import { chmod, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { beforeEach, describe, expect, it } from 'vitest';
 
+import { DiskState } from '../../../src/adapters/disk/local-state.ts';
 import { MemoryStore } from '../../../src/adapters/memory/store.ts';
-import { systemRng } from '../../../src/adapters/system/rng.ts';
 import { Marks } from '../../../src/respond/marks.ts';
 import { bytesOf, overwrite, signControlEntry } from '../../support/forge.ts';
 import { TestLedger, keysOf, never, partition } from '../../support/ledger.ts';
@@ -32,7 +32,7 @@ describe('marks', () => {
   beforeEach(async () => {
     test = await TestLedger.open();
     folder = join(await temporaryFolder(), 'marks');
-    marks = new Marks(folder, 'memory:', 'shop', systemRng);
+    marks = new Marks(new DiskState(folder), 'memory:', 'shop');
   });
 
   it('remember the newest entry and let the ledger grow', async () => {
@@ -85,10 +85,8 @@ describe('marks', () => {
 
   it('are kept apart by store and pipeline', async () => {
     await check();
-    for (const other of [
-      new Marks(folder, 's3://other/', 'shop', systemRng),
-      new Marks(folder, 'memory:', 'other', systemRng),
-    ]) {
+    const state = new DiskState(folder);
+    for (const other of [new Marks(state, 's3://other/', 'shop'), new Marks(state, 'memory:', 'other')]) {
       const { control } = test.reopened(new MemoryStore());
       await other.check(control, await control.head());
     }
@@ -108,37 +106,11 @@ describe('marks', () => {
     },
   );
 
-  describe('whose folder cannot be used', () => {
-    const unusable = (at: string, verb: string) => ({
-      name: 'ConfigError',
-      code: 'STATE_UNUSABLE',
-      message: expect.stringMatching(
-        new RegExp(`folder "${at}" cannot be ${verb} \\((ENOTDIR|EROFS|ENOENT|EISDIR)\\) \\(mend: set stateFolder`),
-      ) as string,
-    });
-    const at = async (where: string): Promise<void> => {
-      const { control } = test.reopened(test.store);
-      await new Marks(where, 'memory:', 'shop', systemRng).check(control, await control.head());
-    };
-
-    it('say which folder it is and how to mend it, when it cannot be made', async () => {
-      // No folder can be made there, even by root.
-      await expect(at('/proc/headgate/marks')).rejects.toMatchObject(unusable('/proc/headgate/marks', 'written'));
-    });
-
-    it('say so when a file stands in its place', async () => {
-      await writeFile(folder, '');
-      await expect(check()).rejects.toMatchObject(unusable(folder, 'read'));
-    });
-
-    it('leave no temporary file behind', async () => {
-      await check();
-      const [file] = await readdir(folder);
-      await rm(join(folder, file!));
-      await mkdir(join(folder, file!));
-      await expect(check()).rejects.toMatchObject(unusable(folder, 'read'));
-      expect(await readdir(folder)).toEqual([file]);
-    });
+  it('find out at once, before there is anything to remember, that nothing can be', async () => {
+    // No folder can be made there, even by root.
+    const nowhere = new Marks(new DiskState('/proc/headgate/marks'), 'memory:', 'shop');
+    const { control } = test.reopened(new MemoryStore());
+    await expect(nowhere.check(control, await control.head())).rejects.toMatchObject({ code: 'STATE_UNUSABLE' });
   });
 
   it('survive many checks at once', async () => {

@@ -7,7 +7,9 @@ import { MemoryStore } from '../../../src/adapters/memory/store.ts';
 import { UnavailableError } from '../../../src/errors.ts';
 import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
 import { sha256Hex } from '../../../src/record/sha256.ts';
-import { filesOf, listFiles, pull, type PullReport } from '../../../src/respond/pull.ts';
+import { pull, type PullReport } from '../../../src/respond/pull.ts';
+import { targetError } from '../../../src/respond/pull/files.ts';
+import { filesOf, listFiles } from '../../../src/respond/pull/snapshot-files.ts';
 import { StoreDecorator } from '../../support/faulty-store.ts';
 import { bytesOf, overwrite } from '../../support/forge.ts';
 import { TestLedger, never, partition } from '../../support/ledger.ts';
@@ -30,6 +32,21 @@ class BreakingStore extends StoreDecorator {
   }
 }
 
+/** Puts a folder where a file must go once the last download is under way: what was looked at before has changed since. */
+class PlannedObstacle extends StoreDecorator {
+  readonly #path: string;
+
+  constructor(inner: StoreDecorator, path: string) {
+    super(inner);
+    this.#path = path;
+  }
+
+  override async get(key: string, bytesMax: number): Promise<Buffer | null> {
+    if (key.startsWith('shop/data/')) await mkdir(join(this.#path, 'x'), { recursive: true });
+    return super.get(key, bytesMax);
+  }
+}
+
 describe('pull', () => {
   let store: BreakingStore;
   let test: TestLedger;
@@ -45,9 +62,15 @@ describe('pull', () => {
     join(folder, log.topic, log.partition, `${entry.start}-${entry.data!.sha256.slice(0, 8)}.parquet`);
   const files = async (): Promise<string[]> =>
     (await readdir(folder, { recursive: true, withFileTypes: true }))
-      .filter((file) => file.isFile() && !file.parentPath.endsWith('.headgate'))
+      .filter((file) => file.isFile() && !file.parentPath.includes('.headgate'))
       .map((file) => join(file.parentPath, file.name))
       .toSorted();
+
+  /** The snapshot that the folder claims to hold; null when it claims none. */
+  const claim = async (): Promise<string | null> => {
+    const text = await readFile(join(folder, '.headgate', 'complete.json'), 'utf8').catch(() => null);
+    return text === null ? null : (JSON.parse(text) as { snapshot: string }).snapshot;
+  };
 
   beforeEach(async () => {
     store = new BreakingStore(new MemoryStore());
@@ -100,30 +123,25 @@ describe('pull', () => {
     expect(sha256Hex(await readFile(changed))).toBe(batches[0]!.entry.data!.sha256);
   });
 
-  it('goes on where it was interrupted, by an outage or by the user', async () => {
+  it('goes on where it was interrupted, by an outage or by the user, and shows nothing until then', async () => {
     for (let i = 0; i < 12; i++) batches.push(await test.commit(a));
     const snapshot = await publish();
     store.downloadsLeft = 5;
     await expect(into(snapshot)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
-    const first = await files();
-    expect(first.length).toBeGreaterThan(0);
-    expect(first.length).toBeLessThan(15);
+    expect(await files()).toEqual([]);
+    const first = store.downloads.length;
+    expect(first).toBeGreaterThan(0);
     store.downloadsLeft = Infinity;
     const stop = new AbortController();
-    const interrupted = await pull(
-      test.ledger,
-      snapshot,
-      folder,
-      stop.signal,
-      (done) => done >= first.length + 2 && stop.abort(),
-    );
+    const onProgress = (done: number): void => void (done >= first + 2 && stop.abort());
+    const interrupted = await pull(test.ledger, snapshot, folder, stop.signal, onProgress);
     expect(interrupted).toMatchObject({ complete: false, files: 15, removed: 0 });
-    expect((await files()).length).toBeLessThan(15);
-    expect(await into(snapshot)).toMatchObject({
-      complete: true,
-      downloaded: 15 - first.length - interrupted.downloaded,
-    });
+    expect(await files()).toEqual([]);
+    expect(await claim()).toBeNull();
+    const kept = first + interrupted.downloaded;
+    expect(await into(snapshot)).toMatchObject({ complete: true, downloaded: 15 - kept, kept });
     expect(await files()).toEqual(batches.map(pathOf).toSorted());
+    expect(await readdir(join(folder, '.headgate'))).toEqual(['complete.json', 'manifest.json']);
   });
 
   it('removes nothing while it is interrupted', async () => {
@@ -136,7 +154,7 @@ describe('pull', () => {
     expect(await into(second)).toMatchObject({ complete: true, removed: 1 });
   });
 
-  it('never shows a tampered file, whole or in part', async () => {
+  it('never shows a tampered file, whole or in part, nor those beside it', async () => {
     const snapshot = await publish();
     const victim = batches[1]!;
     const { key } = victim.entry.data!;
@@ -150,7 +168,7 @@ describe('pull', () => {
     for (const bytes of attacks) {
       await overwrite(store, key, bytes);
       await expect(into(snapshot)).rejects.toMatchObject({ object: key });
-      expect(await files()).not.toContain(pathOf(victim));
+      expect(await files()).toEqual([]);
     }
     await store.delete(key);
     await expect(into(snapshot)).rejects.toMatchObject({ code: 'OBJECT_MISSING', object: key });
@@ -253,25 +271,32 @@ describe('pull', () => {
     it('writes through no link that lies where it writes first', async () => {
       const snapshot = await publish();
       const names = (await filesOf(test.ledger, snapshot)).flatMap(({ path, sha256 }) => [
-        `${sha256}.part`,
-        `${sha256Hex(Buffer.from(path))}.part`,
+        join('staging', `${sha256}.part`),
+        join('staging', `${sha256Hex(Buffer.from(path))}.part`),
       ]);
-      for (const name of [...names, 'manifest.json.part']) await symlink(join(outside, 'precious'), own(name));
+      await mkdir(own('staging'));
+      for (const name of [...names, 'manifest.json.part', 'complete.json.part', 'complete.json'])
+        await symlink(join(outside, 'precious'), own(name));
       expect(await into(snapshot)).toMatchObject({ complete: true, downloaded: 3 });
       expect(await readFile(join(outside, 'precious'), 'utf8')).toBe('a thesis');
       for (const batch of batches) expect((await lstat(pathOf(batch))).isFile()).toBe(true);
-      expect((await lstat(own('manifest.json'))).isFile()).toBe(true);
+      for (const name of ['manifest.json', 'complete.json']) expect((await lstat(own(name))).isFile()).toBe(true);
     });
 
     it('goes on over what an interrupted pull has left', async () => {
       const snapshot = await publish();
+      await mkdir(own('staging'));
       for (const { path } of await filesOf(test.ledger, snapshot))
-        await writeFile(own(`${sha256Hex(Buffer.from(path))}.part`), 'half a file that was longer than the whole');
+        await writeFile(
+          own(join('staging', `${sha256Hex(Buffer.from(path))}.part`)),
+          'half a file that was longer than the whole',
+        );
+      await writeFile(own(join('staging', 'of-another-snapshot.part')), 'x');
       expect(await into(snapshot)).toMatchObject({ complete: true, downloaded: 3 });
-      expect(await readdir(own(''))).toEqual(['manifest.json']);
+      expect(await readdir(own(''))).toEqual(['complete.json', 'manifest.json']);
     });
 
-    it.each([['orders'], [join('orders', '0')], ['.headgate']])(
+    it.each([['orders'], [join('orders', '0')], ['.headgate'], [join('.headgate', 'staging')]])(
       'refuses a link where its folder %s must be, and writes nothing',
       async (path) => {
         const snapshot = await publish();
@@ -320,8 +345,193 @@ describe('pull', () => {
     it('takes a link for the folder itself: its owner has named it', async () => {
       await symlink(outside, join(folder, '..', 'link'));
       expect(await into(await publish(), never, join(folder, '..', 'link'))).toMatchObject({ downloaded: 3 });
+      expect(await readdir(join(outside, '.headgate'))).toContain('complete.json');
       expect(await readFile(join(outside, 'precious'), 'utf8')).toBe('a thesis');
     });
+  });
+
+  describe('as a reader sees it who looks only at the folder', () => {
+    /** Two snapshots: the second lacks the first batch of the first and has one more. */
+    const two = async (): Promise<{ first: string; second: string; before: string[]; after: string[] }> => {
+      const first = await publish();
+      await test.decide(batches[0]!, 'condemned');
+      const added = await test.commit(b);
+      const second = await publish();
+      const [before, after] = [batches, [batches[1]!, batches[2]!, added]].map((of) => of.map(pathOf).toSorted());
+      return { first, second, before: before!, after: after! };
+    };
+
+    it('is complete when the record says so: it names the snapshot and every file of it', async () => {
+      const snapshot = await publish();
+      await into(snapshot);
+      const record = JSON.parse(await readFile(join(folder, '.headgate', 'complete.json'), 'utf8')) as object;
+      expect(record).toEqual({
+        version: 1,
+        snapshot,
+        records: 6,
+        bytes: batches.reduce((sum, { entry }) => sum + entry.data!.bytes, 0),
+        files: batches.map(({ log, entry: { start, data } }) => ({
+          path: `${log.topic}/${log.partition}/${start}-${data!.sha256.slice(0, 8)}.parquet`,
+          sha256: data!.sha256,
+          bytes: data!.bytes,
+          rows: 2,
+        })),
+      });
+    });
+
+    it('is the old snapshot, whole and claimed, while the new one cannot be verified', async () => {
+      const { first, second, before, after } = await two();
+      await into(first);
+      const { key } = (await filesOf(test.ledger, second)).at(-1)!;
+      const own = await bytesOf(store, key);
+      await overwrite(store, key, own.subarray(1));
+      await expect(into(second)).rejects.toMatchObject({ object: key });
+      expect([await files(), await claim()]).toEqual([before, first]);
+      await overwrite(store, key, own);
+      expect(await into(second)).toMatchObject({ complete: true, removed: 1 });
+      expect([await files(), await claim()]).toEqual([after, second]);
+    });
+
+    it('claims nothing between two moves, and the next pull goes on from there', async () => {
+      const { first, second, after } = await two();
+      await into(first);
+      // A folder where the second file must go stands for a process that dies before it.
+      const [obstacle] = after.filter((path) => !batches.map(pathOf).includes(path));
+      const plan = new PlannedObstacle(store, obstacle!);
+      const ledger = test.reopened(plan);
+      await expect(pull(ledger, second, folder, never, () => undefined)).rejects.toMatchObject({
+        code: 'PULL_CONFLICT',
+      });
+      expect(await claim()).toBeNull();
+      await rm(obstacle!, { recursive: true });
+      expect(await into(second)).toMatchObject({ complete: true });
+      expect([await files(), await claim()]).toEqual([after, second]);
+    });
+
+    it('claims nothing from the moment on that a file of it is found gone or changed', async () => {
+      const snapshot = await publish();
+      for (const damage of [(path: string) => rm(path), (path: string) => writeFile(path, 'other')]) {
+        await into(snapshot);
+        expect(await claim()).toBe(snapshot);
+        await damage(pathOf(batches[0]!));
+        expect(await into(snapshot, AbortSignal.abort())).toMatchObject({ complete: false });
+        expect(await claim()).toBeNull();
+      }
+      expect(await into(snapshot)).toMatchObject({ complete: true, downloaded: 1 });
+      expect(await claim()).toBe(snapshot);
+    });
+
+    it.each([
+      ['no JSON', '{'],
+      ['another shape', '{"snapshot":7}'],
+    ])('claims anew after a record that is %s', async (_, text) => {
+      const snapshot = await publish();
+      await into(snapshot);
+      await writeFile(join(folder, '.headgate', 'complete.json'), text);
+      expect(await into(snapshot)).toMatchObject({ downloaded: 0 });
+      expect(await claim()).toBe(snapshot);
+    });
+
+    it('keeps its record while nothing changes', async () => {
+      const snapshot = await publish();
+      await into(snapshot);
+      const { mtimeMs } = await stat(pathOf(batches[0]!));
+      await into(snapshot);
+      expect((await stat(pathOf(batches[0]!))).mtimeMs).toBe(mtimeMs);
+      expect(await claim()).toBe(snapshot);
+    });
+  });
+
+  describe('with data in the folder that no pull has put there', () => {
+    const foreign = async (path: string, content: string | Buffer = 'PAR1 whatever PAR1'): Promise<string> => {
+      await mkdir(join(folder, path, '..'), { recursive: true });
+      await writeFile(join(folder, path), content);
+      return path;
+    };
+
+    it.each([
+      ['a Parquet file beside the topics', 'extra.parquet', 'x'],
+      ['one in a partition', 'orders/0/7-aaaaaaaa.parquet', 'x'],
+      ['one under another spelling', 'more/DATA.PARQUET', 'x'],
+      ['one that only its first bytes betray', 'part-0000', 'PAR1 whatever'],
+      ['an encrypted one', 'secret.bin', 'PARE whatever'],
+      ['one whose name some readers pass over', '_old/a.parquet', 'x'],
+    ])('refuses %s, names it, and leaves it alone', async (_, path, content) => {
+      const snapshot = await publish();
+      await foreign(path, content);
+      for (let i = 0; i < 2; i++)
+        await expect(into(snapshot)).rejects.toMatchObject({
+          code: 'PULL_CONFLICT',
+          message: expect.stringContaining(`"${join(path)}"`) as string,
+        });
+      expect(await readFile(join(folder, path), 'utf8')).toBe(content);
+      expect(store.downloads).toEqual([]);
+      await rm(join(folder, path));
+      expect(await into(snapshot)).toMatchObject({ complete: true });
+    });
+
+    it('refuses a link to data or to a folder: readers follow it', async () => {
+      const snapshot = await publish();
+      const outside = join(folder, '..', 'outside');
+      await mkdir(outside);
+      await writeFile(join(outside, 'old'), 'PAR1');
+      await mkdir(folder);
+      for (const target of [outside, join(outside, 'old')]) {
+        await symlink(target, join(folder, 'link'));
+        await expect(into(snapshot)).rejects.toMatchObject({ code: 'PULL_CONFLICT' });
+        await rm(join(folder, 'link'));
+      }
+    });
+
+    it('withdraws what the folder claims, until it is gone', async () => {
+      const snapshot = await publish();
+      await into(snapshot);
+      const path = await foreign('extra.parquet');
+      await expect(into(snapshot)).rejects.toMatchObject({ code: 'PULL_CONFLICT' });
+      expect(await claim()).toBeNull();
+      await rm(join(folder, path));
+      expect(await into(snapshot)).toMatchObject({ downloaded: 0, complete: true });
+      expect(await claim()).toBe(snapshot);
+    });
+
+    it('names three of many and counts the rest', async () => {
+      const snapshot = await publish();
+      for (let i = 0; i < 5; i++) await foreign(`extra-${i}.parquet`);
+      await expect(into(snapshot)).rejects.toThrow(/("extra-\d.parquet"(, )?){3} and 2 more/);
+    });
+
+    it('passes over what readers pass over: other kinds of files, and names with a dot before', async () => {
+      const snapshot = await publish();
+      for (const path of ['notes.txt', 'orders/readme.md', '.dvc/cache/ab', '.x.parquet'])
+        await foreign(path, path.startsWith('.') ? 'PAR1' : 'mine');
+      await foreign('empty', '');
+      await symlink(join(folder, 'nowhere'), join(folder, 'dangling.parquet'));
+      expect(await into(snapshot)).toMatchObject({ complete: true });
+      expect(await readFile(join(folder, 'notes.txt'), 'utf8')).toBe('mine');
+    });
+  });
+
+  it.each([
+    ['ENOSPC', 'the disk is full'],
+    ['EDQUOT', 'the quota is used up'],
+    ['EROFS', 'read-only'],
+    ['EACCES', 'may not write'],
+  ])('says what %s of the target folder means', (code, words) => {
+    const cause = Object.assign(new Error(`${code}: write`), { code, syscall: 'write' });
+    const error = targetError('/data', cause);
+    expect(error).toMatchObject({ code: 'TARGET_UNUSABLE', cause });
+    expect((error as Error).message).toContain(words);
+  });
+
+  it('says what is wrong with a target that is a file, or lies below one', async () => {
+    const snapshot = await publish();
+    await writeFile(folder, 'a file');
+    for (const target of [folder, join(folder, 'below')])
+      await expect(into(snapshot, never, target)).rejects.toMatchObject({
+        code: 'TARGET_UNUSABLE',
+        message: expect.stringContaining('is no folder') as string,
+      });
+    expect(await readFile(folder, 'utf8')).toBe('a file');
   });
 
   it('lists addresses, sizes and digests for reading in place', async () => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import type { Finding } from '../../../src/detect/verdict.ts';
+import type { Finding } from '../../../src/detect/judgement.ts';
 import { reasonsOf, whySuspect } from '../../../src/respond/reasons.ts';
 
 function finding(sentence: string, more: Partial<Finding> = {}): Finding {

@@ -3,11 +3,11 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
 import type { Publisher } from '../../../src/publish/publisher.ts';
 import type { Rejudge } from '../../../src/publish/reconsider.ts';
-import { sha256Hex } from '../../../src/record/sha256.ts';
 import { decide } from '../../../src/respond/decisions.ts';
 import { resume, rollback } from '../../../src/respond/refs.ts';
 import { overwrite } from '../../support/forge.ts';
 import { TestLedger, all, never, partition } from '../../support/ledger.ts';
+import { storeRejudgement } from '../../support/rejudgement.ts';
 
 const a = partition(0);
 const b = partition(1);
@@ -21,10 +21,9 @@ describe('a resume', () => {
   let meanwhile: () => Promise<unknown>;
   const cleanAfter: Rejudge = async (_topic, batches, as, baseline) => {
     if (as === 'union') return null;
-    const bytes = Buffer.from([baseline, ...batches.map(({ digest }) => digest)].join(' '));
-    await test.store.create(test.ledger.layout.judgement(sha256Hex(bytes)), bytes);
+    const judged = await storeRejudgement(test.ledger, { as, batches, baseline, outcomeOf: () => 'clean' });
     await meanwhile();
-    return { clean: batches, suspect: [], evidence: sha256Hex(bytes) };
+    return judged;
   };
   const goOn = () => resume(test.reopened(), 'main', test.person(), cleanAfter, test.keys.publisher, never);
   const back = (to: string) => rollback(test.ledger, 'main', to, test.person(), never);

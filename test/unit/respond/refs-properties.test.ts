@@ -9,7 +9,6 @@ import type { Mode } from '../../../src/ledger/partition-entry.ts';
 import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
 import type { Rejudge } from '../../../src/publish/reconsider.ts';
 import { formatLogId, type LogId } from '../../../src/record/log-id.ts';
-import { sha256Hex } from '../../../src/record/sha256.ts';
 import { approve } from '../../../src/respond/baselines.ts';
 import { decide } from '../../../src/respond/decisions.ts';
 import { gate } from '../../../src/respond/gate.ts';
@@ -20,6 +19,7 @@ import { StoreDecorator } from '../../support/faulty-store.ts';
 import { randomOf } from '../../support/flights.ts';
 import { LeapingClock } from '../../support/leaping-clock.ts';
 import { TOPIC, TestLedger, all, never, partition, type TestVerdict } from '../../support/ledger.ts';
+import { storeRejudgement } from '../../support/rejudgement.ts';
 import { settle } from '../../support/manual-clock.ts';
 
 /** Each run is a whole pipeline, verified to its last byte. */
@@ -258,11 +258,8 @@ class Run {
       this.#truths.get(nameOf(log, entry.start))![this.#baselines.indexOf(baseline)]!;
     const union: Truth = batches.every((batch) => truthOf(batch) === 'clean') ? 'clean' : 'suspect';
     if (as === 'union' && batches.length < 2) return null;
-    const of = (outcome: Truth) => batches.filter((batch) => (as === 'union' ? union : truthOf(batch)) === outcome);
-    if (of('undecided').length === batches.length) return null;
-    const bytes = Buffer.from([as, baseline, ...batches.map(({ digest }) => digest)].join(' '));
-    await this.#store.create(this.#test.ledger.layout.judgement(sha256Hex(bytes)), bytes);
-    return { clean: of('clean'), suspect: of('suspect'), evidence: sha256Hex(bytes) };
+    const outcomeOf = (batch: LoggedBatch): Truth => (as === 'union' ? union : truthOf(batch));
+    return storeRejudgement({ ...this.#test.ledger, store: this.#store }, { as, batches, baseline, outcomeOf });
   };
 
   /** Reads the control log from its beginning, as a stranger would, and holds each entry against what came before. */

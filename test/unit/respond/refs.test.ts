@@ -3,12 +3,12 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
 import type { Publisher } from '../../../src/publish/publisher.ts';
 import type { Rejudge } from '../../../src/publish/reconsider.ts';
-import { sha256Hex } from '../../../src/record/sha256.ts';
 import { decide, findBatch } from '../../../src/respond/decisions.ts';
 import { diffSnapshots } from '../../../src/respond/diff.ts';
 import { currentSnapshot, hold, resolveSnapshot, resume, rollback } from '../../../src/respond/refs.ts';
 import { LeapingClock } from '../../support/leaping-clock.ts';
 import { TOPIC, TestLedger, all, never, partition } from '../../support/ledger.ts';
+import { storeRejudgement } from '../../support/rejudgement.ts';
 
 const a = partition(0);
 const b = partition(1);
@@ -23,11 +23,8 @@ describe('acts on a ref', () => {
   const rejudge: Rejudge = async (_topic, batches, as, baseline) => {
     if (as === 'union') return null;
     rejudged.push(...batches.map(({ digest }) => digest));
-    const of = (outcome: string): LoggedBatch[] => batches.filter(({ digest }) => truth.get(digest) === outcome);
-    if (of('clean').length + of('suspect').length === 0) return null;
-    const bytes = Buffer.from([baseline, ...batches.map(({ digest }) => digest)].join(' '));
-    await test.store.create(test.ledger.layout.judgement(sha256Hex(bytes)), bytes);
-    return { clean: of('clean'), suspect: of('suspect'), evidence: sha256Hex(bytes) };
+    const outcomeOf = ({ digest }: LoggedBatch) => truth.get(digest) ?? 'undecided';
+    return storeRejudgement(test.ledger, { as, batches, baseline, outcomeOf });
   };
   const kinds = async (from = 3): Promise<string[]> =>
     (await all(test.reopened().control.walk(from))).map(({ entry }) => entry.kind);

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
+import { DiskState } from '../../../src/adapters/disk/local-state.ts';
 import { MemoryStore } from '../../../src/adapters/memory/store.ts';
 import { parquetFormat } from '../../../src/adapters/parquet/format.ts';
-import { systemRng } from '../../../src/adapters/system/rng.ts';
 import type { ControlAct } from '../../../src/ledger/control-entry.ts';
 import { applyAct, encodeState, stateDigest, type ControlState } from '../../../src/ledger/control-state.ts';
 import type { BatchEntry } from '../../../src/ledger/partition-entry.ts';
@@ -20,6 +20,7 @@ import { resume, rollback } from '../../../src/respond/refs.ts';
 import { verifyPipeline, type VerifyReport } from '../../../src/respond/verify.ts';
 import { bytesOf, overwrite, signControlEntry, signPartitionEntry, swap } from '../../support/forge.ts';
 import { TOPIC, TestLedger, keysOf, never, partition } from '../../support/ledger.ts';
+import { storeRejudgement } from '../../support/rejudgement.ts';
 
 const a = partition(0);
 const b = partition(1);
@@ -29,12 +30,8 @@ const named = ({ problems }: VerifyReport): string[] => problems.map(({ object }
 
 /** Says that small batches together, and all batches by themselves, are clean. */
 function allClean(test: () => TestLedger): Rejudge {
-  return async (_topic, batches, as, baseline) => {
-    const bytes = Buffer.from(JSON.stringify({ as, baseline, batches: batches.map(({ digest }) => digest) }));
-    const evidence = sha256Hex(bytes);
-    await test().store.create(test().ledger.layout.judgement(evidence), bytes);
-    return { clean: batches, suspect: [], evidence };
-  };
+  return async (_topic, batches, as, baseline) =>
+    storeRejudgement(test().ledger, { as, batches, baseline, outcomeOf: () => 'clean' });
 }
 
 /**
@@ -206,7 +203,7 @@ describe('verifying a store that holds every kind of object', () => {
 
   it('finds a store that shows an older past by its mark (M4, R7)', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'headgate-marks-'));
-    const marks = new Marks(folder, 'memory:', 'shop', systemRng);
+    const marks = new Marks(new DiskState(folder), 'memory:', 'shop');
     await marks.check(test.ledger.control, await test.ledger.control.head());
     const store = await copyOf(test);
     await store.delete(newest());

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import fc from 'fast-check';
@@ -10,10 +10,18 @@ import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
 /** Folders whose fsync is counted, and fails as often as planned. */
 const fsync = vi.hoisted(() => ({ failures: 0, synced: [] as string[] }));
+/** What the next calls of the file system fail with, by the call. */
+const planned = vi.hoisted(() => ({ open: '', link: '' }));
 
 vi.mock('node:fs/promises', async (load) => {
   const real = await load<typeof import('node:fs/promises')>();
+  const failure = (code: string, path: unknown): Error => Object.assign(new Error(`${code}: planned`), { code, path });
+  const link: typeof real.link = async (path, to) => {
+    if (planned.link !== '') throw failure(planned.link, path);
+    await real.link(path, to);
+  };
   const open: typeof real.open = async (path, ...rest) => {
+    if (planned.open !== '' && rest[0] === 'wx') throw failure(planned.open, path);
     const file = await real.open(path, ...rest);
     if (!(await file.stat()).isDirectory()) return file;
     const sync = file.sync.bind(file);
@@ -24,7 +32,7 @@ vi.mock('node:fs/promises', async (load) => {
     };
     return file;
   };
-  return { ...real, open };
+  return { ...real, link, open };
 });
 
 describe('a store on disk', () => {
@@ -57,6 +65,61 @@ describe('a store on disk', () => {
       await expect(store.create('a/key', Buffer.from('x'))).rejects.toBeInstanceOf(UncertainError);
       await expect(store.create('a/key', Buffer.from('x'))).rejects.toMatchObject({ code: 'STORE_UNCERTAIN' });
       expect(await store.create('a/key', Buffer.from('x'))).toBe('exists');
+    });
+  });
+
+  describe('that cannot be used says why and what to do:', () => {
+    const mend = (why: string, first: string): object => ({
+      code: 'STORE_UNAVAILABLE',
+      message: expect.stringMatching(
+        new RegExp(`${why} \\([A-Z]+\\) \\(mend: ${first}set store.url to a folder that this process may write to`),
+      ) as string,
+    });
+
+    afterEach(() => {
+      Object.assign(planned, { open: '', link: '' });
+    });
+
+    it('a file stands in its place, or above it', async () => {
+      const path = join(folder, 'file');
+      await writeFile(path, '');
+      for (const at of [path, join(path, 'store')])
+        await expect(DiskStore.open(at)).rejects.toMatchObject(
+          mend(`Cannot open store "${at}": a file stands where a folder is wanted`, 'move that file away, or '),
+        );
+    });
+
+    it.each([
+      ['EROFS', 'its file system is read-only', 'mount it for writing, or '],
+      ['ENOSPC', 'its disk is full', 'free space there, or '],
+      ['EDQUOT', 'the disk quota of this user is used up', 'free space there, or raise the quota, or '],
+    ])('%s', async (code, why, first) => {
+      planned.open = code;
+      const expected = mend(`Cannot write "a/key" in store "${folder}": ${why}`, first);
+      await expect(store.create('a/key', Buffer.from('x'))).rejects.toMatchObject(expected);
+      await expect(store.put('a/key', Buffer.from('x'))).rejects.toMatchObject(expected);
+      planned.open = '';
+      expect(await store.create('a/key', Buffer.from('x'))).toBe('created');
+    });
+
+    it.each(['ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'])('its file system has no hard links (%s)', async (code) => {
+      planned.link = code;
+      await expect(store.create('a/key', Buffer.from('x'))).rejects.toMatchObject(
+        mend(`Cannot create "a/key" in store "${folder}": its file system has no hard links`, ''),
+      );
+      expect(await readdir(join(folder, '.tmp'))).toEqual([]);
+    });
+
+    it('anything else, in the words of the file system', async () => {
+      planned.open = 'EMFILE';
+      await expect(store.create('a/key', Buffer.from('x'))).rejects.toMatchObject({
+        message: expect.stringContaining('EMFILE: planned (mend: set store.url') as string,
+      });
+    });
+
+    it('it was removed while it was in use', async () => {
+      await rm(folder, { recursive: true });
+      await expect(store.create('b/key', Buffer.from('x'))).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
     });
   });
 

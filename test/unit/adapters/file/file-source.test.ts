@@ -112,6 +112,19 @@ describe('a one-pass file source', () => {
     ]);
   });
 
+  it('halts a file whose name is not UTF-8, and goes on with the others', async () => {
+    await writeFile(Buffer.concat([Buffer.from(`${base}/`), Buffer.from([0x62, 0xff])]), 'b1\n');
+    await writeFile(join(base, 'a\nb'), 'a1\n');
+    const source = await joined({ paths: ['**'] });
+    expect(partitionsOf(source)).toEqual(['a\nb', 'b\\xFF']);
+    expect(brief(await poll(source, { 'a\nb': 0, 'b\\xFF': 0 }))).toEqual([
+      ['a\nb', ['a1']],
+      ['b\\xFF', expect.objectContaining({ name: 'HaltError', code: 'SOURCE_UNAVAILABLE' })],
+    ]);
+    await expect(source.witness(logOf('b\\xFF'))).rejects.toThrow('its name is not UTF-8');
+    expect(await source.witness(logOf('a\nb'))).toBeNull();
+  });
+
   it('halts a file whose links go round in a circle since', async () => {
     await writeFile(join(base, 'a'), 'a1\n');
     const source = await joined();

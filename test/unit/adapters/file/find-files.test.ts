@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import fc from 'fast-check';
@@ -23,9 +23,13 @@ async function make(...names: readonly (string | Buffer)[]): Promise<void> {
   }
 }
 
-async function find(...paths: readonly string[]): Promise<{ ids: string[]; faults: string[] }> {
-  const { files, faults } = await new FileFinder(paths, base, 'stdin-1').find();
-  return { ids: files.map(({ id }) => id), faults: faults.map(({ path, message }) => `${path} ${message}`) };
+async function find(...paths: readonly string[]): Promise<{ ids: string[]; refused: string[]; faults: string[] }> {
+  const { files, refused, faults } = await new FileFinder(paths, base, 'stdin-1').find();
+  return {
+    ids: files.map(({ id }) => id),
+    refused: refused.map(({ id }) => id),
+    faults: faults.map(({ path, message }) => `${path} ${message}`),
+  };
 }
 
 describe('the paths of a file source', () => {
@@ -39,7 +43,7 @@ describe('the paths of a file source', () => {
       'glob/2.txt',
       'glob/deep/3.csv',
     );
-    expect(await find('a.csv')).toEqual({ ids: ['a.csv'], faults: [] });
+    expect(await find('a.csv')).toMatchObject({ ids: ['a.csv'], faults: [] });
     expect((await find('data')).ids).toEqual(['data/2.csv', 'data/notes.txt', 'data/sub/1.csv']);
     expect((await find('./data/')).ids).toEqual(['data/2.csv', 'data/notes.txt', 'data/sub/1.csv']);
     expect((await find('glob/*.csv')).ids).toEqual(['glob/1.csv']);
@@ -60,8 +64,8 @@ describe('the paths of a file source', () => {
   });
 
   it('may name nothing by a glob, but not by a plain path (C2)', async () => {
-    expect(await find('*.csv')).toEqual({ ids: [], faults: [] });
-    expect(await find('*.csv', 'gone.csv', 'gone/')).toEqual({
+    expect(await find('*.csv')).toMatchObject({ ids: [], faults: [] });
+    expect(await find('*.csv', 'gone.csv', 'gone/')).toMatchObject({
       ids: [],
       faults: [
         `/source/files/paths/1 names "gone.csv", which does not exist below ${base}`,
@@ -122,14 +126,55 @@ describe('the paths of a file source', () => {
     }
   });
 
-  it('say so when a name is not UTF-8', async () => {
-    await make(Buffer.from([0x62, 0x61, 0x64, 0xff]));
-    for (const path of ['.', '*']) {
-      const { ids, faults } = await find(path);
-      expect(ids).toEqual([]);
-      expect(faults).toEqual([
-        expect.stringMatching(/^\/source\/files\/paths find ".*bad\ufffd", whose name is not UTF-8$/),
-      ]);
+  it('name files whose names hold line breaks, in folders as in globs', async () => {
+    const names = [
+      'data/a\nb',
+      'data/\r\n',
+      'data/x\u2028\u2029y',
+      'data/sub\n/c\nd.csv',
+      'data/🦆\n💀',
+      'data/\udbff\udfff',
+    ];
+    await make(...names);
+    for (const path of ['.', 'data', 'data/**', '**'])
+      expect(await find(path)).toEqual({ ids: [...names].sort(), refused: [], faults: [] });
+    expect((await find('data/*/c*.csv')).ids).toEqual(['data/sub\n/c\nd.csv']);
+    expect((await find('data/a?b', 'data/[\n]*')).ids).toEqual(['data/a\nb']);
+    expect((await find('data/a\nb')).ids).toEqual(['data/a\nb']);
+  });
+
+  it('refuse a name that is not UTF-8, each by itself, and go on with the others', async () => {
+    const bad = Buffer.from([0x62, 0x61, 0x64, 0xff]);
+    await make(bad, Buffer.from([0x62, 0x61, 0x64, 0xfe]), 'bad\ufffd', 'bad\\xFF-not', 'good');
+    await mkdir(Buffer.concat([Buffer.from(`${base}/`), Buffer.from([0xe9])]));
+    await writeFile(Buffer.concat([Buffer.from(`${base}/`), Buffer.from([0xe9]), Buffer.from('/in')]), '');
+    for (const path of ['.', '**']) {
+      const { ids, refused, faults } = await find(path);
+      expect(ids).toEqual(['bad\\xFF-not', 'bad\ufffd', 'good']);
+      expect(refused.toSorted()).toEqual(['\\xE9/in', 'bad\\xFE', 'bad\\xFF']);
+      expect(faults).toEqual([]);
+    }
+  });
+
+  it('refuse a folder that cannot be looked into, and go on with the others', async () => {
+    await make('data/a', 'data/locked/b', 'data/open/c');
+    await chmod(base, 0o755);
+    await chmod(join(base, 'data/locked'), 0o000);
+    const isRoot = process.geteuid?.() === 0;
+    // No folder is locked to root.
+    if (isRoot) process.seteuid!(65_534);
+    try {
+      for (const path of ['data', 'data/**']) {
+        const { ids, refused, faults } = await find(path);
+        expect({ ids, refused, faults }).toEqual({
+          ids: ['data/a', 'data/open/c'],
+          refused: ['data/locked'],
+          faults: [],
+        });
+      }
+    } finally {
+      if (isRoot) process.seteuid!(0);
+      await chmod(join(base, 'data/locked'), 0o755);
     }
   });
 

@@ -67,7 +67,7 @@ describe('a key file', () => {
   it('is never overwritten', async () => {
     await generateKeyFile(path, undefined);
     const before = await readFile(path);
-    await expect(generateKeyFile(path, undefined)).rejects.toMatchObject(invalid(/EEXIST/));
+    await expect(generateKeyFile(path, undefined)).rejects.toMatchObject(invalid(/a key is never overwritten/));
     expect(await readFile(path)).toEqual(before);
   });
 

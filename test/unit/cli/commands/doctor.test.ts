@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -76,5 +76,84 @@ describe('headgate doctor', () => {
       detail: expect.stringMatching(/(599|600) s behind the newest entry \(mend: .*Ada/),
     });
     expect((await runHere(folder, 'doctor')).stdout).toMatch(/^WARN {2}clock/m);
+  });
+
+  it('fails on a key that trust does not know, or has for another role, with what to do', async () => {
+    await copyFile(join(folder, 'keys', 'ingest.pem'), join(folder, 'keys', 'publisher.pem'));
+    expect(await check('publisher')).toMatchObject({
+      code: 78,
+      status: 'fail',
+      detail: expect.stringMatching(
+        /^Cannot sign as keys.publisher .*its role is ingest.* wanted publisher \(mend: /,
+      ) as string,
+    });
+    await rm(join(folder, 'keys', 'ingest.pem'));
+    await runHere(folder, 'keys', 'generate', 'keys/ingest.pem');
+    expect(await check('ingest')).toMatchObject({
+      code: 78,
+      detail: expect.stringMatching(/^Cannot sign as keys.ingest .*the trust file does not name it/) as string,
+    });
+  });
+
+  it('prints faults one a line, and does not check what needs what has failed', async () => {
+    await writeFile(join(folder, 'trust.json'), '{"version":2,"pipeline":"shop","keys":[]}');
+    const { code, stdout } = await runHere(folder, 'doctor');
+    expect(code).toBe(78);
+    expect(stdout).toMatch(/^FAIL {2}trust {5}Cannot use trust file .*\n {18}\/version: .*\n {18}\/keys: /m);
+    expect(stdout).not.toContain(String.raw`\u{`);
+    for (const name of ['ingest', 'publisher', 'approver', 'clock', 'alerts'])
+      expect(await check(name)).toMatchObject({ ok: false, status: 'skip', detail: 'not checked: trust comes first' });
+    expect(stdout).toMatch(/^- {5}ingest {4}not checked/m);
+    expect(await check('store')).toMatchObject({ ok: true });
+  });
+
+  it('tries to write into the state folder, and leaves nothing there', async () => {
+    expect(await check('state')).toMatchObject({
+      code: 0,
+      status: 'ok',
+      detail: `${join(folder, '.headgate')} can be written`,
+    });
+    expect(await readdir(join(folder, '.headgate', 'marks'))).toEqual([]);
+    await rm(join(folder, '.headgate'), { recursive: true });
+    await writeFile(join(folder, '.headgate'), '');
+    expect(await check('state')).toMatchObject({
+      code: 78,
+      status: 'fail',
+      detail: expect.stringMatching(/a file stands where a folder is wanted .*set stateFolder to a folder/) as string,
+    });
+  });
+
+  it('warns of a state folder that lies in the store, with which it would be rolled back', async () => {
+    const path = join(folder, 'headgate.yaml');
+    await writeFile(path, `${await readFile(path, 'utf8')}\nstateFolder: ./store/state\n`);
+    expect(await check('state')).toMatchObject({
+      code: 0,
+      status: 'warn',
+      detail: expect.stringContaining('lies in the store') as string,
+    });
+  });
+
+  it('says what to do about a store that cannot be opened, and counts as people do', async () => {
+    await writeFile(join(folder, 'store'), '');
+    expect(await check('store')).toMatchObject({
+      code: 4,
+      detail: expect.stringMatching(
+        /Cannot open store .*a file stands .*mend: move that file away, or set store.url/,
+      ) as string,
+    });
+    expect(await check('clock')).toMatchObject({ status: 'skip', detail: 'not checked: store comes first' });
+    await rm(join(folder, 'store'));
+    expect(await check('source')).toMatchObject({ detail: '1 file' });
+    expect(await check('alerts')).toMatchObject({ detail: '1 channel; queue in this process, 0 jobs' });
+  });
+
+  it('warns when no file matches', async () => {
+    const path = join(folder, 'headgate.yaml');
+    await writeFile(path, (await readFile(path, 'utf8')).replace('"a.ndjson"', '"data/*.ndjson"'));
+    expect(await check('source')).toMatchObject({
+      code: 0,
+      status: 'warn',
+      detail: expect.stringContaining('no file yet for data/*.ndjson') as string,
+    });
   });
 });

@@ -51,7 +51,7 @@ describe('headgate init', () => {
 
   it('keeps keys from version control before there are any', async () => {
     await mkdir(join(folder, '.gitignore'));
-    await expect(init()).rejects.toThrow(/EISDIR/);
+    expect(await init()).toMatchObject({ code: 64, stderr: expect.stringMatching(/Cannot set up .*EISDIR/) as string });
     expect(await readdir(join(folder, 'keys'))).toEqual([]);
   });
 
@@ -59,5 +59,100 @@ describe('headgate init', () => {
     await writeFile(join(folder, '.gitignore'), 'node_modules');
     await init();
     expect(await ignored()).toEqual(['node_modules', 'keys/', '.headgate/', 'store/', '']);
+  });
+
+  const headgate = (...args: string[]) => runHere(folder, 'init', ...args);
+  const config = (where = '.'): Promise<string> => readFile(join(folder, where, 'headgate.yaml'), 'utf8');
+
+  it('writes paths that were given here as they are seen from the folder that is set up', async () => {
+    expect(
+      (await headgate('my gate', '--files', 'my data/*.csv', '/abs/x', '-', '--csv', '--store', 'led ger')).code,
+    ).toBe(0);
+    const text = await config('my gate');
+    expect(text).toContain('paths: ["../my data/*.csv", "/abs/x", "-"]');
+    expect(text).toContain('url: "../led ger"');
+    expect((await headgate('other', '--files', 'a')).code).toBe(0);
+    expect(await config('other')).toContain('url: "./store"');
+  });
+
+  it('says what to type next, where and how it was started', async () => {
+    expect((await headgate('my gate', '--files', 'a')).stdout).toMatch(
+      /^next: .*headgate doctor --config 'my gate\/headgate.yaml', then .*headgate run --once --config 'my gate\/headgate.yaml'$/m,
+    );
+    expect((await headgate('.', '--files', 'a')).stdout).toMatch(
+      /^next: .*headgate doctor, then .*headgate run --once$/m,
+    );
+  });
+
+  it('takes brokers as the tools of Kafka do: several with commas between them, port 9092 where none is given', async () => {
+    const { code, stdout } = await headgate('.', '--kafka', 'b-1:9093, b-2', '[::1]', '--topics', 'orders,returns');
+    expect(code).toBe(0);
+    expect(await config()).toMatch(
+      /brokers: \["b-1:9093", "b-2:9092", "\[::1\]:9092"\]\n +topics: \["orders", "returns"\]/,
+    );
+    expect(stdout).toContain('broker b-2 has no port: b-2:9092 is used');
+    expect(stdout).not.toContain('broker b-1');
+  });
+
+  it.each([
+    ['a broker with a protocol', ['--kafka', 'https://b:1', '--topics', 't'], /without a protocol/],
+    [
+      'a broker that is none',
+      ['--kafka', 'b:999999', '--topics', 't'],
+      /1 fault\n {2}\/source\/kafka\/brokers\/0: is "b:999999"/,
+    ],
+    ['Kafka without topics', ['--kafka', 'b:1'], /without topics: give --topics/],
+    ['CSV from Kafka', ['--kafka', 'b:1', '--topics', 't', '--csv'], /--csv goes with --files/],
+    ['two names of one stream of files', ['--files', 'a', '--topics', 't', 'u'], /2 streams of files/],
+    ['files and Kafka', ['--files', 'a', '--kafka', 'b:1'], /give one of --files and --kafka/],
+    ['no source', [], /without a source/],
+    [
+      'all that the next command would refuse',
+      ['--files', 'a', '--store', 's3://X_', '--pipeline', 'p'.repeat(201)],
+      /2 faults\n {2}\/pipeline: has 201 .*\n {2}\/store\/url: is "s3:/,
+    ],
+    ['its own keys as data', ['--files', '.'], /takes in "keys\/ingest.pem"/],
+  ])('refuses %s before anything is written', async (_, args, why) => {
+    const { code, stdout, stderr } = await headgate('.', ...args);
+    expect({ code, stdout }).toEqual({ code: 64, stdout: '' });
+    expect(stderr).toMatch(why);
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('ends where no folder can be made, and says so', async () => {
+    const { code, stderr } = await headgate('/proc/headgate', '--files', 'a');
+    expect(code).toBe(64);
+    expect(stderr).toMatch(/^headgate: Cannot set up "\/proc\/headgate": ENOENT/);
+  });
+
+  it('says how to read files that come later when a shell has expanded a pattern', async () => {
+    const { stdout } = await headgate('.', '--files', 'data/a.ndjson', 'data/b.ndjson');
+    expect(stdout).toContain(
+      "2 files will be read by their names; to read those that come later too, quote a pattern: --files 'data/*.ndjson'",
+    );
+    expect((await headgate('b', '--files', 'data/*.ndjson', 'more/*.ndjson')).stdout).not.toContain('quote a pattern');
+  });
+
+  it('keeps the store out of version control, wherever in the folder it lies', async () => {
+    await headgate('.', '--files', 'a', '--store', 'led/ger');
+    expect(await ignored()).toEqual(['keys/', '.headgate/', 'led/ger/', '']);
+    await headgate('s3', '--files', 'a', '--store', 's3://bucket/prefix');
+    expect(await readFile(join(folder, 's3', '.gitignore'), 'utf8')).toBe('keys/\n.headgate/\n');
+  });
+});
+
+describe('headgate keys generate', () => {
+  it('refuses a role that there is not, and a file that exists', async () => {
+    const folder = await temporaryFolder();
+    const generate = (...args: string[]) => runHere(folder, 'keys', 'generate', 'k.pem', ...args);
+    expect(await generate('--roles', 'ingst')).toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining('wanted one of ingest,') as string,
+    });
+    expect((await generate('--roles', 'ingest', 'publisher')).code).toBe(0);
+    expect(await generate()).toMatchObject({
+      code: 78,
+      stderr: expect.stringContaining('a key is never overwritten') as string,
+    });
   });
 });

@@ -35,6 +35,12 @@ describe('headgate show and log', () => {
       expect(await shown('show', String(seq)), String(seq)).toMatchObject({ code: 0, kind: 'publish', seq });
   });
 
+  it('say that there are no control entries yet, not that the newest is one below zero', async () => {
+    const empty = await openFolder({ prepared: false });
+    const { code, stderr } = await runHere(empty.folder, 'show', '0');
+    expect([code, stderr]).toEqual([64, 'headgate: Cannot show control entry 0: there are none yet\n']);
+  });
+
   it('show the newest entries of a partition log, newest first', async () => {
     for (let i = 0; i < 4; i++) await test.commit(a);
     const slots = async (...args: string[]) =>

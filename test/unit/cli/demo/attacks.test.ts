@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 
-import { calledAs } from '../../../../src/cli/commands/demo.ts';
 import { ATTACKS, seededRandom, type Flight } from '../../../../src/cli/demo/attacks.ts';
 
 const flights: Flight[] = Array.from({ length: 100 }, (_, i) => ({
@@ -21,14 +20,4 @@ describe('the attacks of the demo', () => {
       expect([...columns]).toEqual([mark]);
     },
   );
-});
-
-describe('what the demo tells people to type', () => {
-  it.each([
-    [undefined, 'headgate', 'headgate demo'],
-    ['npx', 'npx headgate', 'npx headgate demo'],
-    ['demo', 'npx headgate', 'npm run demo --'],
-  ])('works where npm runs it as %s', (event, program, demo) => {
-    expect(calledAs(event)).toEqual({ program, demo });
-  });
 });

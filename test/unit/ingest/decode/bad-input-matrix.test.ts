@@ -247,11 +247,19 @@ describe('the JSON level of the bad-input matrix', () => {
     expect(decodeJson({ a: 'json' }, '{"a":9007199254740993}').row).toEqual(['9007199254740993']);
   });
 
-  it('J10 1e400 is null and counted', () => {
+  it('J9 an integer beyond int64 is a dead letter in an int64 column, never null or rounded', () => {
+    for (const text of ['9223372036854775808', '-9223372036854775809', '18446744073709551615', '1'.repeat(400)]) {
+      expect(decodeJson({ a: 'int64' }, `{"a":${text}}`).reason).toBe('unrepresentable');
+      expect(decodeCsv({ a: 'int64' }, text).reason).toBe('unrepresentable');
+      expect(decodeJson({ a: 'json' }, `{"a":${text}}`).row).toEqual([text]);
+    }
+    expect(decodeJson({ a: 'decimal(38,0)' }, '{"a":18446744073709551615}').row).toEqual([2n ** 64n - 1n]);
+  });
+
+  it('J10 1e400 keeps its text, as a dead letter, and is never infinite or null', () => {
     for (const type of ['float64', 'decimal(38,10)'] as const) {
-      const { reason, row, decoded } = decodeJson({ a: type }, '{"a":1e400}');
-      expect([reason, row]).toEqual(['ok', [null]]);
-      expect(decoded.columns[0]!.counts.unrepresentable).toBe(1);
+      expect(decodeJson({ a: type }, '{"a":1e400}').reason).toBe('unrepresentable');
+      expect(decodeCsv({ a: type }, '-1e400').reason).toBe('unrepresentable');
     }
     expect(decodeJson({ a: 'json' }, '{"a":1e400}').row).toEqual(['1e400']);
   });
@@ -267,11 +275,10 @@ describe('the JSON level of the bad-input matrix', () => {
     expect(decoded.columns[0]!.counts.negativeZero).toBe(1);
   });
 
-  it('J12 1e-400 is null and counted, never zero', () => {
+  it('J12 1e-400 keeps its text, as a dead letter, and is never zero or null', () => {
     for (const type of ['float64', 'decimal(38,38)'] as const) {
-      const { reason, row, decoded } = decodeJson({ a: type }, '{"a":-1e-400}');
-      expect([reason, row]).toEqual(['ok', [null]]);
-      expect(decoded.columns[0]!.counts).toMatchObject({ unrepresentable: 1, negativeZero: 0 });
+      expect(decodeJson({ a: type }, '{"a":-1e-400}').reason).toBe('unrepresentable');
+      expect(decodeCsv({ a: type }, '1e-400').reason).toBe('unrepresentable');
     }
   });
 

@@ -22,14 +22,14 @@ const COLUMNS: Record<string, TypeText> = {
 
 const JSON_RECORDS = [
   '{"id":9007199254740993,"ts":"2024-05-01T12:34:56.789012Z","name":"J\\u00f6rg \u202e\u200b","price":-12.50,"score":1.25e-3,"ok":true,"tags":[1,{"a":"b"}]}',
-  '{"tags":{"x":{"constructor":{"y":[]}}},"ok":null,"score":-0,"price":1e400,"name":"","ts":"1969-12-31","id":-1,"extra":{"deep":[[[]]]}}',
-  '{ "name" : "日本語\\n\\ud83d\\ude00", "id" : 123456789012345678901, "score" : 0.12345678901234567890123 }',
+  '{"tags":{"x":{"constructor":{"y":[]}}},"ok":null,"score":-0,"price":1e7,"name":"","ts":"1969-12-31","id":-1,"extra":{"deep":[[[]]]}}',
+  '{ "name" : "日本語\\n\\ud83d\\ude00", "id" : -9223372036854775808, "score" : 0.12345678901234567890123 }',
 ];
 
 const CSV_RECORDS = [
   '9007199254740993,2024-05-01T12:34:56.789012Z,"J\u00f6rg, ""x"" \u200b",-12.50,1.25e-3,true,"[1,{""a"":""b""}]"',
-  ',,"",1e400,-0,,null',
-  '123456789012345678901,1969-12-31,"日本語\n",1.5,0.12345678901234567890123,FALSE,"""a"""\r\n',
+  ',,"",1e7,-0,,null',
+  '-9223372036854775808,1969-12-31,"日本語\n",1.5,0.12345678901234567890123,FALSE,"""a"""\r\n',
 ];
 
 /** xorshift32, so that a failure can be replayed from the printed seed. */

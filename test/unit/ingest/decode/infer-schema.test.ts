@@ -94,6 +94,8 @@ describe('schema inference from JSON', () => {
     ['string', '"x"', '[1]', null],
     ['float64', '0.5', `1${'0'.repeat(40)}`, '1 numbers too wide for it'],
     ['float64', '1e-300', '1234567890123456789', '1 numbers too wide for it'],
+    ['float64', '0.5', '1e400', '1 numbers too wide for it'],
+    ['float64', '0.5', '-1e-400', '1 numbers too wide for it'],
     ['timestamp(ms)', '"2024-01-01"', '"soon"', '1 strings that are no timestamps'],
   ])('keeps %s where one value in a hundred is %j → %j, and notes it', (type, plain, stray, what) => {
     const records = [...Array.from({ length: 99 }, () => plain), stray].map((value) => `{"v":${value}}`);
@@ -158,7 +160,6 @@ describe('schema inference from JSON', () => {
     expect(decodeEach(decoder, records)).toEqual(['ok', 'ok', 'ok']);
     const decoded = decoder.take();
     expect(decoded.extraFields.size).toBe(0);
-    expect(decoded.columns.every((column) => column.counts.unrepresentable === 0)).toBe(true);
   });
 
   it('reads at most 10,000 records', () => {

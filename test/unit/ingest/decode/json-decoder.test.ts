@@ -146,11 +146,12 @@ describe('the JSON decoder', () => {
   it('does not count what a refused record brought', () => {
     const columns = { s: 'string', f: 'float64', n: 'int64', t: 'timestamp', end: 'boolean' } as const;
     const decoder = createJsonDecoder(schemaOf('json', columns));
-    const bad = '{"s":"only\\u0000here","f":-0,"n":99999999999999999999,"q":1,"t":"2016-12-31T23:59:60Z","end":7}';
-    expect(decodeEach(decoder, [bad, '{"s":"x","f":1,"n":1,"t":"2024-01-01","end":true}', bad])).toEqual([
+    const bad = '{"s":"only\\u0000here","f":-0,"n":-0,"q":1,"t":"2016-12-31","end":7}';
+    const wide = bad.replace('"t":"2016-12-31"', '"t":"2016-12-31T23:59:60Z"');
+    expect(decodeEach(decoder, [bad, '{"s":"x","f":1,"n":1,"t":"2024-01-01","end":true}', wide])).toEqual([
       'wrong-type',
       'ok',
-      'wrong-type',
+      'unrepresentable',
     ]);
     const decoded = decoder.take();
     expect(decoded.rows).toBe(1);

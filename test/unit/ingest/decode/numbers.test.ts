@@ -7,6 +7,8 @@ import type { ColumnCounts } from '../../../../src/record/columns.ts';
 import { decodeOne, schemaOf, toRows, type TypeText, type Value } from './decoded-values.ts';
 
 const RUNS = { numRuns: 5_000 };
+/** The reason of a record with a number that the column's type cannot hold. */
+const UNREPRESENTABLE = 'unrepresentable';
 
 interface Outcome {
   /** What the column holds, or the reason why the record is refused. */
@@ -28,7 +30,7 @@ function reader(type: TypeText): (text: string) => Outcome {
 function readOne(decoder: Decoder, record: string): Outcome {
   const reason = decodeOne(decoder, record);
   const decoded = decoder.take();
-  if (reason !== 'ok') expect(reason).toBe('wrong-type');
+  if (reason !== 'ok') expect(['wrong-type', UNREPRESENTABLE]).toContain(reason);
   return { value: reason === 'ok' ? toRows(decoded)[0]![0]! : reason, counts: decoded.columns[0]!.counts };
 }
 
@@ -100,9 +102,7 @@ describe('an int64 column', () => {
     fc.assert(
       fc.property(fc.oneof(near, any, inside), (value) => {
         const fits = BigInt.asIntN(64, value) === value;
-        const { value: stored, counts } = read(String(value));
-        expect(stored).toBe(fits ? value : null);
-        expect(counts.unrepresentable).toBe(fits ? 0 : 1);
+        expect(read(String(value)).value).toBe(fits ? value : UNREPRESENTABLE);
       }),
       RUNS,
     );
@@ -122,9 +122,9 @@ describe('an int64 column', () => {
     ['-1000000000000000', -1_000_000_000_000_000n],
     ['9223372036854775807', 2n ** 63n - 1n],
     ['-9223372036854775808', -(2n ** 63n)],
-    ['9223372036854775808', null],
-    ['-9223372036854775809', null],
-    ['99999999999999999999', null],
+    ['9223372036854775808', UNREPRESENTABLE],
+    ['-9223372036854775809', UNREPRESENTABLE],
+    ['99999999999999999999', UNREPRESENTABLE],
   ])('reads %s', (text, expected) => {
     expect(read(text).value).toBe(expected);
   });
@@ -137,10 +137,10 @@ describe('a float64 column', () => {
     const nearest = Number(text);
     const isZero = exact(text).digits === 0n;
     const fits = Number.isFinite(nearest) && (nearest !== 0 || isZero);
-    expect(value, text).toBe(fits ? nearest : null);
+    expect(value, text).toBe(fits ? nearest : UNREPRESENTABLE);
     expect(counts, text).toEqual({
       absent: 0,
-      unrepresentable: fits ? 0 : 1,
+      unrepresentable: 0,
       inexact: fits && significantDigits(text) > 17 ? 1 : 0,
       negativeZero: fits && Object.is(nearest, -0) ? 1 : 0,
       suspiciousText: 0,
@@ -246,8 +246,7 @@ describe('a decimal column', () => {
       fc.property(fc.oneof(numberText, fitting), (text) => {
         const expected = model(text, precision, scale);
         const { value, counts } = read(text);
-        expect(value, text).toBe(expected);
-        expect(counts.unrepresentable).toBe(expected === null ? 1 : 0);
+        expect(value, text).toBe(expected ?? UNREPRESENTABLE);
         expect(counts.negativeZero).toBe(expected === 0n && text.startsWith('-') ? 1 : 0);
       }),
       { numRuns: 1_500 },
@@ -257,18 +256,18 @@ describe('a decimal column', () => {
   it.each([
     ['decimal(4,2)', '-0.01', -1n],
     ['decimal(4,2)', '99.99', 9_999n],
-    ['decimal(4,2)', '100', null],
+    ['decimal(4,2)', '100', UNREPRESENTABLE],
     ['decimal(4,2)', '1.230000', 123n],
-    ['decimal(4,2)', '1.231', null],
+    ['decimal(4,2)', '1.231', UNREPRESENTABLE],
     ['decimal(4,2)', '1.2e1', 1_200n],
     ['decimal(4,2)', '0.00001e4', 10n],
     ['decimal(4,2)', '12000e-3', 1_200n],
     ['decimal(4,2)', '0e99999999999', 0n],
-    ['decimal(4,2)', '1e99999999999', null],
-    ['decimal(4,2)', '1e-99999999999', null],
+    ['decimal(4,2)', '1e99999999999', UNREPRESENTABLE],
+    ['decimal(4,2)', '1e-99999999999', UNREPRESENTABLE],
     ['decimal(38,0)', '99999999999999999999999999999999999999', 10n ** 38n - 1n],
     ['decimal(38,0)', '-99999999999999999999999999999999999999', 1n - 10n ** 38n],
-    ['decimal(38,0)', '100000000000000000000000000000000000000', null],
+    ['decimal(38,0)', '100000000000000000000000000000000000000', UNREPRESENTABLE],
     ['decimal(38,38)', '0.00000000000000000000000000000000000001', 1n],
   ] as const)('%s reads %s', (type, text, expected) => {
     expect(reader(type)(text).value).toBe(expected);

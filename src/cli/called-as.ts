@@ -1,0 +1,31 @@
+import { basename, relative } from 'node:path';
+
+/** How this process was started. */
+export interface Start {
+  /** Name of the npm script that this process is; `npx` for npx; undefined when npm did not start it. */
+  readonly npmEvent: string | undefined;
+  /** The script that Node runs, an absolute path. */
+  readonly script: string | undefined;
+  /** Folder that it was started in. */
+  readonly folder: string;
+}
+
+/** How the user can call this program again, and its demo: what npm or Node runs is not on the shell's path. */
+export function calledAs({ npmEvent, script, folder }: Start): { readonly program: string; readonly demo: string } {
+  if (npmEvent !== undefined)
+    return { program: 'npx headgate', demo: npmEvent === 'demo' ? 'npm run demo --' : 'npx headgate demo' };
+  const program =
+    script === undefined || basename(script) !== 'main.js' ? 'headgate' : `node ${shellWord(near(folder, script))}`;
+  return { program, demo: `${program} demo` };
+}
+
+/** A text as one word of a command line. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+/** The shorter way to a file that lies below the folder; otherwise its path. */
+function near(folder: string, path: string): string {
+  const way = relative(folder, path);
+  return way.startsWith('..') ? path : way;
+}

@@ -1,0 +1,63 @@
+import type { ErrorCode } from '../errors.ts';
+import type { LogHead } from '../ledger/log-head.ts';
+import { formatLogId } from '../record/log-id.ts';
+import { readHaltNotes, type HaltNote } from './halt-notes.ts';
+import type { LedgerContext } from './ledger-context.ts';
+
+/** A partition that is not read on. */
+export interface Halt {
+  readonly log: string;
+  readonly code: ErrorCode;
+  readonly message: string;
+  /** When it stopped, ISO 8601. */
+  readonly since: string;
+  /** First offset that is not committed. */
+  readonly next: number;
+  /** What leads out: a command, or where to read on. */
+  readonly wayOut: string;
+  /** `log`: the signed log says so. `process`: the process that stopped has noted it; not signed, and may be outdated. */
+  readonly source: 'log' | 'process';
+}
+
+/**
+ * The partitions that have halted: by a rule, as their logs say; for any other reason, as their processes have noted.
+ * @param heads of all logs. @param resumed number of the control entry of the last resume; −1 = none
+ * Cost: the newest entries of a log that a rule has halted, and one GET a partition that was ever halted otherwise.
+ * @throws IntegrityError, UnavailableError
+ */
+export async function findHalts(ledger: LedgerContext, heads: readonly LogHead[], resumed: number): Promise<Halt[]> {
+  const halts: Halt[] = [];
+  for (const head of heads)
+    if (head.haltedAt !== null && resumed <= head.haltedAt) halts.push(await haltOfRule(ledger, head));
+  const known = new Map(heads.map((head) => [formatLogId(head.log), head]));
+  for (const note of await readHaltNotes(ledger)) {
+    if (isOver(note, known.get(note.log))) continue;
+    const [, named] = /\(way out: ([^()]*(?:\([^()]*\)[^()]*)*)\)\s*$/.exec(note.message) ?? [];
+    const wayOut = named ?? `see ${note.code} in docs/reference/errors.md`;
+    halts.push({ ...note, code: note.code as ErrorCode, wayOut, source: 'process' });
+  }
+  return halts.toSorted((a, b) => (a.log < b.log ? -1 : 1));
+}
+
+async function haltOfRule({ logs }: LedgerContext, { log, slot, next }: LogHead): Promise<Halt> {
+  let since = '';
+  // Claims may follow the batch that halted the log; nothing else does.
+  for (let at = slot; at >= 0 && since === ''; at--) {
+    const verified = await logs.read(log, at);
+    if (verified?.entry.kind === 'batch') since = verified.entry.time;
+  }
+  return {
+    log: formatLogId(log),
+    code: 'RULE',
+    message: 'A rule with action halt was broken; its batch is committed as suspect',
+    since,
+    next,
+    wayOut: 'headgate resume --reason TEXT',
+    source: 'log',
+  };
+}
+
+/** A log that has grown since is read on, by whom ever. After another deployment's writes that is just the trouble. */
+function isOver({ code, next }: HaltNote, head: LogHead | undefined): boolean {
+  return head !== undefined && head.next > next && code !== 'FOREIGN_WRITER';
+}

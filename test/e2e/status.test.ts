@@ -1,0 +1,72 @@
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { describe, expect, it } from 'vitest';
+
+import { orders, TestPipeline } from '../support/pipeline.ts';
+
+const FILES = ['--files', 'data-*.ndjson', '--pipeline', 'shop'];
+const SMALL = 'batch: { recordsMax: 1000 }';
+
+interface Status {
+  readonly halts: readonly {
+    readonly log: string;
+    readonly code: string;
+    readonly since: string;
+    readonly wayOut: string;
+    readonly source: string;
+  }[];
+  readonly logs: readonly { readonly log: string; readonly halted: string | null }[];
+}
+
+describe('headgate status', () => {
+  it('shows a partition that halted in an earlier process, and no longer once it is read on', async () => {
+    const pipeline = await TestPipeline.open(FILES, SMALL);
+    for (const name of ['data-1.ndjson', 'data-2.ndjson']) await pipeline.write(name, orders(1_000));
+    await pipeline.json('run', '--once');
+    const path = join(pipeline.folder, 'data-1.ndjson');
+    const own = await readFile(path, 'utf8');
+    await writeFile(path, own.replace('o-', 'x-'));
+    expect((await pipeline.run('run', '--once')).code).toBe(5);
+    const { halts, logs } = await pipeline.json<Status>('status');
+    expect(halts).toMatchObject([{ log: 'file/shop/data-1.ndjson', code: 'SOURCE_CHANGED', source: 'process' }]);
+    expect(halts[0]!.wayOut).toMatch(/^restore the file/);
+    expect(logs.map(({ halted }) => halted)).toEqual(['SOURCE_CHANGED', null]);
+    const { stdout } = await pipeline.run('status');
+    expect(stdout).toMatch(/2 logs, 1 HALTED\n/);
+    expect(stdout).toMatch(/HALTED {2}file\/shop\/data-1\.ndjson \(SOURCE_CHANGED\) since \d{4}-.*; way out: restore/);
+    expect((await pipeline.run('run', '--once')).code).toBe(5);
+    expect((await pipeline.json<Status>('status')).halts).toEqual(halts);
+    await writeFile(path, own);
+    expect((await pipeline.run('run', '--once')).code).toBe(0);
+    expect((await pipeline.json<Status>('status')).halts).toEqual([]);
+    expect((await pipeline.run('status')).stdout).toContain('2 logs, none known to have halted');
+  }, 60_000);
+
+  it('shows a partition that a rule has halted, and the command that leads out', async () => {
+    const rule = 'rules: [{ rule: range, column: amount, max: 50, action: halt }]';
+    const pipeline = await TestPipeline.open(FILES, SMALL);
+    await pipeline.configure(`topicDefaults: { ${rule} }`);
+    await pipeline.write('data-1.ndjson', orders(1_000));
+    expect((await pipeline.run('run', '--once')).code).toBe(5);
+    const { halts } = await pipeline.json<Status>('status');
+    expect(halts).toMatchObject([{ code: 'RULE', source: 'log', wayOut: 'headgate resume --reason TEXT' }]);
+  }, 60_000);
+});
+
+describe('headgate baseline learn', () => {
+  it('leaves out a batch of which nothing decoded, says so, and joins held and published batches', async () => {
+    const pipeline = await TestPipeline.open(FILES, SMALL);
+    await writeFile(join(pipeline.folder, 'data-0.ndjson'), 'no json\n'.repeat(10));
+    await pipeline.json('run', '--once');
+    await pipeline.write('data-1.ndjson', orders(9_000));
+    await pipeline.json('run', '--once');
+    const { code, stdout } = await pipeline.run('baseline', 'learn', '--held');
+    expect([code, stdout]).toEqual([0, expect.stringContaining('left out: 1 batch of which no record decoded')]);
+    await pipeline.json('baseline', 'approve');
+    await pipeline.json('publish', '--once');
+    await rm(join(pipeline.folder, 'data-0.ndjson'));
+    expect((await pipeline.run('baseline', 'learn', '--held')).code).toBe(64);
+    expect(await pipeline.json('baseline', 'learn', '--held', '--published')).toMatchObject({ batches: 9, skipped: 0 });
+  }, 60_000);
+});

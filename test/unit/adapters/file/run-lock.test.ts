@@ -1,0 +1,109 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+
+import { beforeEach, describe, expect, it } from 'vitest';
+
+import { RunLock } from '../../../../src/adapters/file/run-lock.ts';
+import { ManualClock } from '../../../support/manual-clock.ts';
+import { temporaryFolder } from '../../../support/temporary-folder.ts';
+
+const clock = new ManualClock(Date.UTC(2026, 0, 2));
+let folder: string;
+
+beforeEach(async () => {
+  folder = join(await temporaryFolder(), 'state');
+});
+
+function acquire(name = 'orders', into = folder): Promise<RunLock> {
+  return RunLock.acquire({ folder: into, names: ['store', 'p', name], about: `read the files of "${name}"` }, clock);
+}
+
+/** Path of the lock's socket, while it is held. */
+async function lockFile(): Promise<string> {
+  const [name, ...others] = await readdir(folder);
+  expect(others).toEqual([]);
+  return join(folder, name!);
+}
+
+describe('the lock of a run', () => {
+  it('is given once, and says who has it', async () => {
+    await using held = await acquire();
+    expect(held).toBeDefined();
+    await expect(acquire()).rejects.toMatchObject({
+      name: 'ConflictError',
+      code: 'ALREADY_RUNNING',
+      message: `Cannot read the files of "orders": another run (pid ${process.pid}, since 2026-01-02T00:00:00.000Z) is at it (way out: let it end, or stop it)`,
+    });
+  });
+
+  it('is given again when it is free, and leaves nothing behind', async () => {
+    for (let i = 0; i < 3; i++) {
+      await using held = await acquire();
+      expect(held).toBeDefined();
+    }
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('is of one work only', async () => {
+    await using first = await acquire('orders');
+    await using second = await acquire('returns');
+    expect([first, second]).toHaveLength(2);
+  });
+
+  it('is taken over from a process that was killed', async () => {
+    await using before = await acquire();
+    const path = await lockFile();
+    await before[Symbol.asyncDispose]();
+    const script = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => console.log('up'))`;
+    const other = spawn(process.execPath, ['-e', script]);
+    await once(other.stdout, 'data');
+    await expect(acquire()).rejects.toMatchObject({ code: 'ALREADY_RUNNING' });
+    other.kill('SIGKILL');
+    await once(other, 'close');
+    expect(await readdir(folder)).toHaveLength(1);
+    await using held = await acquire();
+    await expect(acquire()).rejects.toMatchObject({ code: 'ALREADY_RUNNING' });
+    expect(held).toBeDefined();
+  });
+
+  it('is taken over from a file that is no socket', async () => {
+    await using before = await acquire();
+    const path = await lockFile();
+    await before[Symbol.asyncDispose]();
+    await writeFile(path, 'left by something else');
+    await using held = await acquire();
+    await expect(acquire()).rejects.toMatchObject({ code: 'ALREADY_RUNNING' });
+    expect(held).toBeDefined();
+  });
+
+  it.each([
+    ['says nothing', '', 'which gives no answer'],
+    ['says too much', 'x'.repeat(1_000), 'which cannot be understood'],
+    ['lies', '{"pid":"\u001b[2J"}\n', 'which cannot be understood'],
+  ])('is not taken from a holder that %s', async (_, answer, words) => {
+    await using before = await acquire();
+    const path = await lockFile();
+    await before[Symbol.asyncDispose]();
+    const holder = createServer((socket) => {
+      socket.on('error', () => undefined);
+      if (answer !== '') socket.end(answer);
+    });
+    holder.listen(path);
+    await once(holder, 'listening');
+    await expect(acquire()).rejects.toThrow(`another run (${words}) is at it`);
+    holder.close();
+  });
+
+  it('is held elsewhere where the folder cannot have it, also if its path is too long', async () => {
+    const long = join(folder, 'x'.repeat(120));
+    await using held = await acquire('long', long);
+    await expect(acquire('long', long)).rejects.toMatchObject({ code: 'ALREADY_RUNNING' });
+    expect(held).toBeDefined();
+    await writeFile(join(folder, 'file'), '');
+    await using other = await acquire('file', join(folder, 'file/below'));
+    expect(other).toBeDefined();
+  });
+});

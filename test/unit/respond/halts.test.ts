@@ -1,0 +1,171 @@
+import fc from 'fast-check';
+import { beforeEach, describe, expect, it } from 'vitest';
+
+import { MemoryStore } from '../../../src/adapters/memory/store.ts';
+import { HaltError, UnavailableError } from '../../../src/errors.ts';
+import type { LogHead } from '../../../src/ledger/log-head.ts';
+import { formatLogId } from '../../../src/record/log-id.ts';
+import { HaltNotes, readHaltNotes } from '../../../src/respond/halt-notes.ts';
+import { findHalts } from '../../../src/respond/halts.ts';
+import { StoreDecorator } from '../../support/faulty-store.ts';
+import { LeapingClock } from '../../support/leaping-clock.ts';
+import { TestLedger, all, keysOf, never, partition } from '../../support/ledger.ts';
+
+const a = partition(0);
+const b = partition(1);
+
+describe('halts', () => {
+  let clock: LeapingClock;
+  let test: TestLedger;
+  let errors: Error[];
+  const open = () => HaltNotes.open(test.reopened(), (error) => errors.push(error));
+  const find = async () => {
+    const ledger = test.reopened();
+    const heads: LogHead[] = [];
+    for (const log of await all(ledger.logs.list())) heads.push((await ledger.logs.head(log))!);
+    return findHalts(ledger, heads, (await ledger.control.head()).state.resumed['main'] ?? -1);
+  };
+
+  beforeEach(async () => {
+    clock = new LeapingClock();
+    errors = [];
+    test = await TestLedger.open({ clock });
+  });
+
+  it('are none where nothing has stopped', async () => {
+    await test.commit(a);
+    expect(await find()).toEqual([]);
+  });
+
+  it('by a rule are read from the log: since when, and the command that leads out, also after claims', async () => {
+    const { entry } = await test.commit(a, { verdict: 'suspect', halts: true });
+    await test.commit(b);
+    await (await test.newWriter(a)).claim({ next: entry.end, label: null }, never);
+    const wanted = { log: 'test/orders/0', code: 'RULE', since: entry.time, next: entry.end, source: 'log' };
+    expect(await find()).toMatchObject([{ ...wanted, wayOut: 'headgate resume --reason TEXT' }]);
+    await test.act({ kind: 'resume', by: 'a person', ref: 'main', reason: 'looked' });
+    expect(await find()).toEqual([]);
+  });
+
+  it('for any other reason are what their process noted, with the way out that it named', async () => {
+    const notes = await open();
+    const { entry } = await test.commit(a);
+    const since = new Date(clock.now()).toISOString();
+    notes.halted(a, new HaltError('GAP', 'Cannot go on (way out: set onGap: continue, which signs a gap)'), entry.end);
+    notes.halted(b, new HaltError('CRC', 'Cannot read (offset 7)'), 0);
+    await notes.settled();
+    expect(await find()).toEqual([
+      {
+        log: 'test/orders/0',
+        code: 'GAP',
+        message: 'Cannot go on (way out: set onGap: continue, which signs a gap)',
+        since,
+        next: entry.end,
+        wayOut: 'set onGap: continue, which signs a gap',
+        source: 'process',
+      },
+      expect.objectContaining({ log: 'test/orders/1', code: 'CRC', wayOut: 'see CRC in docs/reference/errors.md' }),
+    ]);
+    expect(errors).toEqual([]);
+  });
+
+  it('are over once the partition is read on, by this process or the next', async () => {
+    for (const isSame of [true, false]) {
+      const notes = await open();
+      notes.halted(a, new HaltError('GAP', 'gone'), 0);
+      await notes.settled();
+      expect(await find()).toHaveLength(1);
+      const next = isSame ? notes : await open();
+      next.reading(b);
+      next.reading(a);
+      await next.settled();
+      expect(await find()).toEqual([]);
+    }
+  });
+
+  it('are over once the log has grown, but not when it was another deployment that wrote', async () => {
+    const { entry } = await test.commit(a);
+    const notes = await open();
+    notes.halted(a, new HaltError('GAP', 'gone'), entry.end);
+    notes.halted(b, new HaltError('FOREIGN_WRITER', 'someone else'), 0);
+    await notes.settled();
+    await test.commit(a);
+    await test.commit(b);
+    expect((await find()).map(({ log, code }) => [log, code])).toEqual([['test/orders/1', 'FOREIGN_WRITER']]);
+  });
+
+  it('keep their time when a process that was started again stops at the same place', async () => {
+    const first = await open();
+    first.halted(a, new HaltError('GAP', 'gone'), 0);
+    await first.settled();
+    const { since } = (await find())[0]!;
+    clock.advance(3_600_000);
+    const second = await open();
+    second.halted(a, new HaltError('GAP', 'still gone'), 0);
+    await second.settled();
+    expect(await find()).toMatchObject([{ since, message: 'still gone' }]);
+    second.halted(a, new HaltError('GAP', 'still gone'), 5);
+    await second.settled();
+    expect((await find())[0]!.since).not.toBe(since);
+  });
+
+  it('by a rule are not noted: the log is believed', async () => {
+    const notes = await open();
+    notes.halted(a, new HaltError('RULE', 'broken'), 0);
+    notes.reading(a);
+    await notes.settled();
+    expect(await keysOf(test.store, test.ledger.layout.haltHints())).toEqual([]);
+  });
+
+  it('do not stop the process when they cannot be noted', async () => {
+    const broken = new (class extends StoreDecorator {
+      override put(): Promise<void> {
+        return Promise.reject(new UnavailableError('STORE_UNAVAILABLE', 'Cannot write: planned fault'));
+      }
+    })(new MemoryStore());
+    const notes = await HaltNotes.open(test.reopened(broken), (error) => errors.push(error));
+    notes.halted(a, new HaltError('GAP', 'gone'), 0);
+    await notes.settled();
+    expect(errors).toHaveLength(1);
+  });
+
+  it.each([
+    ['no JSON', '{'],
+    ['nothing', 'null'],
+    ['another shape', '{"halt":{"code":"GAP"}}'],
+    ['an unknown code', note({ code: 'FINE' })],
+    ['a log that is none', note({ log: '../x' })],
+    ['another log than its key', note({ log: 'test/orders/7' })],
+    ['a time that is none', note({ since: 'yesterday' })],
+  ])('are not made up from a note that is %s', async (_, text) => {
+    await test.store.put(test.ledger.layout.haltHint(a), Buffer.from(text));
+    expect(await find()).toEqual([]);
+    await test.store.put(test.ledger.layout.haltHint(a), Buffer.from(note({})));
+    expect(await find()).toHaveLength(1);
+  });
+
+  it('can be noted of any log, whatever it is called and whatever the message says', async () => {
+    const hostile = fc.string({ unit: 'binary', maxLength: 249 });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.record({ cluster: hostile, topic: hostile, partition: hostile }),
+        fc.string({ unit: 'binary', maxLength: 3_000 }),
+        async (log, message) => {
+          const fresh = test.reopened(new MemoryStore());
+          const notes = await HaltNotes.open(fresh, (error) => errors.push(error));
+          notes.halted(log, new HaltError('ORDER', message), 3);
+          await notes.settled();
+          const fits = formatLogId(log).length <= 4_096;
+          expect((await readHaltNotes(fresh)).map((found) => found.log)).toEqual(fits ? [formatLogId(log)] : []);
+        },
+      ),
+      { numRuns: 60 },
+    );
+    expect(errors).toEqual([]);
+  });
+});
+
+function note(change: Record<string, unknown>): string {
+  const sound = { log: 'test/orders/0', code: 'GAP', message: 'gone', next: 0, since: '2026-11-21T10:00:00.000Z' };
+  return JSON.stringify({ halt: { ...sound, ...change } });
+}
