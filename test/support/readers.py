@@ -18,6 +18,8 @@ import decimal
 import functools
 import glob
 import json
+import os
+import math
 import re
 import struct
 from datetime import date
@@ -72,6 +74,8 @@ def int64_of(text):
 
 def float64_of(text):
     value = float(text)
+    if re.fullmatch(r"-?\d+", text) and (math.isinf(value) or int(text) != int(value)):
+        return None
     is_lost = value in (float("inf"), float("-inf")) or (value == 0 and re.search(r"[1-9]", re.split("[eE]", text)[0]))
     return None if is_lost else struct.pack(">d", value)
 
@@ -455,7 +459,9 @@ def main():
         work.log(folder)
     if args.pulled is not None:
         work.pulled(args.pulled)
-    print(json.dumps(work.report()))
+    print(json.dumps(work.report()), flush=True)
+    # Without taking the interpreter down: pyarrow's threads sometimes abort the process while it does.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@ import { DataType, Table, tableFromIPC, tableToIPC, type Field, type RecordBatch
 import {
   Compression,
   EnabledStatistics,
+  Encoding,
   Table as WasmTable,
   WriterPropertiesBuilder,
   readParquet,
@@ -14,9 +15,11 @@ import type { DecodedFile, FileFormat } from '../../ports/file-format.ts';
 /** Columns whose bytes neither repeat nor compress: no dictionary, no statistics. */
 const OPAQUE_COLUMNS = ['_leaf', '_raw_value', '_raw_key'];
 
+/** Written as differences: a tenth of the file and of the time less than plain, and offsets and times shrink to nothing. */
+const isWholeNumber = ({ type }: Field): boolean => DataType.isInt(type) || DataType.isTimestamp(type);
+
 /** A dictionary of numbers costs a third of the whole encoding, and zstd makes less of it than of the numbers themselves. */
-const hasDictionary = ({ type }: Field): boolean =>
-  !DataType.isInt(type) && !DataType.isFloat(type) && !DataType.isTimestamp(type);
+const hasDictionary = (field: Field): boolean => !isWholeNumber(field) && !DataType.isFloat(field.type);
 
 /** In the form that parquet-mr parses: it passes over the statistics of text columns of writers it cannot tell. */
 const CREATED_BY = 'headgate version 1.0.0 (build 1)';
@@ -41,8 +44,10 @@ function encode(batch: RecordBatch, metadata: ReadonlyMap<string, string>): Buff
       .setColumnDictionaryEnabled(name, false)
       .setColumnStatisticsEnabled(name, EnabledStatistics.None);
   }
-  for (const { name } of batch.schema.fields.filter((field) => !hasDictionary(field)))
-    properties = properties.setColumnDictionaryEnabled(name, false);
+  for (const field of batch.schema.fields) {
+    if (!hasDictionary(field)) properties = properties.setColumnDictionaryEnabled(field.name, false);
+    if (isWholeNumber(field)) properties = properties.setColumnEncoding(field.name, Encoding.DELTA_BINARY_PACKED);
+  }
   // Both arguments are consumed (freed) by the call.
   return Buffer.from(writeParquet(table, properties.build()));
 }
