@@ -42,7 +42,7 @@ function randomOf(seed: number): () => number {
 
 function makeColumn(column: Column, rows: number, random: () => number): ColumnData {
   const validity = new Uint8Array(Math.ceil(rows / 8)).fill(255);
-  const counts: ColumnCounts = { absent: 0, unrepresentable: 0, inexact: 0, negativeZero: 0, suspiciousText: 0 };
+  const counts: ColumnCounts = { absent: 0, inexact: 0, negativeZero: 0, suspiciousText: 0 };
   const base = { column, validity, nullCount: 0, counts };
   if (column.type === 'float64')
     return { ...base, kind: 'float64', values: Float64Array.from({ length: rows }, () => random() ** 3) };

@@ -42,6 +42,11 @@ export function runPipeline(scratch: string, source: readonly string[], history:
   return run;
 }
 
+/** One command of the built program. @param nodeOptions as NODE_OPTIONS takes them */
+export function runHeadgate(folder: string, args: readonly string[], nodeOptions = ''): Run {
+  return time([...nodeOptions.split(' ').filter(Boolean), MAIN, ...args], folder);
+}
+
 /** What a script of this folder prints. */
 export function outputOf(script: string): string {
   const path = fileURLToPath(new URL(`${script}.js`, import.meta.url));

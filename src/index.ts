@@ -1,4 +1,5 @@
 /** The public library: verify a pipeline, ask the gate, pull a snapshot, and check single proofs from your own code. */
+export { DiskTarget } from './adapters/disk/pull-target.ts';
 export { DiskStore } from './adapters/disk/store.ts';
 export { parquetFormat } from './adapters/parquet/format.ts';
 export { S3Store, type S3StoreOptions } from './adapters/s3/store.ts';
@@ -12,6 +13,7 @@ export { TrustRoot } from './ledger/trust.ts';
 export type { Clock } from './ports/clock.ts';
 export type { FileFormat } from './ports/file-format.ts';
 export type { ObjectStore } from './ports/object-store.ts';
+export type { PullTarget } from './ports/pull-target.ts';
 export { LeafHasher } from './record/leaf.ts';
 export { gate, type GateOptions, type GateReport } from './respond/gate.ts';
 export { openLedger, type LedgerContext } from './respond/ledger-context.ts';

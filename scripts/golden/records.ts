@@ -28,7 +28,7 @@ export function orders(first: number, count: number, amountFactor = 1): GoldenRe
     const order = {
       id,
       amount: (cents / 100) * amountFactor,
-      tax: id % 7 === 0 ? null : cents / 1_000,
+      tax: id % 7 === 0 ? null : Math.floor(cents / 10) / 100,
       ship: { city: ['Basel', 'Zürich', 'Genève', null][noise % 4] },
       at: new Date(1_735_000_000_000 + id * 1_000).toISOString(),
     };

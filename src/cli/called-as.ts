@@ -10,13 +10,28 @@ export interface Start {
   readonly folder: string;
 }
 
+/** How the user can call this program. */
+export interface Called {
+  readonly program: string;
+  /** Its demo, for which there is an npm script as well. */
+  readonly demo: string;
+}
+
 /** How the user can call this program again, and its demo: what npm or Node runs is not on the shell's path. */
-export function calledAs({ npmEvent, script, folder }: Start): { readonly program: string; readonly demo: string } {
+export function calledAs({ npmEvent, script, folder }: Start): Called {
   if (npmEvent !== undefined)
     return { program: 'npx headgate', demo: npmEvent === 'demo' ? 'npm run demo --' : 'npx headgate demo' };
   const program =
     script === undefined || basename(script) !== 'main.js' ? 'headgate' : `node ${shellWord(near(folder, script))}`;
   return { program, demo: `${program} demo` };
+}
+
+/**
+ * A sentence with every `headgate COMMAND` in it as the user can call it. Names that it quotes stay as they are.
+ * @param program as {@link Called.program}
+ */
+export function withProgram(sentence: string, program: string): string {
+  return sentence.replace(/(?<=^|[\s(])headgate (?=[a-z])/g, () => `${program} `);
 }
 
 /** A text as one word of a command line. */

@@ -3,12 +3,15 @@ import { resolve } from 'node:path';
 import { openLedgerOf, type OpenedLedger } from '../compose/ledger.ts';
 import { loadConfig, type LoadedConfig } from '../config/load.ts';
 import { RequestError } from '../errors.ts';
+import type { Called } from './called-as.ts';
 import { EXIT } from './exit-codes.ts';
 import type { Output } from './output.ts';
 
 /** What every command gets. */
 export interface CommandContext {
   readonly output: Output;
+  /** How the user can call this program again. */
+  readonly called: Called;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly folder: string;
   /** Path given with --config; null = `headgate.yaml` in the current folder. */

@@ -2,6 +2,7 @@
 import { CommanderError } from 'commander';
 
 import { HeadgateError, RequestError } from '../errors.ts';
+import { calledAs } from './called-as.ts';
 import type { CommandContext, CommandResult } from './context.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 import { Output } from './output.ts';
@@ -26,7 +27,9 @@ async function main(argv: readonly string[]): Promise<number> {
     stop.abort();
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
-  const output = new Output(process.stdout, process.stderr, wantsJson(argv));
+  const folder = process.cwd();
+  const called = calledAs({ npmEvent: process.env['npm_lifecycle_event'], script: process.argv[1], folder });
+  const output = new Output(process.stdout, process.stderr, wantsJson(argv), called.program);
   let result: CommandResult;
   const run =
     (configPath: string | null) =>
@@ -35,8 +38,9 @@ async function main(argv: readonly string[]): Promise<number> {
         stop.signal.addEventListener('abort', () => setTimeout(() => kill.abort(), timeoutMs).unref());
       const context = {
         output,
+        called,
         environment: process.env,
-        folder: process.cwd(),
+        folder,
         configPath,
         stop: stop.signal,
         kill: kill.signal,

@@ -1,5 +1,6 @@
 import { HeadgateError } from '../errors.ts';
 import { escapeForTerminal } from '../observe/terminal.ts';
+import { withProgram } from './called-as.ts';
 
 /** A stream that may be a terminal. */
 export type TextStream = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
@@ -11,6 +12,8 @@ const REMINDED_MAX = 1_000;
 /**
  * Everything a command says. Results go to standard output, as text for people or as one JSON value a line; progress and
  * messages go to standard error.
+ * Commands that messages name are told as the user can call them. Results may repeat what others wrote, so that their own
+ * sentences say so by {@link called}; JSON keeps the plain name, since programs and other machines read it.
  * Trust: texts may hold names from outside (topics, files, columns); what a terminal would act on is escaped.
  */
 export class Output {
@@ -19,11 +22,14 @@ export class Output {
   readonly #err: TextStream;
   #progressShown = false;
   readonly #reminded = new Map<string, number>();
+  readonly #program: string;
 
-  constructor(out: TextStream, err: TextStream, json: boolean) {
+  /** @param program how the user can call this program. */
+  constructor(out: TextStream, err: TextStream, json: boolean, program = 'headgate') {
     this.#out = out;
     this.#err = err;
     this.json = json;
+    this.#program = program;
   }
 
   /** True when progress can be drawn. */
@@ -34,6 +40,11 @@ export class Output {
   /** The stream for messages, for channels that write by themselves. */
   get messages(): TextStream {
     return this.#err;
+  }
+
+  /** A sentence of ours with each `headgate COMMAND` in it as the user can call it. */
+  called(sentence: string): string {
+    return withProgram(sentence, this.#program);
   }
 
   /** The command's result: `value` with --json, otherwise `lines`. */
@@ -53,7 +64,7 @@ export class Output {
   /** Something a person should know; never part of the result. */
   note(line: string): void {
     this.clearProgress();
-    this.#err.write(`${escapeForTerminal(line)}\n`);
+    this.#err.write(`${escapeForTerminal(this.called(line))}\n`);
   }
 
   /**
@@ -87,7 +98,7 @@ export class Output {
   error(error: Error): void {
     this.clearProgress();
     if (this.json) this.#out.write(`${JSON.stringify({ ok: false, error: errorValue(error) })}\n`);
-    else this.#err.write(`headgate: ${error.message.split('\n').map(escapeForTerminal).join('\n')}\n`);
+    else this.#err.write(`headgate: ${this.called(error.message).split('\n').map(escapeForTerminal).join('\n')}\n`);
   }
 }
 

@@ -10,6 +10,7 @@ import { Ingestor } from '../ingest/ingestor.ts';
 import { Topics, type TopicSettings } from '../ingest/topics.ts';
 import type { StartPosition } from '../ports/record-source.ts';
 import type { Signer } from '../ports/signer.ts';
+import type { LogId } from '../record/log-id.ts';
 import { columnName, type Schema } from '../record/schema.ts';
 import type { LedgerContext } from '../respond/ledger-context.ts';
 import { judgeSettings } from './publishing.ts';
@@ -65,6 +66,11 @@ function topicsOf(
 /** A consume loop with everything it holds open. */
 export interface OpenedIngest extends AsyncDisposable {
   readonly ingestor: Ingestor;
+  /**
+   * Every partition there is of the stream that is read; null before they are known, and where other processes may read
+   * some of them.
+   */
+  allPartitions(): { readonly cluster: string; readonly topic: string; readonly logs: readonly LogId[] } | null;
 }
 
 /** Opens source, encoder and consume loop. @throws ConflictError ALREADY_RUNNING; ConfigError, UnavailableError */
@@ -80,7 +86,7 @@ export async function openIngest(
   const signer = await openKey(loaded, ledger.trust, 'ingest');
   const topics = topicsOf(loaded, ledger, signer, (message) => log('warn', message));
   const judge = new BatchJudge(judgeSettings(loaded), sketchSeed(loaded), clock);
-  const { kafka } = config.source;
+  const { files, kafka } = config.source;
   const source = await openSourceAlone(loaded, once, log);
   const encoder = new ThreadEncoder(ENCODE_SCRIPT);
   const close = async (): Promise<void> => {
@@ -114,8 +120,14 @@ export async function openIngest(
       events,
       once,
     });
+  // Standard input alone is locked against no other run: that one's partitions are not ours to speak of.
+  const isAlone = files !== null && files.paths.some((path) => path !== '-');
+  const allPartitions = (): ReturnType<OpenedIngest['allPartitions']> => {
+    const assignment = isAlone ? source.assignment() : null;
+    return assignment === null ? null : { cluster: source.cluster, topic: files!.topic, logs: assignment.logs };
+  };
   try {
-    return { ingestor: makeIngestor(), [Symbol.asyncDispose]: close };
+    return { ingestor: makeIngestor(), allPartitions, [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();
     throw error;

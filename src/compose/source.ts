@@ -2,12 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 
-import { FileSource } from '../adapters/file/file-source.ts';
+import { FileSource, type FileSourceOptions } from '../adapters/file/file-source.ts';
 import { RunLock } from '../adapters/file/run-lock.ts';
 import { systemClock } from '../adapters/system/clock.ts';
 import type { LoadedConfig } from '../config/load.ts';
+import { ownPaths } from '../config/own-files.ts';
 import type { FilesConfig, KafkaConfig } from '../config/schema.ts';
 import type { RecordSource } from '../ports/record-source.ts';
+import { makeLocalFolder } from './local-folder.ts';
 
 /** Opens the configured source to look at it. @throws ConfigError, UnavailableError */
 export function openSource(
@@ -33,13 +35,14 @@ export async function openSourceAlone(
 }
 
 async function openWith(
-  { config, folder }: LoadedConfig,
+  loaded: LoadedConfig,
   once: boolean,
   log: (level: string, message: string) => void,
   lock: AsyncDisposable | null,
 ): Promise<RecordSource> {
-  const { files, kafka } = config.source;
-  return files === null ? openKafka(kafka!, log) : openFileSource(files, files.topic, files.paths, folder, once, lock);
+  const { files, kafka } = loaded.config.source;
+  if (files === null) return openKafka(kafka!, log);
+  return openFileSource(loaded, { topic: files.topic, paths: files.paths, base: loaded.folder, once, lock });
 }
 
 /** Standard input needs no lock: each run's is a partition of its own. */
@@ -52,7 +55,10 @@ async function lockFiles(
   const store = url.startsWith('s3://') ? url : resolve(folder, url);
   const names = [store, config.pipeline, topic];
   const about = `read the files of "${topic}"`;
-  return RunLock.acquire({ folder: resolve(folder, config.stateFolder), names, about }, systemClock);
+  const stateFolder = resolve(folder, config.stateFolder);
+  // Where it cannot be made, the lock is held elsewhere.
+  await makeLocalFolder(stateFolder, 0o700).catch(() => undefined);
+  return RunLock.acquire({ folder: stateFolder, names, about }, systemClock);
 }
 
 async function openKafka(kafka: KafkaConfig, log: (level: string, message: string) => void): Promise<RecordSource> {
@@ -87,33 +93,22 @@ async function openKafka(kafka: KafkaConfig, log: (level: string, message: strin
 }
 
 /** Other files in the format of the configured source, as a one-pass source of one topic. They are read into no log, so that nothing is locked. */
-export function openFilesFor(
-  { config }: LoadedConfig,
-  topic: string,
-  paths: readonly string[],
-  base: string,
-): FileSource {
-  return openFileSource(config.source.files, topic, paths, base, true, null);
+export function openFilesFor(loaded: LoadedConfig, topic: string, paths: readonly string[], base: string): FileSource {
+  return openFileSource(loaded, { topic, paths, base, once: true, lock: null });
 }
 
 function openFileSource(
-  files: FilesConfig | null,
-  topic: string,
-  paths: readonly string[],
-  base: string,
-  once: boolean,
-  lock: AsyncDisposable | null,
+  { config, path }: LoadedConfig,
+  given: Pick<FileSourceOptions, 'topic' | 'paths' | 'base' | 'once' | 'lock'>,
 ): FileSource {
+  const { files } = config.source;
   return new FileSource({
-    topic,
-    paths,
-    base,
+    ...given,
+    own: ownPaths(config, path),
     format: files?.format ?? 'ndjson',
     delimiter: files?.csv.delimiter ?? ',',
-    once,
     clock: systemClock,
     stdinId: `stdin-${randomUUID()}`,
     openStdin: () => process.stdin,
-    lock,
   });
 }

@@ -1,11 +1,34 @@
-import { join, relative, resolve, sep } from 'node:path';
+import { dirname, join, relative, resolve, sep } from 'node:path';
 
 import type { ConfigFault } from '../errors.ts';
 import type { Config } from './schema.ts';
-import type { SoundParts } from './sound.ts';
+import { SoundParts } from './sound.ts';
 
 /** With more of them, comparing could take time without end. */
 const WILDCARDS_MAX = 10;
+const WILDCARD = /[*?[{(]/;
+
+/** Files and folders of a pipeline itself, as absolute paths. */
+export interface OwnPaths {
+  readonly files: readonly string[];
+  /** Each with all that is below it. */
+  readonly folders: readonly string[];
+}
+
+/**
+ * What must not be read as data, wherever the paths of a source lead by the time that they are looked up. Other files of a
+ * folder with keys count too, and other pipelines of the store, but not where the configuration itself is among them.
+ * @param path absolute path of the configuration file.
+ */
+export function ownPaths(config: Config, path: string, sound = new SoundParts([])): OwnPaths {
+  const folder = dirname(path);
+  const keys = [...keyFiles(config, sound)].map((file) => resolve(folder, file));
+  const files = [...keys, ...(sound.has('/trust') ? [resolve(folder, config.trust)] : []), path];
+  const store = storeFolder(config, sound);
+  const whole = [...keys.map((file) => dirname(file)), ...(store === null ? [] : [resolve(folder, store)])];
+  const part = store === null || !sound.has('/pipeline') ? [] : [resolve(folder, store, config.pipeline)];
+  return { files, folders: [...new Set([...whole.filter((each) => !path.startsWith(withEnd(each))), ...part])] };
+}
 
 /**
  * Paths of a source that take in what belongs to the pipeline itself. Private keys would be stored as records for everyone
@@ -15,9 +38,12 @@ const WILDCARDS_MAX = 10;
 export function checkOwnFiles(config: Config, path: string, sound: SoundParts): ConfigFault[] {
   if (!sound.has('/source/files') || config.source.files === null) return [];
   const folder = resolve(path, '..');
-  const own = [...ownFiles(config, path, sound)].map((file) => resolve(folder, file));
+  const { files, folders } = ownPaths(config, path, sound);
+  const own = [...files, ...storedFiles(config, sound).map((file) => resolve(folder, file))];
   return sound.itemsOf('/source/files/paths', config.source.files.paths).flatMap(({ at, item }) => {
-    const taken = own.find((file) => takesIn(resolve(folder, item), file));
+    const given = resolve(folder, item);
+    const taken =
+      own.find((file) => takesIn(given, file)) ?? folders.find((each) => fixedPart(given).startsWith(withEnd(each)));
     if (taken === undefined) return [];
     const name = relative(folder, taken).split(sep).join('/');
     return [
@@ -29,20 +55,34 @@ export function checkOwnFiles(config: Config, path: string, sound: SoundParts): 
   });
 }
 
-/** Files that must not be read as data; of the store, a few that stand for all. */
-function* ownFiles({ keys, trust, store }: Config, path: string, sound: SoundParts): Generator<string> {
+function* keyFiles({ keys }: Config, sound: SoundParts): Generator<string> {
   for (const name of ['ingest', 'publisher', 'approver'] as const) if (sound.has(`/keys/${name}`)) yield keys[name];
-  if (sound.has('/trust')) yield trust;
-  yield path;
-  if (!sound.has('/store/url') || store.url.startsWith('s3://')) return;
-  yield join(store.url, 'p/log/t/0/00000000000000000000');
-  yield join(store.url, 'p/data/t/0/0-1.parquet');
-  yield join(store.url, 'p/evidence/t/0/0-1.json');
+}
+
+/** Null where the store is no folder. */
+function storeFolder({ store }: Config, sound: SoundParts): string | null {
+  return sound.has('/store/url') && !store.url.startsWith('s3://') ? store.url : null;
+}
+
+/** A few files of the store that stand for all. */
+function storedFiles(config: Config, sound: SoundParts): string[] {
+  const store = storeFolder(config, sound);
+  if (store === null) return [];
+  const pipeline = sound.has('/pipeline') ? config.pipeline : 'p';
+  return ['log/t/0/00000000000000000000', 'data/t/0/0-1.parquet', 'evidence/t/0/0-1.json'].map((name) =>
+    join(store, pipeline, name),
+  );
+}
+
+/** The part of a path or pattern in which there is no wildcard, up to and with the last folder. @param given absolute. */
+function fixedPart(given: string): string {
+  const first = given.search(WILDCARD);
+  return first === -1 ? withEnd(given) : given.slice(0, given.lastIndexOf(sep, first) + 1);
 }
 
 /** True when a path or pattern of a source leads to a file. @param given absolute. */
 function takesIn(given: string, file: string): boolean {
-  const first = given.search(/[*?[{(]/);
+  const first = given.search(WILDCARD);
   if (first === -1) return given === file || (file.startsWith(withEnd(given)) && !isHidden(file.slice(given.length)));
   const end = given.lastIndexOf(sep, first) + 1;
   if (!file.startsWith(given.slice(0, end)) || isHidden(file.slice(end - 1))) return false;

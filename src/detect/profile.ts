@@ -79,7 +79,6 @@ export interface ColumnProfile {
   readonly type: ColumnType;
   readonly nulls: number;
   readonly absent: number;
-  readonly unrepresentable: number;
   readonly inexact: number;
   readonly negativeZero: number;
   readonly suspiciousText: number;

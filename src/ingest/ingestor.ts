@@ -135,7 +135,10 @@ export class Ingestor {
       for (const runner of this.#runners.values()) runner.tick(true);
       const busy = [...this.#runners.values()].some((runner) => runner.busy);
       if (!busy && this.#tasks.size === 0) return;
-      await Promise.race([...this.#tasks, this.#o.clock.sleep(POLL_WAIT_MS, kill)]);
+      const enough = new AbortController();
+      const sleep = this.#o.clock.sleep(POLL_WAIT_MS, AbortSignal.any([kill, enough.signal]));
+      await Promise.race([...this.#tasks, sleep]);
+      enough.abort();
     }
   }
 

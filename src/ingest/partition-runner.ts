@@ -68,7 +68,8 @@ export class PartitionRunner {
     this.name = formatLogId(log);
     this.#c = context;
     this.#start = start;
-    this.#signal = signal;
+    // Its own: partitions wait by the hundred, and a signal that many listen to is taken for a leak.
+    this.#signal = AbortSignal.any([signal]);
     start(this.#open(0));
   }
 

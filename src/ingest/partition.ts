@@ -61,11 +61,16 @@ export async function settlePosition(
       `Cannot go on with "${name}": it ends at offset ${latest}, ${next} is committed (was the topic re-created?)`,
     );
   if (earliest > next) {
-    if (onGap === 'halt')
+    if (onGap === 'halt') {
+      const lost =
+        earliest === next + 1
+          ? `offset ${next} was deleted before it was read`
+          : `offsets ${next} to ${earliest - 1} were deleted before they were read`;
       throw new HaltError(
         'GAP',
-        `Cannot go on with "${name}": offsets ${next} to ${earliest - 1} were deleted before they were read (way out: set onGap: continue, which signs a gap)`,
+        `Cannot go on with "${name}": ${lost} (way out: set onGap: continue, which signs a gap)`,
       );
+    }
     await writer.claim({ next, label: null }, signal);
     await writer.commit({ kind: 'gap', start: next, end: earliest, reason: 'retention' }, signal);
   } else if (earliest < next) {

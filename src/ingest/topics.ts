@@ -175,9 +175,7 @@ export class Topics {
     await putContent(this.#o.store, this.#o.layout.schema(sha256), bytes, this.#o.clock, signal);
     if (inferred !== null && inferred.recordsRefused === inferred.recordsRead) return schema;
     const reason =
-      columns === null
-        ? `inferred from ${inferred!.recordsRead} record${inferred!.recordsRead === 1 ? '' : 's'}`
-        : 'from the configuration';
+      columns === null ? `inferred from ${counted(inferred!.recordsRead, 'record')}` : 'from the configuration';
     const pinned = await this.#o.control.append(
       this.#o.signer,
       ({ state }) =>
@@ -185,7 +183,7 @@ export class Topics {
       signal,
     );
     if (pinned !== null && inferred !== null) {
-      this.#o.noted(topic, `schema of ${schema.columns.length} columns ${reason} and pinned`);
+      this.#o.noted(topic, `schema of ${counted(schema.columns.length, 'column')} ${reason} and pinned`);
       for (const note of inferred.notes) this.#o.noted(topic, note);
     }
     return 'pinned';
@@ -218,6 +216,10 @@ export class Topics {
   #object(key: string, sha256: string, bytesMax: number): Promise<Buffer> {
     return getVerified(this.#o.store, key, sha256, bytesMax);
   }
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 function countOf(chunks: readonly RecordChunk[]): number {

@@ -17,9 +17,10 @@ export interface DecodedColumns {
 export interface ColumnCounts {
   /** Rows without the field at all (also counted as null). */
   absent: number;
-  /** Always 0: a value that the type cannot hold makes its record a dead letter. Stored profiles have the count. */
-  unrepresentable: number;
-  /** float64 rows whose text has more than 17 significant digits (first to last digit that is not 0): the nearest double is stored. */
+  /**
+   * float64 rows whose text has a point or an exponent and more than 17 significant digits (first to last digit that is not
+   * 0): the nearest double is stored.
+   */
   inexact: number;
   /** float64 rows with −0, and int64 or decimal rows written as −0 (stored as 0). */
   negativeZero: number;

@@ -30,7 +30,7 @@ export type HaltNote = Static<typeof Note>;
  * Notes of the partitions that this process has halted, for those who look at the store and not at the process.
  *
  * A halt is no part of the log: nothing may be written to a log that cannot be trusted to go on. So this is a hint, not
- * signed, and it may be lost; what is noted is taken back when the partition is read on.
+ * signed, and it may be lost; what is noted is taken back when the partition is read on, or is not there any more.
  */
 export class HaltNotes {
   readonly #ledger: Pick<LedgerContext, 'store' | 'layout' | 'clock'>;
@@ -66,6 +66,25 @@ export class HaltNotes {
   /** Takes the note of a partition back, if there is one. Called for whatever is read: cheap. */
   reading(log: LogId): void {
     if (this.#noted.size > 0 && this.#noted.delete(formatLogId(log))) this.#write(log, null);
+  }
+
+  /**
+   * Takes the notes back of partitions that are not there any more: nobody reads their logs again, so that nothing else
+   * would. One that comes back halts again, for the same reason.
+   * @param present all partitions of one topic of one cluster, and nobody else reads others of it.
+   * @returns the logs whose notes are taken back, as {@link formatLogId} prints them
+   */
+  gone({ cluster, topic }: Omit<LogId, 'partition'>, present: readonly LogId[]): readonly string[] {
+    const names = new Set(present.map(formatLogId));
+    const gone: string[] = [];
+    for (const name of this.#noted.keys()) {
+      const log = parseLogId(name);
+      if (log?.cluster !== cluster || log.topic !== topic || names.has(name)) continue;
+      this.#noted.delete(name);
+      this.#write(log, null);
+      gone.push(name);
+    }
+    return gone;
   }
 
   /** Waits until everything is written. */

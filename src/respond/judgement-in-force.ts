@@ -21,16 +21,19 @@ export interface JudgementInForce {
 }
 
 /**
- * The newest judgement of a batch: that of the publisher where it was judged again, otherwise its own.
+ * The newest judgement of a batch: that of the publisher where it was judged again, otherwise its own. What the publisher
+ * said after the snapshot that a rollback went back to is void, for nothing is published on it any more.
  * Cost: the evidence, and at most one control entry where the newest state tells which; otherwise the control entries since
- * the batch was committed, newest first, until one speaks about it.
+ * the batch was committed, newest first, until one speaks about it, and a snapshot for each rollback among them.
  * @throws IntegrityError, UnavailableError
  */
 export async function judgementInForce(ledger: LedgerContext, batch: NewBatch): Promise<JudgementInForce> {
-  const { control, store, layout } = ledger;
+  const { control, snapshots, store, layout } = ledger;
   const [newest, oldest] = searched(await control.head(), batch);
   for (let seq = newest; seq >= oldest; seq--) {
     const entry = (await control.read(seq))?.entry;
+    // Down to what the target was made of; the publish that named it comes next to that.
+    if (entry?.kind === 'rollback') seq = Math.min(seq, (await snapshots.read(entry.to)).controlSeq + 1);
     if (entry?.kind !== 'verdict' || !entry.batches.some(({ digest }) => digest === batch.digest)) continue;
     const key = layout.judgement(entry.evidence);
     const bytes = await getVerified(store, key, entry.evidence, BYTES_MAX.evidence);

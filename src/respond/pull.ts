@@ -1,25 +1,21 @@
-import { mkdir, readdir, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-
+import { RequestError } from '../errors.ts';
 import { eachLimited } from '../ledger/each-limited.ts';
 import { BYTES_MAX } from '../ledger/layout.ts';
 import { getVerified } from '../ledger/objects.ts';
+import type { PullTarget } from '../ports/pull-target.ts';
 import { sha256Hex } from '../record/sha256.ts';
 import { eachWithin } from './each-within.ts';
 import type { LedgerContext } from './ledger-context.ts';
 import {
-  assertFolders,
   conflict,
-  holds,
-  move,
+  MANIFEST,
   OWN_FOLDER,
-  statOf,
-  syncFolder,
-  targetError,
-  writeNew,
-} from './pull/files.ts';
-import { assertNoForeignData } from './pull/foreign-data.ts';
-import { MANIFEST, readClaim, readOwnPaths, withdrawClaim, writeClaim, writeOwnPaths } from './pull/own-files.ts';
+  readClaim,
+  readOwnPaths,
+  withdrawClaim,
+  writeClaim,
+  writeOwnPaths,
+} from './pull/own-files.ts';
 import { filesOf, type PullFile } from './pull/snapshot-files.ts';
 
 /** What a pull brought, and how much of it was there before. */
@@ -38,10 +34,12 @@ export interface PullReport {
 }
 
 const DOWNLOADS_AT_ONCE = 8;
-const STAGING = join(OWN_FOLDER, 'staging');
+const STAGING = `${OWN_FOLDER}/staging`;
+/** Foreign files that a message names. */
+const NAMED_MAX = 3;
 
 /**
- * Brings `folder` from what it holds to a snapshot, all or nothing as a reader sees it:
+ * Brings a folder from what it holds to a snapshot, all or nothing as a reader sees it:
  *
  * 1. every file that is missing is downloaded and checked aside; until the last one is, the folder stays as it is;
  * 2. the completion record of what it held is withdrawn;
@@ -59,46 +57,22 @@ const STAGING = join(OWN_FOLDER, 'staging');
 export async function pull(
   ledger: LedgerContext,
   snapshot: string,
-  folder: string,
+  target: PullTarget,
   signal: AbortSignal,
   onProgress: (files: number, of: number) => void,
 ): Promise<PullReport> {
   const files = await filesOf(ledger, snapshot);
-  try {
-    return await pullFiles(ledger, snapshot, files, folder, signal, onProgress);
-  } catch (error) {
-    throw targetError(folder, error);
-  }
-}
-
-async function pullFiles(
-  ledger: LedgerContext,
-  snapshot: string,
-  files: readonly PullFile[],
-  folder: string,
-  signal: AbortSignal,
-  onProgress: (files: number, of: number) => void,
-): Promise<PullReport> {
-  await assertFolders(folder, [MANIFEST, join(STAGING, 'file')]);
-  const own = await readOwnPaths(folder);
+  await target.assertFolders([MANIFEST, stagedName('file')]);
+  const own = await readOwnPaths(target);
   const wanted = new Set(files.map(({ path }) => path));
-  await assertFolders(folder, own);
-  await assertFolders(folder, wanted);
-  const missing = await missingFiles(folder, files, own);
-  await assertClaim(folder, own, wanted, missing);
-  const { downloaded, complete } = await stage(ledger, folder, missing, signal, (staged) =>
+  await target.assertFolders(own);
+  await target.assertFolders(wanted);
+  const missing = await missingFiles(target, files, own);
+  await assertClaim(target, own, wanted, missing);
+  const { downloaded, complete } = await stage(ledger, target, missing, signal, (staged) =>
     onProgress(files.length - missing.length + staged, files.length),
   );
-  const stale: string[] = [];
-  for (const path of complete ? own : [])
-    if (!wanted.has(path) && (await statOf(join(folder, path))) !== null) stale.push(path);
-  if (complete) {
-    if (missing.length + stale.length > 0) await moveIn(folder, own, missing, stale);
-    await assertNoForeignData(folder, wanted);
-    await writeOwnPaths(folder, wanted);
-    await writeClaim(folder, snapshot, files);
-    await rm(join(folder, STAGING), { recursive: true, force: true });
-  }
+  const removed = complete ? await settle(target, snapshot, files, missing, own) : 0;
   const sum = (field: (file: PullFile) => number): number => files.reduce((total, file) => total + field(file), 0);
   return {
     snapshot,
@@ -107,7 +81,7 @@ async function pullFiles(
     bytes: sum(({ bytes }) => bytes),
     downloaded,
     kept: complete ? files.length - downloaded : files.length - missing.length,
-    removed: stale.length,
+    removed,
     complete,
   };
 }
@@ -116,59 +90,76 @@ async function pullFiles(
  * The files that are not there with the right content.
  * @throws RequestError PULL_CONFLICT for a foreign file where one of them must be
  */
-async function missingFiles(folder: string, files: readonly PullFile[], own: ReadonlySet<string>): Promise<PullFile[]> {
+async function missingFiles(
+  target: PullTarget,
+  files: readonly PullFile[],
+  own: ReadonlySet<string>,
+): Promise<PullFile[]> {
   const missing = new Set(files);
   await eachLimited(files, DOWNLOADS_AT_ONCE, async (file) => {
-    const target = join(folder, file.path);
-    const present = await statOf(target);
-    if (present === null) return;
-    if (await holds(target, file)) missing.delete(file);
-    else if (!own.has(file.path) || present.isDirectory())
-      throw conflict('write', target, 'a file that no pull has written is in the way');
+    const found = await target.compare(file.path, file);
+    if (found === 'same') missing.delete(file);
+    else if (found === 'folder' || (found === 'other' && !own.has(file.path)))
+      throw conflict(target, 'write', file.path, 'a file that no pull has written is in the way');
   });
   return [...missing];
 }
 
 /** Withdraws a completion record that is not true: a file that it lists is gone or changed, or there is foreign data beside. */
 async function assertClaim(
-  folder: string,
+  target: PullTarget,
   own: ReadonlySet<string>,
   wanted: ReadonlySet<string>,
   missing: readonly PullFile[],
 ): Promise<void> {
-  const claim = await readClaim(folder);
+  const claim = await readClaim(target);
   if (claim === 'unreadable' || missing.some(({ path }) => claim?.paths.has(path) === true))
-    await withdrawClaim(folder);
+    await withdrawClaim(target);
   try {
-    await assertNoForeignData(folder, new Set([...own, ...wanted]));
+    await assertNoForeignData(target, new Set([...own, ...wanted]));
   } catch (error) {
-    if (claim !== null) await withdrawClaim(folder);
+    if (claim !== null) await withdrawClaim(target);
     throw error;
   }
+}
+
+/**
+ * Refuses a folder with data in it that is none of a pull's: whoever reads all of the folder would read that too.
+ * @param ours paths of the files that may be there. @throws RequestError PULL_CONFLICT
+ */
+async function assertNoForeignData(target: PullTarget, ours: ReadonlySet<string>): Promise<void> {
+  const foreign: string[] = [];
+  let count = 0;
+  for await (const path of target.foreignData(ours)) if (++count <= NAMED_MAX) foreign.push(`"${path}"`);
+  if (count === 0) return;
+  const names = foreign.join(', ') + (count > NAMED_MAX ? ` and ${count - NAMED_MAX} more` : '');
+  throw new RequestError(
+    'PULL_CONFLICT',
+    `Cannot pull into "${target.location}": it holds data that no pull has put there, ${names} (mend: take it out of the folder, or pull into another one)`,
+  );
 }
 
 /** Brings files into the staging folder, each checked; those that an interrupted pull has brought there are checked and kept. */
 async function stage(
   { store }: LedgerContext,
-  folder: string,
+  target: PullTarget,
   files: readonly PullFile[],
   signal: AbortSignal,
   onProgress: (staged: number) => void,
 ): Promise<{ readonly downloaded: number; readonly complete: boolean }> {
-  await mkdir(join(folder, STAGING), { recursive: true });
-  const names = new Set(files.map(stagedName));
+  const staging = new Set(files.map(({ path }) => stagedName(path)));
   // Of a pull of another snapshot: they would only take room.
-  for (const name of await readdir(join(folder, STAGING)))
-    if (!names.has(name)) await rm(join(folder, STAGING, name), { recursive: true, force: true });
+  for (const name of await target.list(STAGING))
+    if (!staging.has(`${STAGING}/${name}`)) await target.removeAll(`${STAGING}/${name}`);
   let downloaded = 0;
   let staged = 0;
   const bytesOf = ({ bytes }: PullFile): number => bytes;
   await eachWithin(files, DOWNLOADS_AT_ONCE, bytesOf, async (file) => {
     if (signal.aborted) return;
-    const path = join(folder, STAGING, stagedName(file));
-    if (!(await holds(path, file))) {
+    const path = stagedName(file.path);
+    if ((await target.compare(path, file)) !== 'same') {
       const bytesMax = Math.min(BYTES_MAX.data, Math.max(1, file.bytes));
-      await writeNew(path, await getVerified(store, file.key, file.sha256, bytesMax));
+      await target.write(path, await getVerified(store, file.key, file.sha256, bytesMax));
       downloaded++;
     }
     onProgress(++staged);
@@ -176,33 +167,37 @@ async function stage(
   return { downloaded, complete: staged === files.length };
 }
 
-/** Not named after the content: two files may have the same. No reader takes it for data by its name. */
-function stagedName({ path }: PullFile): string {
-  return `${sha256Hex(Buffer.from(path, 'utf8'))}.part`;
+/** Where a file is set aside. Not named after the content: two files may have the same. No reader takes it for data by its name. */
+function stagedName(path: string): string {
+  return `${STAGING}/${sha256Hex(Buffer.from(path, 'utf8'))}.part`;
 }
 
-/** From the staging folder to where readers look. Not to be interrupted: it only renames and removes. */
-async function moveIn(
-  folder: string,
-  own: ReadonlySet<string>,
+/**
+ * From the staging folder to where readers look, and the record of it, last. Not to be interrupted: it only renames and
+ * removes. @returns how many files of an earlier pull were removed
+ */
+async function settle(
+  target: PullTarget,
+  snapshot: string,
   files: readonly PullFile[],
-  stale: readonly string[],
-): Promise<void> {
-  // Announced first, so that the next pull knows its own files, however far this one gets.
-  await writeOwnPaths(folder, new Set([...own, ...files.map(({ path }) => path)]));
-  await withdrawClaim(folder);
-  const touched = new Set<string>();
-  for (const file of files) {
-    const target = join(folder, file.path);
-    await mkdir(dirname(target), { recursive: true });
-    await assertFolders(folder, [file.path]);
-    await move(join(folder, STAGING, stagedName(file)), target);
-    for (let at = dirname(file.path); at !== '.'; at = dirname(at)) touched.add(at);
+  missing: readonly PullFile[],
+  own: ReadonlySet<string>,
+): Promise<number> {
+  const wanted = new Set(files.map(({ path }) => path));
+  const stale = [...own].filter((path) => !wanted.has(path));
+  let removed = 0;
+  if (missing.length + stale.length > 0) {
+    // Announced first, so that the next pull knows its own files, however far this one gets.
+    await writeOwnPaths(target, new Set([...own, ...missing.map(({ path }) => path)]));
+    await withdrawClaim(target);
+    for (const { path } of missing) await target.move(stagedName(path), path);
+    await target.assertFolders(stale);
+    for (const path of stale) if (await target.remove(path)) removed++;
+    await target.sync();
   }
-  await assertFolders(folder, stale);
-  for (const path of stale) {
-    await rm(join(folder, path), { force: true });
-    touched.add(dirname(path));
-  }
-  for (const path of ['.', ...touched]) await syncFolder(join(folder, path));
+  await assertNoForeignData(target, wanted);
+  await writeOwnPaths(target, wanted);
+  await writeClaim(target, snapshot, files);
+  await target.removeAll(STAGING);
+  return removed;
 }

@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
@@ -43,12 +43,31 @@ describe('headgate status', () => {
     expect((await pipeline.run('status')).stdout).toContain('2 logs, none known to have halted');
   }, 60_000);
 
+  it('shows a file that halted and was renamed or removed until the next run has found that out', async () => {
+    const pipeline = await TestPipeline.open(FILES, SMALL);
+    const names = ['data-1.ndjson', 'data-2.ndjson'];
+    for (const name of names) await pipeline.write(name, orders(1_000));
+    await pipeline.json('run', '--once');
+    for (const name of names) await pipeline.write(name, orders(1_000, 5_000));
+    expect((await pipeline.run('run', '--once')).code).toBe(5);
+    await rename(join(pipeline.folder, 'data-1.ndjson'), join(pipeline.folder, 'old.ndjson'));
+    expect((await pipeline.json<Status>('status')).halts).toHaveLength(2);
+    const { code, stderr } = await pipeline.run('run', '--once');
+    expect([code, stderr]).toEqual([5, expect.stringContaining('file/shop/data-1.ndjson had halted and is not there')]);
+    expect((await pipeline.json<Status>('status')).halts).toMatchObject([{ log: 'file/shop/data-2.ndjson' }]);
+    await rm(join(pipeline.folder, 'data-2.ndjson'));
+    expect((await pipeline.run('run', '--once')).code).toBe(0);
+    expect((await pipeline.json<Status>('status')).halts).toEqual([]);
+  }, 60_000);
+
   it('shows a partition that a rule has halted, and the command that leads out', async () => {
     const rule = 'rules: [{ rule: range, column: amount, max: 50, action: halt }]';
-    const pipeline = await TestPipeline.open(FILES, SMALL);
+    const pipeline = await TestPipeline.open(FILES, SMALL, { npm_lifecycle_event: 'npx' });
     await pipeline.configure(`topicDefaults: { ${rule} }`);
     await pipeline.write('data-1.ndjson', orders(1_000));
-    expect((await pipeline.run('run', '--once')).code).toBe(5);
+    const { code, stderr } = await pipeline.run('run', '--once');
+    expect([code, stderr]).toEqual([5, expect.stringContaining('(way out: npx headgate resume --reason TEXT)')]);
+    expect((await pipeline.run('status')).stdout).toContain('way out: npx headgate resume --reason TEXT\n');
     const { halts } = await pipeline.json<Status>('status');
     expect(halts).toMatchObject([{ code: 'RULE', source: 'log', wayOut: 'headgate resume --reason TEXT' }]);
   }, 60_000);

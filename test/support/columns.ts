@@ -29,7 +29,7 @@ function columnOf(rows: readonly Row[], column: Column): ColumnData {
     if (cell === null) nullCount += 1;
     else validity[i >> 3]! |= 1 << (i & 7);
   }
-  const counts: ColumnCounts = { absent: 0, unrepresentable: 0, inexact: 0, negativeZero: 0, suspiciousText: 0 };
+  const counts: ColumnCounts = { absent: 0, inexact: 0, negativeZero: 0, suspiciousText: 0 };
   for (const row of rows) if (row[column.name] === undefined) counts.absent += 1;
   const base = { column, validity, nullCount, counts };
   switch (column.type) {

@@ -22,6 +22,7 @@ export async function runHere(folder: string, ...args: string[]): Promise<Comman
     const program = buildProgram((configPath) => async (work) => {
       result = await work({
         output,
+        called: { program: 'headgate', demo: 'headgate demo' },
         environment: {},
         folder,
         configPath,

@@ -37,7 +37,7 @@ import { LeapingClock } from './leaping-clock.ts';
 /** The topic that tests write to unless they name another. */
 export const TOPIC = 'orders';
 /** A signal that never aborts. */
-export const never = new AbortController().signal;
+export const never: AbortSignal = new AbortController().signal;
 
 /** What the records of a test pipeline look like. */
 export const ORDER_SCHEMA: Schema = {

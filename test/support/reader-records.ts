@@ -61,10 +61,10 @@ export const EDGES: readonly (readonly [column: Typed, values: readonly string[]
   [
     { path: ['float'], type: 'float64' },
     numbers(
-      '0 -0 -0.0 1.5 0.1 0.30000000000000004 3 -1E+2 0e999 9007199254740993 5e-324 -5e-324 2.2250738585072014e-308',
+      '0 -0 -0.0 1.5 0.1 0.30000000000000004 3 -1E+2 0e999 9007199254740992 9007199254740993.0 5e-324 -5e-324 2.2250738585072014e-308',
       '2.2250738585072011e-308 1.7976931348623157e308 -1.7976931348623157E308 123456789012345678901234567890.5',
     ),
-    numbers('1e400 -1e400 1e-400'),
+    numbers('1e400 -1e400 1e-400 9007199254740993'),
   ],
   [
     { path: ['decimal 38'], type: 'decimal', precision: 38, scale: 0 },
@@ -232,7 +232,7 @@ export function largeLines(count: number): Line[] {
         if (dice < 0.05) return dice < 0.02 ? undefined : 'null';
         if (dice < 0.9) {
           if (path[0] === 'text') return JSON.stringify(`${row} ${'ü🦆'.repeat(Math.floor(random() * 40))}`);
-          if (type === 'float64') return String((random() - 0.5) * 10 ** Math.floor(random() * 600 - 300));
+          if (type === 'float64') return ((random() - 0.5) * 10 ** Math.floor(random() * 600 - 300)).toExponential();
           if (type === 'int64') return String(Math.floor((random() - 0.5) * 2 ** 53));
         }
         return short[i]![Math.floor(random() * short[i]!.length)];

@@ -22,6 +22,7 @@ const VALUES = [
   'ConfigError',
   'ConflictError',
   'DiskStore',
+  'DiskTarget',
   'ERROR_CODES',
   'HaltError',
   'HeadgateError',
@@ -60,6 +61,7 @@ const TYPES = [
   'LedgerContext',
   'ObjectStore',
   'PullReport',
+  'PullTarget',
   'S3StoreOptions',
   'StoredRecords',
   'VerifyOptions',
@@ -70,7 +72,7 @@ const TYPES = [
 const PROGRAM = `
 import { readFile } from 'node:fs/promises';
 import {
-  DiskStore, HeadgateError, TrustRoot, gate, inclusionProof, leafHash, listFiles, merkleRoot, openLedger, parquetFormat,
+  DiskStore, DiskTarget, HeadgateError, TrustRoot, gate, inclusionProof, leafHash, listFiles, merkleRoot, openLedger, parquetFormat,
   pull, resolveSnapshot, rootFromInclusionProof, systemClock, verifyPipeline,
   type ErrorCode, type GateReport, type LedgerContext, type ObjectStore, type PullReport, type VerifyReport,
 } from 'headgate';
@@ -87,7 +89,7 @@ const files = await listFiles(ledger, snapshot);
 let pulled: PullReport | null = null;
 let refused: ErrorCode | null = null;
 try {
-  pulled = await pull(ledger, snapshot, target, signal, () => undefined);
+  pulled = await pull(ledger, snapshot, new DiskTarget(target), signal, () => undefined);
 } catch (error) {
   if (!(error instanceof HeadgateError)) throw error;
   refused = error.code;

@@ -18,7 +18,7 @@ const TEMPORARY = '.tmp';
  *
  * Create-only and durable: the bytes go to a temporary file that is fsynced, `link(2)` gives it the final name or fails
  * if that exists, the folder is fsynced, the temporary name is removed. A crash leaves the whole object or none, and at
- * worst a file in `.tmp`, which the next start removes.
+ * worst a file in `.tmp`, which a later start removes. Nothing is made before the first write: reading needs no right to write.
  * One folder = one machine: it must be a local file system with hard links.
  */
 export class DiskStore implements ObjectStore {
@@ -26,19 +26,21 @@ export class DiskStore implements ObjectStore {
   readonly arbiter = 'machine';
   /** Folders that are there, names synced up to the root, by path. */
   readonly #folders = new Map<string, Promise<void>>();
+  /** Makes the folder of temporary files; null before the first write and after one that failed. */
+  #prepared: Promise<void> | null = null;
 
   private constructor(root: string) {
     this.location = root;
   }
 
-  /** Opens (and makes) the folder `root`. @throws UnavailableError if it cannot be written */
+  /** Opens the folder `root`, which is made by the first write. @throws UnavailableError if something else is in its place */
   static async open(root: string): Promise<DiskStore> {
     const store = new DiskStore(resolve(root));
     try {
-      await makeFolders(join(store.location, TEMPORARY));
-      await store.#removeOldTemporaries();
+      if (!(await stat(store.location)).isDirectory())
+        throw Object.assign(new Error('not a folder'), { code: 'ENOTDIR' });
     } catch (cause) {
-      throw await store.#unavailable('open', null, cause);
+      if (!isCode(cause, 'ENOENT')) throw await store.#unavailable('open', null, cause);
     }
     return store;
   }
@@ -152,6 +154,7 @@ export class DiskStore implements ObjectStore {
   async #writeTemporary(key: string, path: string, bytes: Uint8Array): Promise<string> {
     const temporary = join(this.location, TEMPORARY, randomUUID());
     try {
+      await this.#prepare();
       await this.#makeFolder(dirname(path));
       const file = await open(temporary, 'wx');
       try {
@@ -161,10 +164,22 @@ export class DiskStore implements ObjectStore {
         await file.close();
       }
     } catch (cause) {
-      await rm(temporary, { force: true });
+      // Below a file there is nothing to remove, and that is an error of its own.
+      await rm(temporary, { force: true }).catch(() => undefined);
       throw await this.#unavailable('write', key, cause);
     }
     return temporary;
+  }
+
+  #prepare(): Promise<void> {
+    this.#prepared ??= (async () => {
+      await makeFolders(join(this.location, TEMPORARY));
+      await this.#removeOldTemporaries();
+    })().catch((cause: unknown) => {
+      this.#prepared = null;
+      throw cause;
+    });
+    return this.#prepared;
   }
 
   /**

@@ -35,7 +35,7 @@ export async function restoreStanding(
   if (records !== offset) {
     throw sourceChanged(
       path,
-      `its first ${position.byte} bytes hold ${records} records, ${offset} were ingested (was its format or delimiter changed in the configuration?)`,
+      `its first ${position.byte} bytes hold another number of records than were ingested: ${records}, not ${offset} (was its format or delimiter changed in the configuration?)`,
     );
   }
   return { ...standing, offset, unbroken };
@@ -67,5 +67,5 @@ function assertSame(path: string, { prefixSha256: found }: SourcePosition, { byt
 }
 
 function tooShort(path: string, size: number, wanted: number): Error {
-  return sourceChanged(path, `it now ends at byte ${size}, ${wanted} bytes were ingested`);
+  return sourceChanged(path, `it now ends at byte ${size}, it was ingested up to byte ${wanted}`);
 }

@@ -6,14 +6,17 @@ import type { Clock } from '../../ports/clock.ts';
 import type { UnreadEnd } from '../../ports/record-source.ts';
 import type { RecordChunk, SourcePosition } from '../../record/chunk.ts';
 import { assertPrefix, readBytes, restoreStanding } from './file-prefix.ts';
-import { fileTrouble, isMissing } from './file-trouble.ts';
+import { fileTrouble, isMissing, refusalOf } from './file-trouble.ts';
 import { LastLine } from './last-line.ts';
+import { whyOwn, type OwnPlaces } from './own-places.ts';
 import { RecordBuffer, sourceChanged, standingAtStart, type FileLayout, type Standing } from './record-buffer.ts';
 
 /** How one file is read. */
 export interface FileReaderOptions {
   readonly path: string;
   readonly layout: FileLayout;
+  /** What is not read, wherever links lead by the time the file is opened. */
+  readonly own: OwnPlaces;
   /**
    * Read the bytes that are there at the first look, and the rest of the record that they end in; a last line without a
    * line break is a record if it is whole, and left otherwise. When false, such a line waits for its line break.
@@ -187,7 +190,7 @@ export class FileReader {
   }
 
   #assertReaches({ size }: Stats, byte: number): number {
-    if (size < byte) throw sourceChanged(this.#o.path, `it now ends at byte ${size}, ${byte} bytes were read before`);
+    if (size < byte) throw sourceChanged(this.#o.path, `it now ends at byte ${size}, it was read up to byte ${byte}`);
     return size;
   }
 
@@ -213,6 +216,8 @@ export class FileReader {
     const { path, once } = this.#o;
     const now = await file.stat();
     if (!now.isFile()) throw fileTrouble(path, { code: now.isDirectory() ? 'EISDIR' : 'ENXIO' }, once);
+    const place = await this.#o.own.placeOfOpen(path, now);
+    if (place !== null) throw refusalOf(path, whyOwn(place));
     if (this.#committed === null) await this.#compare(file, now);
     else {
       const { offset, position } = this.#committed;
@@ -256,7 +261,10 @@ export class FileReader {
     while (!this.#buffer.seek(offset)) {
       this.#buffer.passAll();
       if (!(await this.#fill()))
-        throw sourceChanged(this.#o.path, `it has ${this.#buffer.offset} records now, ${offset} were read before`);
+        throw sourceChanged(
+          this.#o.path,
+          `it now ends at record ${this.#buffer.offset}, it was read up to record ${offset}`,
+        );
     }
   }
 

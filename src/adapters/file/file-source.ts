@@ -7,7 +7,9 @@ import type { SourcePosition } from '../../record/chunk.ts';
 import type { CsvDelimiter } from '../../record/csv.ts';
 import type { LogId } from '../../record/log-id.ts';
 import { FileReader } from './file-reader.ts';
+import { refusalOf } from './file-trouble.ts';
 import { FileFinder, type FoundFiles } from './find-files.ts';
+import { OwnPlaces, type OwnPaths } from './own-places.ts';
 import { PipeReader } from './pipe-reader.ts';
 import { RECORD_BYTES_MAX, type FileFormatName, type FileLayout } from './record-buffer.ts';
 
@@ -29,6 +31,8 @@ export interface FileSourceOptions {
   readonly stdinId: string;
   /** Opens standard input; asked at most once, and only if `-` is among the paths. */
   readonly openStdin: () => Readable;
+  /** What must not be read though the paths lead there; by default nothing. */
+  readonly own?: OwnPaths;
   /** Held for as long as the source is open. */
   readonly lock?: AsyncDisposable | null;
   /** Bytes of one read; by default 1 MiB. */
@@ -65,6 +69,7 @@ export class FileSource implements RecordSource {
   readonly cluster = 'file';
   readonly #o: FileSourceOptions;
   readonly #layout: FileLayout;
+  readonly #own: OwnPlaces;
   readonly #finder: FileFinder;
   readonly #files = new Map<string, FileState>();
   /** Readers that may hold a file open, least recently used first. */
@@ -75,7 +80,8 @@ export class FileSource implements RecordSource {
   constructor(options: FileSourceOptions) {
     const { format, delimiter = ',', recordBytesMax = RECORD_BYTES_MAX } = options;
     this.#o = options;
-    this.#finder = new FileFinder(options.paths, options.base, options.stdinId);
+    this.#own = new OwnPlaces(options.own ?? { files: [], folders: [] });
+    this.#finder = new FileFinder(options.paths, options.base, options.stdinId, this.#own);
     this.#layout = { format, delimiter, recordBytesMax };
   }
 
@@ -191,7 +197,7 @@ export class FileSource implements RecordSource {
 
   #readerOptions(path: string): Parameters<typeof FileReader.open>[0] {
     const { once, clock, readBytes = READ_BYTES } = this.#o;
-    return { path, layout: this.#layout, once, clock, readBytes };
+    return { path, layout: this.#layout, own: this.#own, once, clock, readBytes };
   }
 
   /** Marks a reader as used last, and closes the file that was not used for the longest time if too many are open. */
@@ -254,10 +260,6 @@ export class FileSource implements RecordSource {
 
 async function lookAt(file: FileState): Promise<void> {
   if (file.reader instanceof FileReader) file.isIdle = !(await file.reader.hasChanged());
-}
-
-function refusalOf(id: string, why: string): HaltError {
-  return new HaltError('SOURCE_UNAVAILABLE', `Cannot read "${id}": ${why} (way out: mend it and run again)`);
 }
 
 function bytesOf(lengths: Int32Array): number {

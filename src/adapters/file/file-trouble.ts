@@ -31,6 +31,11 @@ export function fileTrouble(path: string, cause: unknown, once: boolean): HaltEr
     : new UnavailableError('SOURCE_UNAVAILABLE', `Cannot read "${path}": ${why}`, options);
 }
 
+/** The error of a file that is found and must not be read, or cannot be. */
+export function refusalOf(name: string, why: string): HaltError {
+  return new HaltError('SOURCE_UNAVAILABLE', `Cannot read "${name}": ${why} (way out: mend it and run again)`);
+}
+
 function codeOf(cause: unknown): string {
   return (cause as NodeJS.ErrnoException | null)?.code ?? '';
 }

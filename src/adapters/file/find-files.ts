@@ -1,12 +1,13 @@
 import { readdir as readdirWith, realpath as realpathWith, stat as statWith, type Dirent, type Stats } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
-import { isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 
 import { glob, isDynamicPattern, type GlobOptions } from 'tinyglobby';
 
 import type { ConfigFault } from '../../errors.ts';
 import { describeName, nameOf, pathOf, spellPath } from './file-names.ts';
 import { isMissing } from './file-trouble.ts';
+import { realOf, whyOwn, type OwnPlaces } from './own-places.ts';
 
 /** One file of a file source. */
 export interface SourceFile {
@@ -51,15 +52,18 @@ export class FileFinder {
   /** Real path of every path that was found, so that links are followed once. */
   readonly #targets = new Map<string, string>();
   readonly #known = new Set<string>();
+  readonly #own: OwnPlaces;
 
   /**
    * @param base folder that relative paths start from and ids are relative to.
    * @param stdinId partition id of standard input; each run reads another stream, so it must be new.
+   * @param own what is refused as data; each search looks where it is.
    */
-  constructor(paths: readonly string[], base: string, stdinId: string) {
+  constructor(paths: readonly string[], base: string, stdinId: string, own: OwnPlaces) {
     this.#paths = paths;
     this.#base = base;
     this.#stdinId = stdinId;
+    this.#own = own;
   }
 
   /** What the paths name now. */
@@ -80,7 +84,8 @@ export class FileFinder {
         else refuse(path, 'its name is not UTF-8, so that it can be given no partition');
       }
     }
-    const files = await this.#withoutAliases([...found]);
+    await this.#own.look();
+    const files = await this.#withoutAliases([...found], refuse);
     if (this.#paths.includes(STDIN)) files.push({ id: this.#stdinId, path: null });
     for (const { id } of files) this.#known.add(id);
     return { files: files.sort((a, b) => (a.id < b.id ? -1 : 1)), refused: [...refused.values()], faults };
@@ -90,19 +95,38 @@ export class FileFinder {
     return relative(this.#base, path).split(sep).join('/');
   }
 
-  /** Drops what is gone by now, and all names of a file but one. */
-  async #withoutAliases(paths: readonly string[]): Promise<SourceFile[]> {
+  /** Drops what is gone by now, what belongs to the pipeline itself, and all names of a file but one. */
+  async #withoutAliases(paths: readonly string[], refuse: Refuse): Promise<SourceFile[]> {
     for (let at = 0; at < paths.length; at += LOOKS_AT_ONCE)
       await Promise.all(paths.slice(at, at + LOOKS_AT_ONCE).map((path) => this.#follow(path)));
     const byTarget = new Map<string, SourceFile>();
+    const entrances = new Map<string, string>();
     for (const path of paths) {
       const target = this.#targets.get(path);
       if (target === undefined) continue;
+      const place = this.#own.placeOf(target);
+      if (place !== null) {
+        refuse(await this.#entranceOf(path, entrances), whyOwn(place));
+        continue;
+      }
       const file = { id: this.#idOf(path), path };
       const other = byTarget.get(target);
       if (other === undefined || this.#isBetter(file.id, other.id)) byTarget.set(target, file);
     }
     return [...byTarget.values()];
+  }
+
+  /**
+   * The first folder on the way to an own file that is own too, so that it is named once and not with each of its files.
+   * @param known entrances by folder. @returns spelled
+   */
+  async #entranceOf(path: string, known: Map<string, string>): Promise<string> {
+    const above = dirname(path);
+    if (!known.has(above)) {
+      const isOwn = above !== path && this.#own.placeOf(await realOf(above)) !== null;
+      known.set(above, isOwn ? await this.#entranceOf(above, known) : '');
+    }
+    return known.get(above) || spellPath(Buffer.from(path, 'utf8'));
   }
 
   async #follow(path: string): Promise<void> {

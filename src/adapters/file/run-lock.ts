@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ const DEAD: ReadonlySet<string | undefined> = new Set(['ECONNREFUSED', 'ENOENT',
 
 /** What is locked. */
 export interface LockedWork {
-  /** The machine's own folder; made if it is missing. */
+  /** The machine's own folder; where it is missing, the lock is held elsewhere. */
   readonly folder: string;
   /** Store, pipeline and topic: whoever names the same does the same work. */
   readonly names: readonly string[];
@@ -45,7 +45,7 @@ export class RunLock implements AsyncDisposable {
   /** @throws ConflictError ALREADY_RUNNING, naming who holds the lock */
   static async acquire(work: LockedWork, clock: Clock): Promise<RunLock> {
     const since = new Date(clock.now()).toISOString();
-    for (const path of await lockPaths(work)) {
+    for (const path of lockPaths(work)) {
       const server = await listenAlone(path, since, work.about);
       if (server !== null) return new RunLock(server);
     }
@@ -60,15 +60,12 @@ export class RunLock implements AsyncDisposable {
 }
 
 /** Where the lock may be, best first: beside what this machine remembers of the store, or where sockets can be in any case. */
-async function lockPaths({ folder, names }: LockedWork): Promise<string[]> {
+function lockPaths({ folder, names }: LockedWork): string[] {
   const name = `headgate-${createHash('sha256').update(JSON.stringify(names)).digest('hex').slice(0, 16)}`;
   if (process.platform === 'win32') return [`\\\\.\\pipe\\${name}`];
-  const isMade = await mkdir(folder, { recursive: true, mode: 0o700 }).then(
-    () => true,
-    () => false,
-  );
-  const paths = [...(isMade ? [join(folder, `${name}.lock`)] : []), join(tmpdir(), `${name}.lock`)];
-  return paths.filter((path) => Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX);
+  return [folder, tmpdir()]
+    .map((each) => join(each, `${name}.lock`))
+    .filter((path) => Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX);
 }
 
 /** Null if there can be no socket at this path. */

@@ -49,7 +49,8 @@ function encode(batch: RecordBatch, metadata: ReadonlyMap<string, string>): Buff
     if (isWholeNumber(field)) properties = properties.setColumnEncoding(field.name, Encoding.DELTA_BINARY_PACKED);
   }
   // Both arguments are consumed (freed) by the call.
-  return Buffer.from(writeParquet(table, properties.build()));
+  const { buffer, byteOffset, byteLength } = writeParquet(table, properties.build());
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 function decode(bytes: Uint8Array, object: string): DecodedFile {

@@ -78,7 +78,7 @@ async function learnFrom(act: RefAct, options: LearnOptions): Promise<CommandRes
       : learned.batches < 30
         ? [`${counted(learned.batches, 'batch')}: judging is cautious until a baseline has 30`]
         : []),
-    `put it in force with: headgate baseline approve ${learned.baseline.slice(0, 12)}`,
+    context.output.called(`put it in force with: headgate baseline approve ${learned.baseline.slice(0, 12)}`),
   ]);
   return undefined;
 }

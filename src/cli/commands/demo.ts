@@ -2,7 +2,6 @@ import { access } from 'node:fs/promises';
 import { resolve } from 'node:path';
 
 import { RequestError } from '../../errors.ts';
-import { calledAs } from '../called-as.ts';
 import { runDemo } from '../demo/tour.ts';
 import type { Register } from '../register.ts';
 
@@ -17,11 +16,6 @@ export const registerDemo: Register = (program, runner) => {
     .action((dir: string) =>
       runner()(async (context) => {
         const folder = resolve(context.folder, dir);
-        const called = calledAs({
-          npmEvent: context.environment['npm_lifecycle_event'],
-          script: process.argv[1],
-          folder: context.folder,
-        });
         const isFree = await access(folder).then(
           () => false,
           () => true,
@@ -29,9 +23,9 @@ export const registerDemo: Register = (program, runner) => {
         if (!isFree)
           throw new RequestError(
             'REQUEST_INVALID',
-            `Cannot run the demo in "${folder}": it exists already (mend: ${called.demo} ANOTHER_FOLDER, or remove it)`,
+            `Cannot run the demo in "${folder}": it exists already (mend: ${context.called.demo} ANOTHER_FOLDER, or remove it)`,
           );
-        return runDemo(context, folder, called.program);
+        return runDemo(context, folder);
       }),
     );
 };

@@ -94,7 +94,8 @@ class Checks {
         : { status: 'warn', detail: found.warn, exitCode: EXIT.ok };
     } catch (error) {
       if (!(error instanceof HeadgateError)) throw error;
-      return { status: 'fail', detail: error.message, exitCode: exitCodeOf(error) };
+      const detail = this.#context.output.json ? error.message : this.#context.output.called(error.message);
+      return { status: 'fail', detail, exitCode: exitCodeOf(error) };
     }
   }
 

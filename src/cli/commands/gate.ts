@@ -1,12 +1,12 @@
 import { resolve } from 'node:path';
 
-import { RequestError } from '../../errors.ts';
+import { openTarget } from '../../compose/local-folder.ts';
+import { IntegrityError, RequestError } from '../../errors.ts';
 import { gate, type GateReport } from '../../respond/gate.ts';
 import type { LedgerContext } from '../../respond/ledger-context.ts';
 import { pull } from '../../respond/pull.ts';
 import { listFiles } from '../../respond/pull/snapshot-files.ts';
 import { resolveSnapshot } from '../../respond/refs.ts';
-import { IntegrityError } from '../../errors.ts';
 import { endCode, withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { counted, formatBytes, formatCount, table } from '../output.ts';
@@ -94,7 +94,8 @@ async function pullRef(
         'REQUEST_INVALID',
         'Cannot pull: no target folder is given (headgate pull REF DIR, or --list)',
       );
-    const report = await pull(ledger, snapshot, resolve(context.folder, dir), context.stop, (done, of) =>
+    const target = openTarget(resolve(context.folder, dir));
+    const report = await pull(ledger, snapshot, target, context.stop, (done, of) =>
       context.output.progress(`${formatCount(done)} of ${counted(of, 'file')}`),
     );
     const summary = `${counted(report.records, 'record')} in ${counted(report.files, 'file')}, ${formatBytes(report.bytes)}: ${formatCount(report.downloaded)} downloaded, ${formatCount(report.kept)} kept, ${formatCount(report.removed)} removed`;

@@ -8,7 +8,7 @@ import { parseConfig } from '../../config/load.ts';
 import { ConfigError, HeadgateError, RequestError } from '../../errors.ts';
 import { ROLES as ALL_ROLES, type TrustDocument } from '../../ledger/trust.ts';
 import { sshFingerprint } from '../../record/public-key.ts';
-import { calledAs, shellWord } from '../called-as.ts';
+import { shellWord } from '../called-as.ts';
 import { CONFIG_NAME, type CommandContext, type CommandResult } from '../context.ts';
 import { counted } from '../output.ts';
 import type { Register } from '../register.ts';
@@ -97,8 +97,8 @@ async function write(
 }
 
 /** The next commands as they can be typed here: npx would not find this program from another folder. */
-function describeNext({ environment, folder }: CommandContext, configPath: string): string {
-  const { program } = calledAs({ npmEvent: environment['npm_lifecycle_event'], script: process.argv[1], folder });
+function describeNext({ called, folder }: CommandContext, configPath: string): string {
+  const { program } = called;
   const path = relative(folder, configPath);
   const config = path === CONFIG_NAME ? '' : ` --config ${shellWord(path)}`;
   return `next: ${program} doctor${config}, then ${program} run --once${config}`;

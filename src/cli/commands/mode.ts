@@ -28,7 +28,7 @@ async function changeMode(context: CommandContext, mode: string | undefined): Pr
   });
   context.output.result({ mode, changed: true }, [
     `${path} says ${mode} now; running processes take it up when they are restarted, and every entry they sign says so`,
-    EFFECTS[mode],
+    context.output.called(EFFECTS[mode]),
   ]);
   return undefined;
 }

@@ -88,7 +88,7 @@ async function rollbackRef({ context, ledger, ref, actor }: RefAct, to: string):
   const text = report.unchanged
     ? `"${ref}" names ${report.to.slice(0, 12)} already; it is on hold`
     : `"${ref}" went back from ${report.from.slice(0, 12)} to ${report.to.slice(0, 12)}: ${counted(report.batchesRemoved, 'batch')}, ${counted(report.recordsRemoved, 'record')} less; it is on hold until headgate resume`;
-  context.output.result(report, [text]);
+  context.output.result(report, [context.output.called(text)]);
   return undefined;
 }
 

@@ -1,6 +1,6 @@
 import { systemRng } from '../../adapters/system/rng.ts';
 import { openAlerts, type OpenedAlerts } from '../../compose/alerts.ts';
-import { openIngest } from '../../compose/ingest.ts';
+import { openIngest, type OpenedIngest } from '../../compose/ingest.ts';
 import { openKey, openLedgerOf, type OpenedLedger } from '../../compose/ledger.ts';
 import { openPublisher } from '../../compose/publishing.ts';
 import type { LoadedConfig } from '../../config/load.ts';
@@ -148,6 +148,15 @@ class Session {
     const notes = await HaltNotes.open(this.#ledger, (error) =>
       this.#context.output.remind(`status will not show all halts: ${error.message}`, 'halts'),
     );
+    let ingest: OpenedIngest | null = null;
+    let isTakenBack = false;
+    const takeBack = (): void => {
+      const all = isTakenBack ? null : (ingest?.allPartitions() ?? null);
+      if (all === null) return;
+      isTakenBack = true;
+      for (const log of notes.gone(all, all.logs))
+        this.#context.output.note(`${log} had halted and is not there any more: status shows it no longer`);
+    };
     const events: IngestEvents = {
       committed: (batch) => this.#committed(batch),
       halted: (log, error, next) => {
@@ -160,16 +169,21 @@ class Session {
         this.#halts = this.#halts.filter((halt) => halt.log !== formatLogId(log));
         this.#context.output.note(`${formatLogId(log)} goes on`);
       },
-      reading: (log) => notes.reading(log),
+      reading: (log) => {
+        notes.reading(log);
+        takeBack();
+      },
       unread: ({ partition }, end) => this.#unread.set(partition, { path: partition, ...end }),
       retrying: (where, error) => this.#context.output.remind(`${where}: ${error.message} (trying again)`),
     };
     const log = (level: string, message: string): void => {
       if (level === 'warn' || level === 'error') this.#context.output.remind(message);
     };
-    await using ingest = await openIngest(this.#loaded, this.#ledger, this.#once, events, log);
+    await using opened = await openIngest(this.#loaded, this.#ledger, this.#once, events, log);
+    ingest = opened;
     try {
-      await ingest.ingestor.run(stop, this.#context.kill);
+      await opened.ingestor.run(stop, this.#context.kill);
+      takeBack();
     } finally {
       await notes.settled();
     }
@@ -266,7 +280,11 @@ class Session {
         `"${ref}" ${snapshot === null ? 'is not published yet' : `names ${snapshot.slice(0, 12)}`}, ${counted(held, 'batch')} held back`,
       );
     if (tally.undecided > 0 && Object.keys(state.baselines).length === 0)
-      lines.push('there is no baseline yet: headgate baseline learn --held, then headgate baseline approve');
+      lines.push(
+        this.#context.output.called(
+          'there is no baseline yet: headgate baseline learn --held, then headgate baseline approve',
+        ),
+      );
     this.#context.output.result({ ...tally, held, snapshot, halted: this.#halts, unread }, lines);
     return endCode(this.#context, this.#halts.length > 0 ? EXIT.halted : EXIT.ok);
   }

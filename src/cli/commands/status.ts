@@ -6,7 +6,7 @@ import { formatLogId } from '../../record/log-id.ts';
 import { findHalts, type Halt } from '../../respond/halts.ts';
 import type { LedgerContext } from '../../respond/ledger-context.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
-import { counted, formatBytes, formatCount, table } from '../output.ts';
+import { counted, formatBytes, formatCount, table, type Output } from '../output.ts';
 import type { Register } from '../register.ts';
 
 const LOGS_SHOWN_MAX = 50;
@@ -24,7 +24,7 @@ export const registerStatus: Register = (program, runner) => {
 async function status(context: CommandContext): Promise<CommandResult> {
   return withLedger(context, async (loaded, ledger) => {
     const report = await readStatus(loaded, ledger);
-    context.output.result(report, describe(report));
+    context.output.result(report, describe(report, context.output));
     return undefined;
   });
 }
@@ -95,7 +95,7 @@ async function readLogs(ledger: LedgerContext, snapshot: Snapshot | null, resume
   };
 }
 
-function describe(report: Status): string[] {
+function describe(report: Status, output: Output): string[] {
   const { ref, snapshot, logs, halts } = report;
   const held = Object.entries(report.standings).map(([standing, count]) => `${formatCount(count)} ${standing}`);
   const published =
@@ -109,7 +109,7 @@ function describe(report: Status): string[] {
     ...Object.keys({ ...report.schemas, ...report.baselines }).map((topic) => describeTopic(report, topic)),
     `control   ${counted(report.controlEntries, 'entry')}, newest ${report.newestEntry ?? 'never'}`,
     `logs      ${counted(logs.length, 'log')}, ${halts.length === 0 ? 'none known to have halted' : `${formatCount(halts.length)} HALTED`}`,
-    ...halts.slice(0, LOGS_SHOWN_MAX).map(describeHalt),
+    ...halts.slice(0, LOGS_SHOWN_MAX).map((halt) => output.called(describeHalt(halt))),
     ...table(
       logs
         .slice(0, LOGS_SHOWN_MAX)

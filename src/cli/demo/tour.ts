@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 import { makeLocalFolder } from '../../compose/local-folder.ts';
 import { NotFoundError } from '../../errors.ts';
-import { shellWord } from '../called-as.ts';
+import { calledAs, shellWord } from '../called-as.ts';
 import { CONFIG_NAME, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { ATTACKS, seededRandom, type Attack, type Flight } from './attacks.ts';
@@ -16,14 +16,12 @@ const BATCH = 1_000;
 const LEARN_BATCHES = 13;
 const STREAM_BATCHES = 7;
 const SEED = 20_131_004;
-const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
+/** As the user's own command ran it, so that the steps tell further commands in the same way. */
+const MAIN = process.argv[1] ?? fileURLToPath(new URL('../main.js', import.meta.url));
 
-/**
- * Runs the tour in an empty folder; every step is a command that a user could type, run as it stands.
- * @param program how this program is called from the user's shell.
- */
-export async function runDemo(context: CommandContext, folder: string, program: string): Promise<CommandResult> {
-  const tour = new Tour(context, folder, program);
+/** Runs the tour in an empty folder; every step is a command that a user could type there, run as it stands. */
+export async function runDemo(context: CommandContext, folder: string): Promise<CommandResult> {
+  const tour = new Tour(context, folder);
   return tour.run();
 }
 
@@ -42,15 +40,17 @@ interface Shown {
 class Tour {
   readonly #context: CommandContext;
   readonly #folder: string;
+  /** How a user who stands in the folder calls this program. */
   readonly #program: string;
   /** What did not go as told, for the exit code. */
   readonly #surprises: string[] = [];
   readonly #steps: { readonly step: string; readonly asTold: boolean }[] = [];
 
-  constructor(context: CommandContext, folder: string, program: string) {
+  constructor(context: CommandContext, folder: string) {
     this.#context = context;
     this.#folder = folder;
-    this.#program = program;
+    const npmEvent = context.environment['npm_lifecycle_event'];
+    this.#program = calledAs({ npmEvent, script: MAIN, folder }).program;
   }
 
   async run(): Promise<CommandResult> {
@@ -66,7 +66,7 @@ class Tour {
     this.#say('');
     this.#say(
       this.#surprises.length === 0
-        ? `Everything went as told, in ${seconds} s. The folder is yours to look around in: ${this.#program} status --config ${shellWord(join(relative(this.#context.folder, this.#folder), CONFIG_NAME))}`
+        ? `Everything went as told, in ${seconds} s. The folder is yours to look around in: ${this.#context.called.program} status --config ${shellWord(join(relative(this.#context.folder, this.#folder), CONFIG_NAME))}`
         : `NOT as told: ${this.#surprises.join('; ')}`,
     );
     if (this.#context.output.json)
@@ -209,7 +209,7 @@ class Tour {
 
   /** Runs one command as a user would; prints it with its output unless it only serves the story. */
   async #command(args: readonly string[], silent = false): Promise<{ readonly code: number; readonly stdout: string }> {
-    if (!silent) this.#say(`$ headgate ${args.map((arg) => (/[\s*]/.test(arg) ? `'${arg}'` : arg)).join(' ')}`);
+    if (!silent) this.#say(`$ ${this.#program} ${args.map(shellWord).join(' ')}`);
     const child = spawn(process.execPath, [MAIN, ...args], { cwd: this.#folder, stdio: ['ignore', 'pipe', 'pipe'] });
     let stdout = '';
     let stderr = '';

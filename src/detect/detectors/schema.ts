@@ -5,7 +5,7 @@ import { quoteName } from '../../record/quote-name.ts';
 const DETECTOR = 'schema';
 
 /**
- * Fields that come and go, values a type cannot hold, records that do not decode.
+ * Fields that come and go, invisible characters, records that do not decode or do not fit the schema.
  *
  * Hard: a column that is gone or changed its type; at least HARD_ROWS_MIN rows without a field no row ever lacked.
  * Cost: a few numbers a column.
@@ -13,7 +13,7 @@ const DETECTOR = 'schema';
 export const schemaDetector: Detector = {
   id: DETECTOR,
   family: 'schema',
-  about: 'Missing and extra fields, values outside their type, records that do not decode',
+  about: 'Missing and extra fields, invisible characters, records that do not decode or do not fit the schema',
   measure(context) {
     const { profile } = context.batch;
     const { records, deadLetters } = profile.counts;
@@ -25,11 +25,8 @@ export const schemaDetector: Detector = {
     ];
     for (const { reference, profile: column, rows } of context.batch.columns) {
       const name = quoteName(reference.name);
-      const { absent, unrepresentable, suspiciousText } = column;
+      const { absent, suspiciousText } = column;
       statistics.push(share('absent', reference.name, `Share of rows without ${name}`, absent, rows));
-      statistics.push(
-        share('unrepresentable', reference.name, `Share of ${name} outside its type`, unrepresentable, rows),
-      );
       if (reference.kind === 'text') {
         const subject = `Share of ${name} with invisible characters`;
         statistics.push(share('suspicious-text', reference.name, subject, suspiciousText, rows));

@@ -70,7 +70,6 @@ const ColumnSchema = Exactly({
   type: Type.Enum(['boolean', 'int64', 'float64', 'decimal', 'string', 'timestamp', 'json']),
   nulls: Count,
   absent: Count,
-  unrepresentable: Count,
   inexact: Count,
   negativeZero: Count,
   suspiciousText: Count,

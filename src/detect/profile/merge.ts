@@ -107,7 +107,6 @@ function mergeColumns(a: ColumnProfile, b: ColumnProfile): ColumnProfile {
     type: a.type,
     nulls: a.nulls + b.nulls,
     absent: a.absent + b.absent,
-    unrepresentable: a.unrepresentable + b.unrepresentable,
     inexact: a.inexact + b.inexact,
     negativeZero: a.negativeZero + b.negativeZero,
     suspiciousText: a.suspiciousText + b.suspiciousText,

@@ -54,7 +54,7 @@ export abstract class ColumnBuilder {
 }
 
 function emptyCounts(): ColumnCounts {
-  return { absent: 0, unrepresentable: 0, inexact: 0, negativeZero: 0, suspiciousText: 0 };
+  return { absent: 0, inexact: 0, negativeZero: 0, suspiciousText: 0 };
 }
 
 /** int64 and timestamp. */

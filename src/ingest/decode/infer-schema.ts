@@ -52,7 +52,7 @@ export function inferSchema(format: Schema['format'], sample: SchemaSample): Inf
   if (recordsRefused === count) {
     throw new RequestError(
       'REQUEST_INVALID',
-      `Cannot infer a schema: none of ${count} records can be decoded as ${format}`,
+      `Cannot infer a schema: ${count === 1 ? 'the only record cannot' : `none of ${count} records can`} be decoded as ${format}`,
       { fields: { decodable: 0 } },
     );
   }

@@ -12,11 +12,14 @@ import {
   TextBuilder,
 } from './column-builders.ts';
 import { writeDecimal } from './decimal-words.ts';
+import { isExactDouble } from './exact-double.ts';
 import { Int64Words } from './int64-words.ts';
 import type { NumberText } from './number-text.ts';
 import { TIMESTAMP_NONE, TIMESTAMP_OK, TimestampText } from './timestamp-text.ts';
 
 const ROWS_FIRST = 256;
+/** Up to so many digits, a double is plain: nothing of it is to be told. */
+const PLAIN_DIGITS = 15;
 /** Beyond this many significant digits a double cannot tell all texts apart. */
 const DOUBLE_DIGITS = 17;
 const WRONG_TYPE = DEAD_LETTER['wrong-type'];
@@ -92,17 +95,16 @@ export class RowWriter {
   }
 
   /**
-   * Writes the nearest double.
+   * Writes the nearest double; of a whole number without an exponent, the double that it is.
    * @param bytes The bytes that `number` was scanned from; also below.
-   * @returns 0, or unrepresentable if that would be infinite, or zero for a number that is not zero.
+   * @returns 0, or unrepresentable if a whole number would be rounded, or another one would be infinite, or zero though it
+   * is not.
    */
   writeFloat64(index: number, number: NumberText, bytes: Uint8Array): number {
     const value = number.toDouble(bytes);
-    if (number.digits > DOUBLE_DIGITS || value === 0 || !Number.isFinite(value)) {
-      number.trim(bytes);
-      if (!Number.isFinite(value) || (value === 0 && number.significant > 0)) return UNREPRESENTABLE;
-      if (number.significant > DOUBLE_DIGITS) this.#event(index, EVENT_INEXACT);
-      else if (Object.is(value, -0)) this.#event(index, EVENT_NEGATIVE_ZERO);
+    if (number.digits > PLAIN_DIGITS || value === 0 || !Number.isFinite(value)) {
+      const code = this.#checkFloat64(index, number, bytes, value);
+      if (code !== 0) return code;
     }
     (this.#builders[index] as Float64Builder).values[this.rows] = value;
     return 0;
@@ -178,6 +180,19 @@ export class RowWriter {
     for (const [index, builder] of this.#builders.entries()) {
       if (builder instanceof TextBuilder) builder.dictionary.expect(values[index]!, valueBytes[index]!);
     }
+  }
+
+  /** Looks at a double that is not plain. @returns 0, or unrepresentable. */
+  #checkFloat64(index: number, number: NumberText, bytes: Uint8Array, value: number): number {
+    // A whole number of so many digits is an identifier as often as a measurement: it is never rounded.
+    if (number.isInteger && number.digits > PLAIN_DIGITS)
+      return isExactDouble(value, number, bytes, this.#words) ? 0 : UNREPRESENTABLE;
+    if (number.digits <= DOUBLE_DIGITS && value !== 0 && Number.isFinite(value)) return 0;
+    number.trim(bytes);
+    if (!Number.isFinite(value) || (value === 0 && number.significant > 0)) return UNREPRESENTABLE;
+    if (number.significant > DOUBLE_DIGITS) this.#event(index, EVENT_INEXACT);
+    else if (Object.is(value, -0)) this.#event(index, EVENT_NEGATIVE_ZERO);
+    return 0;
   }
 
   #storeWords(index: number): void {

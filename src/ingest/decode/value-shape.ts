@@ -1,4 +1,5 @@
 import type { Column } from '../../record/schema.ts';
+import { isExactDouble } from './exact-double.ts';
 import { Int64Words } from './int64-words.ts';
 import type { NumberText } from './number-text.ts';
 import { DECIMAL_PRECISION_MAX } from './schema-check.ts';
@@ -10,9 +11,28 @@ const MICROS_DIGITS = 6;
 /** Share of a field's values that may be of another kind without a say in its type: a few records must not turn a number into text. */
 export const STRAY_SHARE_MAX = 0.01;
 
+const TOO_WIDE: Kind = ['number too wide for it', 'numbers too wide for it'];
+
+/** What is counted, as one and as many. */
+type Kind = readonly [one: string, many: string];
+
 /** The part of a column that its values decide, and a remark for the operator if the choice is not plain. */
 export interface ShapeDecision extends Pick<Column, 'type' | 'precision' | 'scale' | 'unit'> {
   readonly note?: string;
+}
+
+/** One kind of values, and the type that holds them. */
+interface SeenKind {
+  readonly kind: Kind;
+  readonly count: number;
+  readonly decide: (mixedType: 'json' | 'string') => ShapeDecision;
+}
+
+/** Numbers that a type cannot hold. */
+interface Beyond {
+  count: number;
+  /** Those among them that no decimal holds either. */
+  wide: number;
 }
 
 /** What the values of one field have looked like so far. Cold path: one object a field, only while a schema is inferred. */
@@ -24,12 +44,11 @@ export class ValueShape {
   #fractions = 0;
   #strings = 0;
   #nested = 0;
-  /** Numbers that of all types only a decimal holds digit by digit. */
-  #decimals = 0;
-  /** Numbers that no type holds digit by digit. */
-  #textOnly = 0;
-  /** Integers that int64 holds digit by digit, but a double does not. */
-  #longIntegers = 0;
+  /** Numbers that int64, and that float64 does not hold: they decide with which of the two a decimal is compared. */
+  readonly #beyondInt64: Beyond = { count: 0, wide: 0 };
+  readonly #beyondFloat64: Beyond = { count: 0, wide: 0 };
+  /** Fractions with more digits than a double tells apart. */
+  #longFractions = 0;
   #integerDigits = 0;
   #scale = 0;
   /** Numbers that no decimal holds. They have no say in its digits. */
@@ -52,23 +71,26 @@ export class ValueShape {
 
   /** Notes a number. @param bytes The bytes that `number` was scanned from. */
   addNumber(number: NumberText, bytes: Uint8Array): void {
-    const fits = number.isInteger && this.#words.parse(number, bytes);
+    const { isInteger } = number;
+    const double = number.toDouble(bytes);
+    const isInt64 = isInteger && this.#words.parse(number, bytes);
     number.trim(bytes);
+    const isInRange = Number.isFinite(double) && (double !== 0 || number.significant === 0);
     const isPlain = number.exponent === 0;
-    if (number.isInteger) this.#integers++;
-    else this.#fractions++;
-    const needsDecimal = number.isInteger ? !fits : isPlain && number.significant > DOUBLE_DIGITS;
-    if (fits && number.significant > DOUBLE_DIGITS) this.#longIntegers++;
+    const isLong = !isInteger && isPlain && number.significant > DOUBLE_DIGITS;
+    const isFloat64 = isInteger ? isExactDouble(double, number, bytes, this.#words) : isInRange && !isLong;
     const scale = Math.max(0, isPlain ? number.fraction : -number.power);
     const integerDigits = Math.max(0, number.significant + number.power);
-    if (integerDigits + scale > DECIMAL_PRECISION_MAX) {
+    const isWide = integerDigits + scale > DECIMAL_PRECISION_MAX;
+    if (isInteger) this.#integers++;
+    else this.#fractions++;
+    if (isInteger && !isInt64) addTo(this.#beyondInt64, isWide);
+    if (!isFloat64) addTo(this.#beyondFloat64, isWide);
+    if (isWide) {
       this.#wide++;
-      const double = number.toDouble(bytes);
-      const isDouble = Number.isFinite(double) && (double !== 0 || number.significant === 0);
-      if (needsDecimal || !isDouble) this.#textOnly++;
       return;
     }
-    if (needsDecimal) this.#decimals++;
+    if (isLong) this.#longFractions++;
     this.#integerDigits = Math.max(this.#integerDigits, integerDigits);
     this.#scale = Math.max(this.#scale, scale);
   }
@@ -97,41 +119,43 @@ export class ValueShape {
     if (first === undefined) return { type: 'string' };
     const strays = others.reduce((sum, { count }) => sum + count, 0);
     if (strays > STRAY_SHARE_MAX * (strays + first.count)) {
-      const names = kinds.map(({ name }) => name);
+      const names = kinds.map(({ kind: [, many] }) => many);
       return {
         type: mixedType,
         note: `holds ${names.slice(0, -1).join(', ')} and ${names.at(-1)}: kept as exact text`,
       };
     }
-    return withStrays(first.decide(mixedType), strays, others.map(({ name }) => name).join(' and '));
+    const words = (of: 0 | 1): string => others.map(({ kind }) => kind[of]).join(' and ');
+    return withStrays(first.decide(mixedType), strays, [words(0), words(1)]);
   }
 
   /** The kinds of values seen, the most frequent first. */
-  #kinds(): { name: string; count: number; decide: (mixedType: 'json' | 'string') => ShapeDecision }[] {
-    return [
-      { name: 'booleans', count: this.#booleans, decide: (): ShapeDecision => ({ type: 'boolean' }) },
+  #kinds(): readonly SeenKind[] {
+    const kinds: readonly SeenKind[] = [
+      { kind: ['boolean', 'booleans'], count: this.#booleans, decide: () => ({ type: 'boolean' }) },
       {
-        name: 'numbers',
+        kind: ['number', 'numbers'],
         count: this.#integers + this.#fractions,
-        decide: (mixedType: 'json' | 'string') => this.#decideNumber(mixedType),
+        decide: (mixedType) => this.#decideNumber(mixedType),
       },
-      { name: 'strings', count: this.#strings, decide: () => this.#decideString() },
-      { name: 'nested values', count: this.#nested, decide: (): ShapeDecision => ({ type: 'json' }) },
-    ]
-      .filter(({ count }) => count > 0)
-      .sort((a, b) => b.count - a.count);
+      { kind: ['string', 'strings'], count: this.#strings, decide: () => this.#decideString() },
+      { kind: ['nested value', 'nested values'], count: this.#nested, decide: () => ({ type: 'json' }) },
+    ];
+    return kinds.filter(({ count }) => count > 0).sort((a, b) => b.count - a.count);
   }
 
   #decideNumber(mixedType: 'json' | 'string'): ShapeDecision {
     const straysMax = STRAY_SHARE_MAX * (this.#integers + this.#fractions);
-    const plain: ShapeDecision = { type: this.#fractions > 0 ? 'float64' : 'int64' };
-    const decimals = this.#decimals + (this.#fractions > 0 ? this.#longIntegers : 0);
-    if (decimals > 0 && this.#wide <= straysMax && this.#integerDigits + this.#scale <= DECIMAL_PRECISION_MAX) {
+    const hasFractions = this.#fractions > 0;
+    const plain: ShapeDecision = { type: hasFractions ? 'float64' : 'int64' };
+    const { count, wide } = hasFractions ? this.#beyondFloat64 : this.#beyondInt64;
+    // A decimal takes no more digits behind the point than were seen: a few odd whole numbers must not do that to fractions.
+    const wantsDecimal = hasFractions ? this.#longFractions > 0 || count - wide > straysMax : count > wide;
+    if (wantsDecimal && this.#wide <= straysMax && this.#integerDigits + this.#scale <= DECIMAL_PRECISION_MAX) {
       const decimal: ShapeDecision = { type: 'decimal', precision: DECIMAL_PRECISION_MAX, scale: this.#scale };
-      return withStrays(decimal, this.#wide, 'numbers too wide for it');
+      return withStrays(decimal, this.#wide, TOO_WIDE);
     }
-    const strays = decimals + this.#textOnly;
-    if (strays <= straysMax) return withStrays(plain, strays, 'numbers too wide for it');
+    if (count <= straysMax) return withStrays(plain, count, TOO_WIDE);
     return {
       type: mixedType,
       note: `holds numbers that no decimal of ${DECIMAL_PRECISION_MAX} digits can: kept as exact text`,
@@ -141,7 +165,10 @@ export class ValueShape {
   #decideString(): ShapeDecision {
     const strays = this.#strings - this.#timestamps;
     if (strays > STRAY_SHARE_MAX * this.#strings) return { type: 'string' };
-    return withStrays(this.#decideTimestamp(), strays, 'strings that are no timestamps');
+    return withStrays(this.#decideTimestamp(), strays, [
+      'string that is no timestamp',
+      'strings that are no timestamps',
+    ]);
   }
 
   #decideTimestamp(): ShapeDecision {
@@ -152,8 +179,14 @@ export class ValueShape {
   }
 }
 
-function withStrays(decision: ShapeDecision, count: number, what: string): ShapeDecision {
+function withStrays(decision: ShapeDecision, count: number, [one, many]: Kind): ShapeDecision {
   if (count === 0 || decision.type === 'string' || decision.type === 'json') return decision;
-  const note = `holds ${count} ${what} as well: ${decision.type} all the same, records with them become dead letters`;
+  const [what, them] = count === 1 ? [one, 'it'] : [many, 'them'];
+  const note = `holds ${count} ${what} as well: ${decision.type} all the same, records with ${them} become dead letters`;
   return { ...decision, note: decision.note === undefined ? note : `${decision.note}; ${note}` };
+}
+
+function addTo(beyond: Beyond, isWide: boolean): void {
+  beyond.count++;
+  if (isWide) beyond.wide++;
 }

@@ -1,5 +1,3 @@
-import { join } from 'node:path';
-
 import { eachLimited } from '../../ledger/each-limited.ts';
 import { segment } from '../../ledger/layout.ts';
 import type { BatchLine } from '../../ledger/snapshot.ts';
@@ -9,7 +7,8 @@ import type { LedgerContext } from '../ledger-context.ts';
 /** One data file of a snapshot. */
 export interface PullFile {
   /**
-   * Path below the target folder: `<topic>/<partition>/<start>-<sha8>.parquet`, the same in every snapshot. On a disk that
+   * Path below the target folder: `<topic>/<partition>/<start>-<sha8>.parquet`, the same in every snapshot and on every
+   * system. On a disk that
    * does not tell upper from lower case, topics whose names differ in nothing else share a folder; no file is lost.
    */
   readonly path: string;
@@ -56,5 +55,5 @@ function pathOf(
   { start, data }: BatchLine,
   { topic, partition }: { readonly topic: string; readonly partition: string },
 ): string {
-  return join(segment(topic), segment(partition), `${start}-${data!.sha256.slice(0, 8)}.parquet`);
+  return `${segment(topic)}/${segment(partition)}/${start}-${data!.sha256.slice(0, 8)}.parquet`;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { calledAs, shellWord } from '../../../src/cli/called-as.ts';
+import { calledAs, shellWord, withProgram } from '../../../src/cli/called-as.ts';
 
 describe('the way to call this program again', () => {
   it.each([
@@ -13,6 +13,19 @@ describe('the way to call this program again', () => {
     ['in an unknown way', undefined, undefined, 'headgate', 'headgate demo'],
   ])('is what works where it was started %s', (_, npmEvent, script, program, demo) => {
     expect(calledAs({ npmEvent, script, folder: '/gate' })).toEqual({ program, demo });
+  });
+
+  it('stands in every sentence of ours that names a command, and in nothing that it quotes', () => {
+    for (const [sentence, expected] of [
+      ['headgate status', 'npx headgate status'],
+      ['(way out: headgate resume --reason TEXT)', '(way out: npx headgate resume --reason TEXT)'],
+      ['wrong (headgate log), then headgate show', 'wrong (npx headgate log), then npx headgate show'],
+      ['line one\nheadgate init', 'line one\nnpx headgate init'],
+      ['Cannot find "headgate status", /x/headgate log, my-headgate log', null],
+      ['Headgate failed; headgate: fault; headgate', null],
+    ] as const)
+      expect(withProgram(sentence, 'npx headgate')).toBe(expected ?? sentence);
+    expect(withProgram('headgate log', "node '$&/main.js'")).toBe("node '$&/main.js' log");
   });
 
   it('is quoted as a shell wants it', () => {

@@ -14,7 +14,7 @@ function captured(options: { readonly json?: boolean; readonly columns?: number 
   const texts = { out: '', err: '' };
   out.on('data', (bytes: Buffer) => (texts.out += bytes.toString()));
   err.on('data', (bytes: Buffer) => (texts.err += bytes.toString()));
-  return { output: new Output(out, err, options.json ?? false), texts };
+  return { output: new Output(out, err, options.json ?? false, 'npx headgate'), texts };
 }
 
 describe('the output of a command', () => {
@@ -34,6 +34,21 @@ describe('the output of a command', () => {
     output.note('file \u{1b}]0;title\u{7}');
     for (const character of ['\u{1b}', '\u{7}']) expect(texts.out + texts.err).not.toContain(character);
     expect(texts.out).toContain('red');
+  });
+
+  it('tells commands as the user can call them, but never in what others wrote or what programs read', () => {
+    const { output, texts } = captured();
+    const error = new IntegrityError('SLOT_INVALID', 'a', 'Cannot go on (headgate verify tells more)');
+    output.note('halted (way out: headgate resume)');
+    output.error(error);
+    expect(texts.err).toBe(
+      'halted (way out: npx headgate resume)\nheadgate: Cannot go on (npx headgate verify tells more)\n',
+    );
+    output.result({}, [output.called('next: headgate gate'), 'signed reason: ran headgate gate']);
+    expect(texts.out).toBe('next: npx headgate gate\nsigned reason: ran headgate gate\n');
+    const program = captured({ json: true });
+    program.output.error(error);
+    expect(program.texts.out).toContain('(headgate verify tells more)');
   });
 
   it('names the object and the code of an error to programs', () => {

@@ -59,6 +59,25 @@ describe('a one-pass run', () => {
     await expectWhole(0, 7, other);
   });
 
+  it('waits for many partitions at once without listening too often to one signal', async () => {
+    for (let i = 0; i < 60; i++) broker.append(i === 0 ? log : broker.create('orders', i), orders(12));
+    const waiting = new Map<AbortSignal | undefined, number>();
+    let most = 0;
+    const { clock } = test;
+    const sleep = clock.sleep.bind(clock);
+    clock.sleep = async (ms, signal) => {
+      waiting.set(signal, (waiting.get(signal) ?? 0) + 1);
+      most = Math.max(most, waiting.get(signal)!);
+      await sleep(ms, signal);
+      waiting.set(signal, waiting.get(signal)! - 1);
+    };
+    const { committed } = await consume();
+    expect(committed.reduce((sum, { records }) => sum + records, 0)).toBe(720);
+    expect(waiting.size).toBeGreaterThan(60);
+    // From the eleventh on, Node warns of a leak.
+    expect(most).toBeLessThanOrEqual(10);
+  });
+
   it('ends at once where there is nothing', async () => {
     expect((await consume()).committed).toEqual([]);
     expect((await entriesOf(test, log)).map(({ kind }) => kind)).toEqual(['open']);

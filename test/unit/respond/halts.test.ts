@@ -94,6 +94,18 @@ describe('halts', () => {
     expect((await find()).map(({ log, code }) => [log, code])).toEqual([['test/orders/1', 'FOREIGN_WRITER']]);
   });
 
+  it('are over once the partition is not there any more, but not those of other topics and clusters', async () => {
+    const first = await open();
+    const others = [partition(2, 'other'), { cluster: 'elsewhere', topic: a.topic, partition: '2' }];
+    for (const log of [a, b, ...others]) first.halted(log, new HaltError('SOURCE_CHANGED', 'changed'), 0);
+    await first.settled();
+    const next = await open();
+    expect(next.gone(a, [b])).toEqual([formatLogId(a)]);
+    expect(next.gone(a, [b])).toEqual([]);
+    await next.settled();
+    expect((await find()).map(({ log }) => log)).toEqual([b, ...others].map(formatLogId).toSorted());
+  });
+
   it('keep their time when a process that was started again stops at the same place', async () => {
     const first = await open();
     first.halted(a, new HaltError('GAP', 'gone'), 0);

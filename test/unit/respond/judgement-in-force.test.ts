@@ -8,6 +8,7 @@ import { refOf } from '../../../src/publish/reconsider.ts';
 import { encodeRejudgement, findJudgement } from '../../../src/publish/rejudgement.ts';
 import { sha256Hex } from '../../../src/record/sha256.ts';
 import { judgementInForce } from '../../../src/respond/judgement-in-force.ts';
+import { rollback } from '../../../src/respond/refs.ts';
 import { overwrite } from '../../support/forge.ts';
 import { TestLedger, never, partition } from '../../support/ledger.ts';
 
@@ -91,6 +92,58 @@ describe('the judgement in force', () => {
     expect(inForce.baseline).toMatch(/^[0-9a-f]{64}$/);
     expect((await test.ledger.control.read(inForce.seq!))!.entry).toMatchObject({ kind: 'verdict', outcome: 'clean' });
     expect((await judgementInForce(test.reopened(), other)).judgement.score).toBe(3);
+  });
+
+  describe('after a rollback', () => {
+    const publish = async (): Promise<string> => {
+      await test.publisher(async () => null).publish(never);
+      return (await test.ledger.control.head()).state.refs['main']!;
+    };
+    const goBack = async (to: string): Promise<void> => {
+      await rollback(test.ledger, 'main', to, test.person(), never);
+    };
+    const inForce = async (which: LoggedBatch): Promise<readonly [outcome: string, score: number]> => {
+      const { judgement } = await judgementInForce(test.reopened(), which);
+      return [judgement.outcome, judgement.score];
+    };
+
+    it.each([
+      ['taken up by a publish', true],
+      ['not taken up', false],
+    ])('is its own again, where the verdict came after the target and was %s', async (_, isTakenUp) => {
+      const target = await publish();
+      await test.commit(partition(1));
+      await publish();
+      await judgeAgain([batch], 'clean', 3);
+      if (isTakenUp) await publish();
+      expect(await inForce(batch)).toEqual(['clean', 3]);
+      await goBack(target);
+      expect(await inForce(batch)).toEqual([own.outcome, own.score]);
+      await test.act({ kind: 'resume', by: 'a person', ref: 'main', reason: 'r' });
+      expect(await inForce(batch)).toEqual([own.outcome, own.score]);
+      await judgeAgain([batch], 'suspect', 5);
+      expect(await inForce(batch)).toEqual(['suspect', 5]);
+    });
+
+    it('is that which the target was made of, however often the ref went back to it', async () => {
+      await publish();
+      await judgeAgain([batch], 'suspect', 3);
+      const target = await publish();
+      for (const score of [4, 5]) {
+        await judgeAgain([other], 'clean', score);
+        await publish();
+        expect([await inForce(batch), await inForce(other)]).toEqual([
+          ['suspect', 3],
+          ['clean', score],
+        ]);
+        await goBack(target);
+        expect([await inForce(batch), await inForce(other)]).toEqual([
+          ['suspect', 3],
+          [own.outcome, own.score],
+        ]);
+        await test.act({ kind: 'resume', by: 'a person', ref: 'main', reason: 'r' });
+      }
+    });
   });
 
   it('says how many batches were judged as one with it', async () => {

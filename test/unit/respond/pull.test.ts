@@ -3,12 +3,12 @@ import { join } from 'node:path';
 
 import { beforeEach, describe, expect, it } from 'vitest';
 
+import { DiskTarget } from '../../../src/adapters/disk/pull-target.ts';
 import { MemoryStore } from '../../../src/adapters/memory/store.ts';
 import { UnavailableError } from '../../../src/errors.ts';
 import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
 import { sha256Hex } from '../../../src/record/sha256.ts';
 import { pull, type PullReport } from '../../../src/respond/pull.ts';
-import { targetError } from '../../../src/respond/pull/files.ts';
 import { filesOf, listFiles } from '../../../src/respond/pull/snapshot-files.ts';
 import { StoreDecorator } from '../../support/faulty-store.ts';
 import { bytesOf, overwrite } from '../../support/forge.ts';
@@ -57,7 +57,7 @@ describe('pull', () => {
     return (await test.ledger.control.head()).state.refs['main']!;
   };
   const into = (snapshot: string, signal = never, to = folder): Promise<PullReport> =>
-    pull(test.ledger, snapshot, to, signal, () => undefined);
+    pull(test.ledger, snapshot, new DiskTarget(to), signal, () => undefined);
   const pathOf = ({ log, entry }: LoggedBatch): string =>
     join(folder, log.topic, log.partition, `${entry.start}-${entry.data!.sha256.slice(0, 8)}.parquet`);
   const files = async (): Promise<string[]> =>
@@ -134,7 +134,7 @@ describe('pull', () => {
     store.downloadsLeft = Infinity;
     const stop = new AbortController();
     const onProgress = (done: number): void => void (done >= first + 2 && stop.abort());
-    const interrupted = await pull(test.ledger, snapshot, folder, stop.signal, onProgress);
+    const interrupted = await pull(test.ledger, snapshot, new DiskTarget(folder), stop.signal, onProgress);
     expect(interrupted).toMatchObject({ complete: false, files: 15, removed: 0 });
     expect(await files()).toEqual([]);
     expect(await claim()).toBeNull();
@@ -320,6 +320,16 @@ describe('pull', () => {
       expect(await readFile(join(outside, '0', name), 'utf8')).toBe('not ours');
     });
 
+    it('removes no folder, though a manifest says that it is a file of an earlier pull', async () => {
+      const path = join('old', '0', '0-aaaaaaaa.parquet');
+      await mkdir(join(folder, path), { recursive: true });
+      await writeFile(join(folder, path, 'precious'), 'a thesis');
+      await writeFile(own('manifest.json'), JSON.stringify({ files: [{ path }] }));
+      await expect(into(await publish())).rejects.toMatchObject(conflictAt(join(folder, path)));
+      expect(await claim()).toBeNull();
+      expect(await readFile(join(folder, path, 'precious'), 'utf8')).toBe('a thesis');
+    });
+
     it('replaces a link that stands for a file of an earlier pull, and never keeps it', async () => {
       const snapshot = await publish();
       await into(snapshot);
@@ -399,7 +409,7 @@ describe('pull', () => {
       const [obstacle] = after.filter((path) => !batches.map(pathOf).includes(path));
       const plan = new PlannedObstacle(store, obstacle!);
       const ledger = test.reopened(plan);
-      await expect(pull(ledger, second, folder, never, () => undefined)).rejects.toMatchObject({
+      await expect(pull(ledger, second, new DiskTarget(folder), never, () => undefined)).rejects.toMatchObject({
         code: 'PULL_CONFLICT',
       });
       expect(await claim()).toBeNull();
@@ -509,18 +519,6 @@ describe('pull', () => {
       expect(await into(snapshot)).toMatchObject({ complete: true });
       expect(await readFile(join(folder, 'notes.txt'), 'utf8')).toBe('mine');
     });
-  });
-
-  it.each([
-    ['ENOSPC', 'the disk is full'],
-    ['EDQUOT', 'the quota is used up'],
-    ['EROFS', 'read-only'],
-    ['EACCES', 'may not write'],
-  ])('says what %s of the target folder means', (code, words) => {
-    const cause = Object.assign(new Error(`${code}: write`), { code, syscall: 'write' });
-    const error = targetError('/data', cause);
-    expect(error).toMatchObject({ code: 'TARGET_UNUSABLE', cause });
-    expect((error as Error).message).toContain(words);
   });
 
   it('says what is wrong with a target that is a file, or lies below one', async () => {

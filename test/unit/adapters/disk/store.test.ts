@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import fc from 'fast-check';
@@ -11,7 +11,7 @@ import { temporaryFolder } from '../../../support/temporary-folder.ts';
 /** Folders whose fsync is counted, and fails as often as planned. */
 const fsync = vi.hoisted(() => ({ failures: 0, synced: [] as string[] }));
 /** What the next calls of the file system fail with, by the call. */
-const planned = vi.hoisted(() => ({ open: '', link: '' }));
+const planned = vi.hoisted(() => ({ open: '', link: '', mkdir: '' }));
 
 vi.mock('node:fs/promises', async (load) => {
   const real = await load<typeof import('node:fs/promises')>();
@@ -19,6 +19,10 @@ vi.mock('node:fs/promises', async (load) => {
   const link: typeof real.link = async (path, to) => {
     if (planned.link !== '') throw failure(planned.link, path);
     await real.link(path, to);
+  };
+  const makeFolder = async (...args: Parameters<typeof real.mkdir>): Promise<string | undefined> => {
+    if (planned.mkdir !== '') throw failure(planned.mkdir, args[0]);
+    return real.mkdir(...args);
   };
   const open: typeof real.open = async (path, ...rest) => {
     if (planned.open !== '' && rest[0] === 'wx') throw failure(planned.open, path);
@@ -32,7 +36,7 @@ vi.mock('node:fs/promises', async (load) => {
     };
     return file;
   };
-  return { ...real, link, open };
+  return { ...real, link, mkdir: makeFolder, open };
 });
 
 describe('a store on disk', () => {
@@ -77,7 +81,7 @@ describe('a store on disk', () => {
     });
 
     afterEach(() => {
-      Object.assign(planned, { open: '', link: '' });
+      Object.assign(planned, { open: '', link: '', mkdir: '' });
     });
 
     it('a file stands in its place, or above it', async () => {
@@ -120,6 +124,46 @@ describe('a store on disk', () => {
     it('it was removed while it was in use', async () => {
       await rm(folder, { recursive: true });
       await expect(store.create('b/key', Buffer.from('x'))).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    });
+  });
+
+  describe('that is only read', () => {
+    it('needs no right to write, and leaves nothing behind', async () => {
+      await store.create('b/second', Buffer.from('2'));
+      await rm(join(folder, '.tmp'), { recursive: true });
+      Object.assign(planned, { mkdir: 'EROFS', open: 'EROFS' });
+      try {
+        const reader = await DiskStore.open(folder);
+        expect((await reader.get('a/first', 9))?.toString()).toBe('1');
+        expect((await reader.stat('b/second'))?.bytes).toBe(1);
+        expect((await reader.list('', { limit: 9 })).objects.map(({ key }) => key)).toEqual(['a/first', 'b/second']);
+        expect(await reader.get('c/third', 9)).toBeNull();
+        await expect(reader.create('c/third', Buffer.from(''))).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+      } finally {
+        Object.assign(planned, { mkdir: '', open: '' });
+      }
+      expect((await readdir(folder)).toSorted()).toEqual(['a', 'b']);
+    });
+
+    it('is empty where there is no folder yet; the first write makes it', async () => {
+      const nowhere = join(folder, 'not', 'yet');
+      const reader = await DiskStore.open(nowhere);
+      expect(await reader.list('', { limit: 9 })).toEqual({ objects: [], next: null });
+      expect(await reader.get('a', 9)).toBeNull();
+      expect(await readdir(folder)).not.toContain('not');
+      expect(await reader.create('a', Buffer.from('1'))).toBe('created');
+      expect((await readdir(nowhere)).toSorted()).toEqual(['.tmp', 'a']);
+    });
+
+    it('is rid of temporary files of a day ago by the first write, and keeps younger ones', async () => {
+      const [old, young] = ['old', 'young'].map((name) => join(folder, '.tmp', name));
+      for (const path of [old!, young!]) await writeFile(path, '');
+      const dayAgo = new Date(Date.now() - 90_000_000);
+      await utimes(old!, dayAgo, dayAgo);
+      const next = await DiskStore.open(folder);
+      expect((await readdir(join(folder, '.tmp'))).toSorted()).toEqual(['old', 'young']);
+      await next.create('b', Buffer.from(''));
+      expect(await readdir(join(folder, '.tmp'))).toEqual(['young']);
     });
   });
 

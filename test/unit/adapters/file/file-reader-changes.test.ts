@@ -19,7 +19,7 @@ import type { FileLayout } from '../../../../src/adapters/file/record-buffer.ts'
 import type { SourcePosition } from '../../../../src/record/chunk.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
-import { ALL, CSV, LATER_MS, NDJSON, positionOf, readValues } from './reading.ts';
+import { ALL, CSV, LATER_MS, NDJSON, NOTHING_OWN, positionOf, readValues } from './reading.ts';
 
 /* A file may only grow: everything else halts it. */
 
@@ -42,7 +42,7 @@ async function open(
   position: SourcePosition | null = null,
 ): Promise<FileReader> {
   const reader = await FileReader.open(
-    { path, layout: NDJSON, once: true, clock: new ManualClock(LATER_MS), readBytes: 16, ...options },
+    { path, layout: NDJSON, own: NOTHING_OWN, once: true, clock: new ManualClock(LATER_MS), readBytes: 16, ...options },
     offset,
     position,
   );
@@ -75,8 +75,8 @@ describe('the ingested part of a file', () => {
     ['an edited byte', 'first\nsEcond\nthird\n', 'have SHA-256'],
     ['an edited line break', 'first second\nthird\n', 'have SHA-256'],
     ['a line less at its begin', 'second\nthird\n', 'have SHA-256'],
-    ['a shorter file', 'first\nsec', 'it now ends at byte 9, 13 bytes were ingested'],
-    ['an empty file', '', 'it now ends at byte 0, 13 bytes were ingested'],
+    ['a shorter file', 'first\nsec', 'it now ends at byte 9, it was ingested up to byte 13'],
+    ['an empty file', '', 'it now ends at byte 0, it was ingested up to byte 13'],
   ])('halts another process with %s', async (_, now, message) => {
     await writeFile(path, now);
     await expect(restart(before, 13, 2)).rejects.toMatchObject({
@@ -96,7 +96,7 @@ describe('the ingested part of a file', () => {
     const layout: FileLayout = { ...CSV, delimiter: ';' };
     expect(await readValues(await restart(text, 12, 1, { layout }), 1)).toEqual(['4;5']);
     const fault = restart(text, 12, 1, { layout: NDJSON });
-    await expect(fault).rejects.toMatchObject({ ...CHANGED, message: expect.stringContaining('hold 3 records, 1') });
+    await expect(fault).rejects.toMatchObject({ ...CHANGED, message: expect.stringContaining('ingested: 3, not 1') });
   });
 
   it('halts a process that follows it when it becomes shorter', async () => {

@@ -9,7 +9,18 @@ import type { FileLayout } from '../../../../src/adapters/file/record-buffer.ts'
 import type { SourcePosition } from '../../../../src/record/chunk.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
-import { ALL, CSV, LATER_MS, NDJSON, positionOf, readValues, recordsOf, takenOf, valuesOf } from './reading.ts';
+import {
+  ALL,
+  CSV,
+  LATER_MS,
+  NDJSON,
+  NOTHING_OWN,
+  positionOf,
+  readValues,
+  recordsOf,
+  takenOf,
+  valuesOf,
+} from './reading.ts';
 
 let path: string;
 let opened: FileReader[];
@@ -29,7 +40,7 @@ async function open(
   position: SourcePosition | null = null,
 ): Promise<FileReader> {
   const reader = await FileReader.open(
-    { path, layout: NDJSON, once: true, clock: new ManualClock(LATER_MS), readBytes: 64, ...options },
+    { path, layout: NDJSON, own: NOTHING_OWN, once: true, clock: new ManualClock(LATER_MS), readBytes: 64, ...options },
     offset,
     position,
   );

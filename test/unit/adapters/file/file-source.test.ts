@@ -1,4 +1,4 @@
-import { appendFile, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { appendFile, link, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -160,6 +160,96 @@ describe('a one-pass file source', () => {
       kind: 'records',
       chunk: { count: 1, csvHeader: new Uint8Array(Buffer.from('x;y')) },
     });
+  });
+});
+
+describe('what belongs to the pipeline itself', () => {
+  let own: NonNullable<FileSourceOptions['own']>;
+
+  beforeEach(async () => {
+    for (const folder of ['gate/keys', 'gate/store/p/log', 'data'])
+      await mkdir(join(base, folder), { recursive: true });
+    const trust = join(base, 'gate/trust.json');
+    own = { files: [join(base, 'gate/keys/ingest.pem'), trust], folders: ['keys', 'store'].map(gate) };
+    for (const name of [
+      'gate/keys/ingest.pem',
+      'gate/keys/old.pem',
+      'gate/store/p/log/0',
+      'gate/store/p/log/1',
+      'data/x',
+    ])
+      await writeFile(join(base, name), `${name}\n`);
+    await writeFile(trust, '{}\n');
+  });
+
+  const gate = (name: string): string => join(base, 'gate', name);
+  const refusal = (id: string, words: string) => [
+    id,
+    expect.objectContaining({
+      name: 'HaltError',
+      code: 'SOURCE_UNAVAILABLE',
+      message: `Cannot read "${id}": it leads ${words}, which belongs to this pipeline itself (way out: mend it and run again)`,
+    }),
+  ];
+
+  /** What reading everything from the beginning brings. */
+  const readAll = async (source: FileSource) => {
+    const offsets = Object.fromEntries(partitionsOf(source).map((partition) => [partition, 0]));
+    const results = await poll(source, offsets);
+    return brief(results);
+  };
+
+  it.each([['.'], ['**'], ['gate', 'data']])(
+    'is refused by name, each folder once, and the rest is read: %s',
+    async (...paths) => {
+      expect(await readAll(await joined({ own, paths }))).toEqual([
+        ['data/x', ['data/x']],
+        refusal('gate/keys', `into "${gate('keys')}"`),
+        refusal('gate/store', `into "${gate('store')}"`),
+        refusal('gate/trust.json', `to "${gate('trust.json')}"`),
+      ]);
+    },
+  );
+
+  it('is refused through links, to files and to folders, also those that are made later', async () => {
+    await symlink(gate('keys/ingest.pem'), join(base, 'data/a'));
+    await symlink('../gate/keys/old.pem', join(base, 'data/old.pem'));
+    await symlink(gate('store/p'), join(base, 'data/c'));
+    await symlink('..', join(base, 'data/d'));
+    await rm(gate('trust.json'));
+    await symlink(gate('trust.json'), join(base, 'data/e'));
+    const source = await joined({ own, paths: ['data'], once: false });
+    expect(await readAll(source)).toEqual([
+      refusal('data/a', `into "${gate('keys')}"`),
+      refusal('data/c', `into "${gate('store')}"`),
+      refusal('data/d/gate/keys', `into "${gate('keys')}"`),
+      refusal('data/old.pem', `into "${gate('keys')}"`),
+      ['data/x', ['data/x']],
+    ]);
+    await writeFile(gate('trust.json'), '{}\n');
+    await clock.advance(RESCAN_MS);
+    await poll(source, {});
+    expect(brief(await poll(source, { 'data/e': 0 }))).toEqual([refusal('data/e', `to "${gate('trust.json')}"`)]);
+  });
+
+  it.each([
+    ['a link', (path: string) => symlink(gate('keys/old.pem'), path), () => `into "${gate('keys')}"`],
+    ['another name of the file', (path: string) => link(gate('trust.json'), path), () => `to "${gate('trust.json')}"`],
+  ])('is refused where %s takes the place of a file that was found', async (_, replace, words) => {
+    const source = await joined({ own, paths: ['data'] });
+    await rm(join(base, 'data/x'));
+    await replace(join(base, 'data/x'));
+    const [result] = await poll(source, { 'data/x': 0 });
+    expect(result).toMatchObject({
+      kind: 'halt',
+      error: { message: expect.stringContaining(`it leads ${words()}, which belongs to this pipeline itself`) },
+    });
+  });
+
+  it('is no name that only begins alike', async () => {
+    await mkdir(gate('store-2'));
+    await writeFile(gate('store-2/x'), 'x\n');
+    expect(await readAll(await joined({ own, paths: ['gate/store-2'] }))).toEqual([['gate/store-2/x', ['x']]]);
   });
 });
 

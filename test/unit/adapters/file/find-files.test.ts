@@ -8,6 +8,7 @@ import { FileFinder } from '../../../../src/adapters/file/find-files.ts';
 import { Layout } from '../../../../src/ledger/layout.ts';
 import { assertKey } from '../../../../src/ports/object-key.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
+import { NOTHING_OWN } from './reading.ts';
 
 let base: string;
 
@@ -24,7 +25,7 @@ async function make(...names: readonly (string | Buffer)[]): Promise<void> {
 }
 
 async function find(...paths: readonly string[]): Promise<{ ids: string[]; refused: string[]; faults: string[] }> {
-  const { files, refused, faults } = await new FileFinder(paths, base, 'stdin-1').find();
+  const { files, refused, faults } = await new FileFinder(paths, base, 'stdin-1', NOTHING_OWN).find();
   return {
     ids: files.map(({ id }) => id),
     refused: refused.map(({ id }) => id),
@@ -88,7 +89,7 @@ describe('the paths of a file source', () => {
 
   it('may mean standard input, which is new in every run', async () => {
     await make('a.csv');
-    const { files } = await new FileFinder(['-', 'a.csv', '-'], base, 'stdin-7').find();
+    const { files } = await new FileFinder(['-', 'a.csv', '-'], base, 'stdin-7', NOTHING_OWN).find();
     expect(files).toEqual([
       { id: 'a.csv', path: join(base, 'a.csv') },
       { id: 'stdin-7', path: null },
@@ -109,7 +110,7 @@ describe('the paths of a file source', () => {
 
   it('keep the name by which a file was found before', async () => {
     await make('long-name.csv');
-    const finder = new FileFinder(['*.csv'], base, 'stdin-1');
+    const finder = new FileFinder(['*.csv'], base, 'stdin-1', NOTHING_OWN);
     await finder.find();
     await symlink('long-name.csv', join(base, 'a.csv'));
     expect((await finder.find()).files.map(({ id }) => id)).toEqual(['long-name.csv']);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 
 import type { RecordRequest } from '../../../../src/adapters/file/file-reader.ts';
+import { OwnPlaces } from '../../../../src/adapters/file/own-places.ts';
 import type { FileLayout } from '../../../../src/adapters/file/record-buffer.ts';
 import type { RecordChunk, SourcePosition } from '../../../../src/record/chunk.ts';
 import { chunkRecords } from '../../../support/chunk-records.ts';
@@ -8,6 +9,9 @@ import { splitCsv, splitNdjson } from '../../../support/record-models.ts';
 
 export const NDJSON: FileLayout = { format: 'ndjson', delimiter: ',', recordBytesMax: 1_000 };
 export const CSV: FileLayout = { format: 'csv', delimiter: ',', recordBytesMax: 1_000 };
+
+/** Where all is data. */
+export const NOTHING_OWN = new OwnPlaces({ files: [], folders: [] });
 
 /** Long after any file of a test was written. */
 export const LATER_MS = 4_000_000_000_000;

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
@@ -15,6 +15,7 @@ let folder: string;
 
 beforeEach(async () => {
   folder = join(await temporaryFolder(), 'state');
+  await mkdir(folder);
 });
 
 function acquire(name = 'orders', into = folder): Promise<RunLock> {
@@ -99,11 +100,15 @@ describe('the lock of a run', () => {
 
   it('is held elsewhere where the folder cannot have it, also if its path is too long', async () => {
     const long = join(folder, 'x'.repeat(120));
+    await mkdir(long);
     await using held = await acquire('long', long);
     await expect(acquire('long', long)).rejects.toMatchObject({ code: 'ALREADY_RUNNING' });
     expect(held).toBeDefined();
     await writeFile(join(folder, 'file'), '');
-    await using other = await acquire('file', join(folder, 'file/below'));
-    expect(other).toBeDefined();
+    for (const none of [join(folder, 'file/below'), join(folder, 'gone'), '/proc/state', '/proc/1/state']) {
+      await using other = await acquire(none, none);
+      await expect(acquire(none, none)).rejects.toMatchObject({ code: 'ALREADY_RUNNING' });
+      expect(other).toBeDefined();
+    }
   });
 });

@@ -247,6 +247,17 @@ describe('the JSON level of the bad-input matrix', () => {
     expect(decodeJson({ a: 'json' }, '{"a":9007199254740993}').row).toEqual(['9007199254740993']);
   });
 
+  it('J9 2^53 + 1 is a dead letter in a float64 column, never rounded', () => {
+    for (const text of ['9007199254740993', '-9007199254740993', '12345678901234567', '18446744073709551615']) {
+      expect(decodeJson({ a: 'float64' }, `{"a":${text}}`).reason).toBe('unrepresentable');
+      expect(decodeCsv({ a: 'float64' }, text).reason).toBe('unrepresentable');
+    }
+    for (const text of ['9007199254740992', '18446744073709551616']) {
+      expect(decodeJson({ a: 'float64' }, `{"a":${text}}`).row).toEqual([Number(text)]);
+      expect(decodeCsv({ a: 'float64' }, text).row).toEqual([Number(text)]);
+    }
+  });
+
   it('J9 an integer beyond int64 is a dead letter in an int64 column, never null or rounded', () => {
     for (const text of ['9223372036854775808', '-9223372036854775809', '18446744073709551615', '1'.repeat(400)]) {
       expect(decodeJson({ a: 'int64' }, `{"a":${text}}`).reason).toBe('unrepresentable');

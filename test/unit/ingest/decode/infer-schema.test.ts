@@ -56,10 +56,15 @@ describe('schema inference from JSON', () => {
     ['decimal(38,0)', ['1', '9223372036854775808']],
     ['decimal(38,20)', ['0.12345678901234567891', '1.5']],
     ['decimal(38,2)', ['123456789012345678.25']],
-    ['decimal(38,5)', ['9223372036854775808', '1.5e-4']],
+    ['decimal(38,5)', ['9223372036854775809', '1.5e-4']],
+    ['float64', ['9223372036854775808', '1.5e-4']],
+    ['float64', ['9007199254740992', '0.5']],
+    ['decimal(38,1)', ['9007199254740993', '0.5']],
+    ['decimal(38,3)', ['-9007199254740993', '1e-3']],
+    ['int64', ['9007199254740993']],
     ['decimal(38,1)', ['1234567890123456789', '0.5']],
     ['float64', ['1000000000000000000', '0.5']],
-    ['json', ['9223372036854775808', '0.0000000000000000000000000000001']],
+    ['json', ['9223372036854775809', '0.0000000000000000000000000000001']],
     ['json', [`1${'0'.repeat(38)}`]],
     ['boolean', ['true', 'false', 'null']],
     ['string', ['"a"', '""']],
@@ -88,15 +93,16 @@ describe('schema inference from JSON', () => {
   });
 
   it.each([
-    ['int64', '7', '"x"', '1 strings'],
-    ['int64', '7', '{"a":1}', '1 nested values'],
-    ['boolean', 'true', '0', '1 numbers'],
+    ['int64', '7', '"x"', '1 string'],
+    ['int64', '7', '{"a":1}', '1 nested value'],
+    ['boolean', 'true', '0', '1 number'],
     ['string', '"x"', '[1]', null],
-    ['float64', '0.5', `1${'0'.repeat(40)}`, '1 numbers too wide for it'],
-    ['float64', '1e-300', '1234567890123456789', '1 numbers too wide for it'],
-    ['float64', '0.5', '1e400', '1 numbers too wide for it'],
-    ['float64', '0.5', '-1e-400', '1 numbers too wide for it'],
-    ['timestamp(ms)', '"2024-01-01"', '"soon"', '1 strings that are no timestamps'],
+    ['float64', '0.5', `1${'0'.repeat(40)}`, '1 number too wide for it'],
+    ['float64', '1e-300', '1234567890123456789', '1 number too wide for it'],
+    ['float64', '0.5', '9007199254740993', '1 number too wide for it'],
+    ['float64', '0.5', '1e400', '1 number too wide for it'],
+    ['float64', '0.5', '-1e-400', '1 number too wide for it'],
+    ['timestamp(ms)', '"2024-01-01"', '"soon"', '1 string that is no timestamp'],
   ])('keeps %s where one value in a hundred is %j → %j, and notes it', (type, plain, stray, what) => {
     const records = [...Array.from({ length: 99 }, () => plain), stray].map((value) => `{"v":${value}}`);
     const inferred = inferJson(...records);
@@ -105,10 +111,22 @@ describe('schema inference from JSON', () => {
       what === null
         ? []
         : [
-            `Column "v" holds ${what} as well: ${type.replace(/\(.*/, '')} all the same, records with them become dead letters`,
+            `Column "v" holds ${what} as well: ${type.replace(/\(.*/, '')} all the same, records with it become dead letters`,
           ],
     );
     expect(describeColumns(inferJson(...records.slice(1)))).not.toEqual(type === 'string' ? [] : [`v: ${type}`]);
+  });
+
+  it('counts the odd values that it notes', () => {
+    const records = [...Array.from({ length: 198 }, () => '{"v":1}'), '{"v":"x"}', '{"v":[]}'];
+    expect(inferJson(...records).notes).toEqual([
+      'Column "v" holds 2 strings and nested values as well: int64 all the same, records with them become dead letters',
+    ]);
+  });
+
+  it('says of a single record that it is the only one', () => {
+    expect(() => inferJson('x')).toThrow('the only record cannot be decoded as json');
+    expect(() => inferJson('x', '')).toThrow('none of 2 records can be decoded as json');
   });
 
   it('flattens objects though one value in a hundred is none', () => {

@@ -230,9 +230,10 @@ function rotatedObject(...fields: fc.Arbitrary<string[]>[]): fc.Arbitrary<string
 }
 
 function typedObject(): fc.Arbitrary<string> {
+  // From 2^53 on, String would write some as whole numbers that they are not; numbers.test.ts has those.
   const double = fc
     .double({ noNaN: true, noDefaultInfinity: true })
-    .map((value) => (Object.is(value, -0) ? '-0' : String(value)));
+    .map((value) => (Object.is(value, -0) ? '-0' : Math.abs(value) < 2 ** 53 ? String(value) : value.toExponential()));
   const string = writtenString().filter((text) => !/\p{Surrogate}/u.test(JSON.parse(text) as string));
   const boolean = fc.constantFrom('true', 'false');
   const inner = rotatedObject(

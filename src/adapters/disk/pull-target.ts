@@ -1,0 +1,222 @@
+import { createHash } from 'node:crypto';
+import { constants, createReadStream, type Stats } from 'node:fs';
+import { lstat, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join, posix } from 'node:path';
+
+import { HeadgateError, RequestError, UnavailableError } from '../../errors.ts';
+import type { FileContent, PullTarget } from '../../ports/pull-target.ts';
+import { codeOf, isAbsent, isCode } from './file-errors.ts';
+import { makeFolders, syncFolder } from './folders.ts';
+import { foreignData } from './foreign-data.ts';
+
+const LOOKS_AT_ONCE = 8;
+
+/** A folder on a disk of this machine; it is made with the first file. */
+export class DiskTarget implements PullTarget {
+  readonly location: string;
+  /** Folders in which names have changed since the last sync. */
+  readonly #touched = new Set<string>();
+
+  /** @param folder absolute path; a link to a folder is followed, since its owner has named it. */
+  constructor(folder: string) {
+    this.location = folder;
+  }
+
+  locate(path: string): string {
+    return join(this.location, path);
+  }
+
+  async assertFolders(paths: Iterable<string>): Promise<void> {
+    const parents = new Set<string>();
+    for (const path of paths)
+      for (let at = posix.dirname(path); at !== '.' && !parents.has(at); at = posix.dirname(at)) parents.add(at);
+    const all = [...parents];
+    await this.#guarded(async () => {
+      for (let from = 0; from < all.length; from += LOOKS_AT_ONCE)
+        await Promise.all(all.slice(from, from + LOOKS_AT_ONCE).map((parent) => this.#assertFolder(parent)));
+    });
+  }
+
+  async #assertFolder(folder: string): Promise<void> {
+    const path = this.locate(folder);
+    const present = await statOf(path);
+    if (present === null || present.isDirectory()) return;
+    throw conflict(
+      'write below',
+      path,
+      present.isSymbolicLink() ? 'it is a link that leads elsewhere' : 'it is no folder',
+    );
+  }
+
+  compare(path: string, { bytes, sha256 }: FileContent): Promise<'same' | 'other' | 'folder' | 'absent'> {
+    return this.#guarded(async () => {
+      const present = await statOf(this.locate(path));
+      if (present === null) return 'absent';
+      if (present.isDirectory()) return 'folder';
+      const isSame = present.isFile() && present.size === bytes && (await sha256OfFile(this.locate(path))) === sha256;
+      return isSame ? 'same' : 'other';
+    });
+  }
+
+  read(path: string): Promise<string | null> {
+    return this.#guarded(() =>
+      readFile(this.locate(path), 'utf8').catch((cause: unknown) => {
+        if (isCode(cause, 'ENOENT')) return null;
+        throw cause;
+      }),
+    );
+  }
+
+  list(folder: string): Promise<readonly string[]> {
+    return this.#guarded(() =>
+      readdir(this.locate(folder)).catch((cause: unknown) => {
+        if (isCode(cause, 'ENOENT')) return [];
+        throw cause;
+      }),
+    );
+  }
+
+  write(path: string, bytes: Uint8Array): Promise<void> {
+    return this.#guarded(() => writeNew(this.locate(path), bytes));
+  }
+
+  replace(path: string, bytes: Uint8Array): Promise<void> {
+    return this.#guarded(async () => {
+      const temporary = this.locate(`${path}.part`);
+      await writeNew(temporary, bytes);
+      await moveFile(temporary, this.locate(path));
+      await syncNames(dirname(temporary));
+    });
+  }
+
+  move(from: string, to: string): Promise<void> {
+    return this.#guarded(async () => {
+      await makeFolders(dirname(this.locate(to)));
+      await this.assertFolders([to]);
+      await moveFile(this.locate(from), this.locate(to));
+      // Folders that were just made are names in those above them.
+      for (let at = posix.dirname(to); at !== '.'; at = posix.dirname(at)) this.#touched.add(at);
+      this.#touched.add('.');
+    });
+  }
+
+  remove(path: string): Promise<boolean> {
+    return this.#guarded(async () => {
+      // Also of what is not there: who removed it may not have made that last.
+      this.#touched.add(posix.dirname(path));
+      const present = await statOf(this.locate(path));
+      if (present?.isDirectory() === true) throw conflict('remove', this.locate(path), 'it is a folder');
+      await rm(this.locate(path), { force: true });
+      return present !== null;
+    });
+  }
+
+  removeAll(path: string): Promise<void> {
+    return this.#guarded(async () => {
+      this.#touched.add(posix.dirname(path));
+      await rm(this.locate(path), { recursive: true, force: true });
+    });
+  }
+
+  sync(): Promise<void> {
+    return this.#guarded(async () => {
+      for (const folder of this.#touched) await syncNames(this.locate(folder));
+      this.#touched.clear();
+    });
+  }
+
+  async *foreignData(ours: ReadonlySet<string>): AsyncGenerator<string> {
+    try {
+      yield* foreignData(this.location, ours);
+    } catch (error) {
+      throw targetError(this.location, error);
+    }
+  }
+
+  async #guarded<Result>(work: () => Promise<Result>): Promise<Result> {
+    try {
+      return await work();
+    } catch (error) {
+      throw targetError(this.location, error);
+    }
+  }
+}
+
+/** The error for what a pull has not written and will not touch. */
+function conflict(act: string, path: string, why: string, cause?: unknown): RequestError {
+  return new RequestError('PULL_CONFLICT', `Cannot ${act} "${path}": ${why} (mend: pull into an empty folder)`, {
+    cause,
+  });
+}
+
+/** What is there itself, be it a link; null for nothing. */
+async function statOf(path: string): Promise<Stats | null> {
+  return lstat(path).catch((cause: unknown) => {
+    // A file where a folder should be: assertFolders names it.
+    if (isAbsent(cause)) return null;
+    throw cause;
+  });
+}
+
+/** Writes a file anew and to disk, never through a link that was put there. */
+async function writeNew(path: string, bytes: Uint8Array): Promise<void> {
+  const present = await statOf(path);
+  if (present?.isDirectory() === true) throw conflict('write', path, 'a folder is in the way');
+  // What an interrupted pull has left, or a link: removing it leaves alone what a link leads to.
+  if (present === null) await makeFolders(dirname(path));
+  else await rm(path, { force: true });
+  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+  // Windows has no O_NOFOLLOW; O_EXCL alone refuses whatever has the name.
+  const handle = await open(path, O_WRONLY | O_CREAT | O_EXCL | (O_NOFOLLOW ?? 0)).catch((cause: unknown) => {
+    if (!isCode(cause, 'EEXIST')) throw cause;
+    throw conflict('write', path, 'another pull is writing into this folder', cause);
+  });
+  try {
+    await handle.writeFile(bytes);
+    await handle.sync();
+  } catch (error) {
+    // On a full disk, half a file would only take the room that the next try needs.
+    await rm(path, { force: true });
+    throw error;
+  } finally {
+    await handle.close();
+  }
+}
+
+async function moveFile(from: string, to: string): Promise<void> {
+  await rename(from, to).catch((cause: unknown) => {
+    if (isCode(cause, 'EISDIR')) throw conflict('write', to, 'a folder is in the way', cause);
+    if (!isCode(cause, 'ENOENT')) throw cause;
+    throw conflict('write', to, 'another pull is writing into this folder', cause);
+  });
+}
+
+/** Windows does not let a folder be opened: there the system decides when names are on disk. A folder may be gone again. */
+async function syncNames(folder: string): Promise<void> {
+  await syncFolder(folder).catch((cause: unknown) => {
+    if (!['EPERM', 'EISDIR', 'EACCES', 'ENOENT'].includes(codeOf(cause))) throw cause;
+  });
+}
+
+const TROUBLE: Readonly<Record<string, string>> = {
+  ENOSPC: 'the disk is full (mend: make room; what was verified is kept, the same command goes on from there)',
+  EDQUOT: 'the quota is used up (mend: make room; what was verified is kept, the same command goes on from there)',
+  EROFS: 'the file system is read-only',
+  EACCES: 'this user may not write there',
+  EPERM: 'this user may not write there',
+  ENOTDIR: 'it is no folder, or lies below something that is none',
+};
+
+/** What the file system has against the folder, as an error for people; our own errors stay as they are. */
+function targetError(folder: string, error: unknown): unknown {
+  if (error instanceof HeadgateError || !(error instanceof Error && 'code' in error && 'syscall' in error))
+    return error;
+  const why = TROUBLE[codeOf(error)] ?? error.message;
+  return new UnavailableError('TARGET_UNUSABLE', `Cannot pull into "${folder}": ${why}`, { cause: error });
+}
+
+async function sha256OfFile(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const part of createReadStream(path)) hash.update(part as Buffer);
+  return hash.digest('hex');
+}
