@@ -12,8 +12,9 @@ const port = parentPort!;
 port.on('message', ({ id, content, leaves }: EncodeRequest) => {
   try {
     const { data, deadLetters } = encodeAndCheck(parquetFormat, content, leaves);
-    const reply: EncodeReply = { id, ok: true, data, deadLetters };
-    port.postMessage(reply, movableBuffers([data, deadLetters]));
+    const spare = content.decoded.raw.values.bytes.buffer as ArrayBuffer;
+    const reply: EncodeReply = { id, ok: true, data, deadLetters, spare };
+    port.postMessage(reply, [...movableBuffers([data, deadLetters]), spare]);
   } catch (error) {
     const { message } = error as Error;
     const reply: EncodeReply = {

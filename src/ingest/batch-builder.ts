@@ -8,7 +8,7 @@ import { int64Words, LEAF_VERSION, LeafHasher } from '../record/leaf.ts';
 import type { LogId } from '../record/log-id.ts';
 import { SHA256_BYTES } from '../record/sha256.ts';
 import type { Decoder } from './decode/decoder.ts';
-import { RawRecordsBuilder } from './raw-records-builder.ts';
+import { RawRecordsBuilder, type SpareMemory } from './raw-records-builder.ts';
 import { RecordTimeLimit } from './record-time-limit.ts';
 
 /** When a batch is full. Any rule is exactly-once, because the slot fixes the cut. */
@@ -60,8 +60,8 @@ export class BatchBuilder {
   readonly #observer: RowObserver;
   readonly #batchKey: Uint8Array;
   readonly #hasher: LeafHasher;
-  readonly #decoded = new RawRecordsBuilder();
-  readonly #dead = new RawRecordsBuilder();
+  readonly #decoded: RawRecordsBuilder;
+  readonly #dead = new RawRecordsBuilder(null);
   #reasons: number[] = [];
   #leaves = Buffer.alloc(LEAVES_FIRST * SHA256_BYTES);
   /** The same memory as no Buffer; see withPlainBytes. */
@@ -81,6 +81,7 @@ export class BatchBuilder {
   /**
    * @param options.start first offset of the batch. @param options.batchKey 32 random bytes, never used before.
    * @param options.nowMs wall clock, which record timestamps are measured against; null for history, which may be of any age.
+   * @param options.memory where large buffers come from, before new ones are made.
    */
   constructor(options: {
     log: LogId;
@@ -91,6 +92,7 @@ export class BatchBuilder {
     observer: RowObserver;
     batchKey: Uint8Array;
     nowMs: number | null;
+    memory?: SpareMemory;
   }) {
     this.#log = options.log;
     this.#topicId = options.topicId;
@@ -100,6 +102,7 @@ export class BatchBuilder {
     this.#decoder = options.decoder;
     this.#observer = options.observer;
     this.#batchKey = options.batchKey;
+    this.#decoded = new RawRecordsBuilder(options.memory ?? null);
     this.#hasher = new LeafHasher(options.log, options.batchKey);
     this.#recordTime = new RecordTimeLimit(options.limits.recordTimeMaxMs, options.nowMs);
   }

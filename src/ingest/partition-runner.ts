@@ -177,7 +177,7 @@ export class PartitionRunner {
     waiting: readonly RecordChunk[],
     isLast: boolean,
   ): Promise<Omit<OpenBatch, 'openedAtMs'> | null> {
-    const { clock, topics, judge, limits, rng, source } = this.#c;
+    const { clock, topics, judge, limits, rng, source, commit } = this.#c;
     const topic = await topics.context(this.log.topic, waiting, isLast, this.#signal);
     if (topic === null) return null;
     const observer = judge.observe();
@@ -190,6 +190,7 @@ export class PartitionRunner {
       decoder: topic.newDecoder(waiting[0]!.csvHeader),
       observer,
       batchKey: rng.bytes(BATCH_KEY_BYTES),
+      memory: commit.encoder,
     });
     return { builder, observer, topic };
   }
@@ -241,8 +242,7 @@ export class PartitionRunner {
 
   #fenced(session: PartitionSession): void {
     if (this.#session !== session) return;
-    const { clock, rng } = this.#c;
-    const pauseMs = this.#takeOvers.note(clock.monotonic(), rng.bytes(1)[0]! / 255);
+    const pauseMs = this.#takeOvers.note(this.#c.clock.monotonic(), this.#c.rng.bytes(1)[0]! / 255);
     if (pauseMs !== null) return this.#reopen(session, pauseMs);
     this.#haltAt(
       session.writer.head,

@@ -1,9 +1,13 @@
+import type { BatchEncoder } from '../ports/batch-encoder.ts';
 import type { RecordChunk } from '../record/chunk.ts';
 import type { BinaryColumn, RawRecords } from '../record/raw-records.ts';
 import { SHA256_BYTES } from '../record/sha256.ts';
 
 const RECORDS_FIRST = 1_024;
 const BYTES_FIRST = 64 * 1_024;
+
+/** Memory that somebody no longer needs; see BatchEncoder.takeSpare. */
+export type SpareMemory = Pick<BatchEncoder, 'takeSpare'>;
 
 /** Collects records of one batch into columns, growing by doubling; one bounded copy of each key, value and leaf. */
 export class RawRecordsBuilder {
@@ -12,10 +16,15 @@ export class RawRecordsBuilder {
   #timestamps = new BigInt64Array(RECORDS_FIRST);
   #timestampTypes = new Uint8Array(RECORDS_FIRST);
   #leaves = new Uint8Array(RECORDS_FIRST * SHA256_BYTES);
-  readonly #keys = new BinaryBuilder();
-  readonly #values = new BinaryBuilder();
-  readonly #headers = new BinaryBuilder();
+  readonly #keys = new BinaryBuilder(null);
+  readonly #values: BinaryBuilder;
+  readonly #headers = new BinaryBuilder(null);
   #anyHeaders = false;
+
+  /** @param memory where buffers of values come from, before new ones are made; null = only new ones. */
+  constructor(memory: SpareMemory | null) {
+    this.#values = new BinaryBuilder(memory);
+  }
 
   get count(): number {
     return this.#count;
@@ -81,6 +90,7 @@ export class RawRecordsBuilder {
 }
 
 class BinaryBuilder {
+  readonly #memory: SpareMemory | null;
   #offsets = new Int32Array(RECORDS_FIRST + 1);
   #bytes = new Uint8Array(BYTES_FIRST);
   /** Made at the first null; bits beyond it are set as values come. */
@@ -88,6 +98,10 @@ class BinaryBuilder {
   #nullCount = 0;
   #count = 0;
   byteLength = 0;
+
+  constructor(memory: SpareMemory | null) {
+    this.#memory = memory;
+  }
 
   append(source: Uint8Array, start: number, length: number): void {
     const row = this.#count++;
@@ -124,7 +138,8 @@ class BinaryBuilder {
   }
 
   #growBytes(needed: number): void {
-    const bytes = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
+    const length = Math.max(needed, 2 * this.#bytes.length);
+    const bytes = new Uint8Array(this.#memory?.takeSpare(length) ?? new ArrayBuffer(length));
     bytes.set(this.#bytes.subarray(0, this.byteLength));
     this.#bytes = bytes;
   }

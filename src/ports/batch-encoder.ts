@@ -30,4 +30,11 @@ export interface BatchEncoder extends AsyncDisposable {
    *   read again; HaltError when it broke down over the same records several times in a row
    */
   encode(content: BatchContent, leaves: Uint8Array): Promise<EncodedBatch>;
+
+  /**
+   * Memory that held the values of an encoded batch, for those of another: what lies in it means nothing. Without it every
+   * batch costs fresh pages, and the freed ones lie scattered between what lives longer.
+   * @returns null when there is none of at least `bytes`
+   */
+  takeSpare(bytes: number): ArrayBuffer | null;
 }

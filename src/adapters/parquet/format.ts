@@ -1,4 +1,4 @@
-import { DataType, Table, tableFromIPC, tableToIPC, type Field, type RecordBatch } from 'apache-arrow';
+import { DataType, tableFromIPC, type Field, type RecordBatch } from 'apache-arrow';
 import {
   Compression,
   EnabledStatistics,
@@ -11,6 +11,7 @@ import {
 
 import { IntegrityError } from '../../errors.ts';
 import type { DecodedFile, FileFormat } from '../../ports/file-format.ts';
+import { IpcStream } from './ipc-stream.ts';
 
 /** Columns whose bytes neither repeat nor compress: no dictionary, no statistics. */
 const OPAQUE_COLUMNS = ['_leaf', '_raw_value', '_raw_key'];
@@ -21,6 +22,8 @@ const isWholeNumber = ({ type }: Field): boolean => DataType.isInt(type) || Data
 /** A dictionary of numbers costs a third of the whole encoding, and zstd makes less of it than of the numbers themselves. */
 const hasDictionary = (field: Field): boolean => !isWholeNumber(field) && !DataType.isFloat(field.type);
 
+const IPC = new IpcStream();
+
 /** In the form that parquet-mr parses: it passes over the statistics of text columns of writers it cannot tell. */
 const CREATED_BY = 'headgate version 1.0.0 (build 1)';
 
@@ -30,7 +33,7 @@ export const parquetFormat: FileFormat = { encode, decode };
 function encode(batch: RecordBatch, metadata: ReadonlyMap<string, string>): Buffer {
   // The encoder would panic, and its memory is not to be trusted after that.
   if (batch.numRows === 0) throw new RangeError('Cannot encode a batch without rows as Parquet');
-  const table = WasmTable.fromIPCStream(tableToIPC(new Table([batch]), 'stream'));
+  const table = WasmTable.fromIPCStream(IPC.write(batch));
   let properties = new WriterPropertiesBuilder()
     .setCompression(Compression.ZSTD)
     .setMaxRowGroupSize(batch.numRows)

@@ -19,6 +19,8 @@ export type EncodeReply =
       readonly ok: true;
       readonly data: TransferredFile | null;
       readonly deadLetters: TransferredFile | null;
+      /** What held the values of the decoded records. */
+      readonly spare: ArrayBuffer;
     }
   | { readonly id: number; readonly ok: false; readonly code: ErrorCode; readonly message: string };
 
@@ -50,6 +52,12 @@ const HANDED_OVER_MAX = 2;
 const DEATHS_MAX = 3;
 /** Batches whose deaths are remembered; those that nobody asks for again are forgotten in time. */
 const DEATHS_KNOWN_MAX = 1_000;
+/** Smaller buffers are cheap to make, larger ones too rare to keep; as many as batches of one partition are on their way. */
+const SPARE_BYTES_MIN = 1_048_576;
+const SPARE_BYTES_MAX = 67_108_864;
+const SPARES_MAX = 3;
+/** What the thread leaves behind are a few large buffers: where the young generation fills soon, they are freed soon. */
+const THREAD_LIMITS = { maxYoungGenerationSizeMb: 6 };
 /** Far beyond what the largest batch takes. Arrow's reader can hang on what its writer wrote (apache/arrow-js#315). */
 const BATCH_TIMEOUT_MS = 120_000;
 
@@ -63,6 +71,7 @@ export class ThreadEncoder implements BatchEncoder {
   readonly #queue: Waiting[] = [];
   /** Threads that died over a batch since it was last encoded, by log and start, oldest first. */
   readonly #deaths = new Map<string, number>();
+  readonly #spares: ArrayBuffer[] = [];
   #thread: Thread | null = null;
   #nextId = 0;
   #disposed = false;
@@ -87,6 +96,18 @@ export class ThreadEncoder implements BatchEncoder {
       this.#queue.push({ name, content, leaves, resolve, reject });
       this.#handOver();
     });
+  }
+
+  takeSpare(bytes: number): ArrayBuffer | null {
+    const at = this.#spares.findIndex(({ byteLength }) => byteLength >= bytes);
+    return at === -1 ? null : this.#spares.splice(at, 1)[0]!;
+  }
+
+  #keepSpare(buffer: ArrayBuffer): void {
+    if (buffer.byteLength < SPARE_BYTES_MIN || buffer.byteLength > SPARE_BYTES_MAX) return;
+    // Newest first: of the old ones some may be too small for the batches of today.
+    this.#spares.unshift(buffer);
+    this.#spares.length = Math.min(this.#spares.length, SPARES_MAX);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -114,8 +135,13 @@ export class ThreadEncoder implements BatchEncoder {
   }
 
   #start(): Thread {
-    const thread: Thread = { worker: new Worker(this.#script), batches: new Map(), timer: undefined };
+    const thread: Thread = {
+      worker: new Worker(this.#script, { resourceLimits: THREAD_LIMITS }),
+      batches: new Map(),
+      timer: undefined,
+    };
     thread.worker.on('message', (reply: EncodeReply) => {
+      if (reply.ok) this.#keepSpare(reply.spare);
       this.#settle(thread, reply);
       this.#watch(thread);
       this.#handOver();

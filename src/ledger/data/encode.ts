@@ -22,6 +22,10 @@ export class InlineEncoder implements BatchEncoder {
     return encodeAndCheck(this.#format, content, leaves);
   }
 
+  takeSpare(): null {
+    return null;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { BatchBuilder } from '../../../src/ingest/batch-builder.ts';
+import { RawRecordsBuilder, type SpareMemory } from '../../../src/ingest/raw-records-builder.ts';
 import { createJsonDecoder } from '../../../src/ingest/decode/json-decoder.ts';
 import { recomputeLeaves } from '../../../src/ledger/merkle/batch-root.ts';
 import { BATCH_KEY_BYTES } from '../../../src/record/leaf.ts';
@@ -70,5 +71,26 @@ describe('a batch', () => {
       ),
       { numRuns: 30 },
     );
+  });
+
+  it('takes nothing over from the memory that it is built in', () => {
+    const records: TestRecord[] = Array.from({ length: 3_000 }, (_, i) => ({
+      offset: i,
+      value: `{"a":${i},"note":"${'x'.repeat(i % 200)}"}`,
+    }));
+    let taken = 0;
+    const build = (memory: SpareMemory | null): RawRecords => {
+      const builder = new RawRecordsBuilder(memory);
+      builder.append(makeChunk(records), 0, records.length, Buffer.alloc(32 * records.length), 0);
+      return builder.finish();
+    };
+    const used = build({
+      takeSpare: (bytes) => {
+        taken++;
+        return new Uint8Array(3 * bytes).fill(0xee).buffer;
+      },
+    });
+    expect(taken).toBeGreaterThan(0);
+    expect(recordsOf(used)).toEqual(recordsOf(build(null)));
   });
 });

@@ -78,7 +78,8 @@ describe('the encoder in a thread', () => {
       import { appendFileSync, existsSync, writeFileSync } from 'node:fs';
       const folder = ${JSON.stringify(folder)};
       const real = ${JSON.stringify(SCRIPT.href)};
-      const answer = ({ id }) => port.postMessage({ id, ok: true, data: null, deadLetters: null });`;
+      const answer = ({ id }) =>
+        port.postMessage({ id, ok: true, data: null, deadLetters: null, spare: new ArrayBuffer(0) });`;
     await writeFile(script, head + code);
     return { encoder: open(pathToFileURL(script)), folder };
   };
@@ -120,6 +121,20 @@ describe('the encoder in a thread', () => {
         expect(found[i]!.data!.sha256).toBe((await inline.encode(content, leaves)).data!.sha256);
       }
     });
+  });
+
+  it('hands out the memory of large batches again, each piece once, and to whom it is large enough', async () => {
+    const encoder = open();
+    const megabyte = (): BuiltBatch =>
+      build([{ offset: 0, value: JSON.stringify({ id: 1, city: 'x'.repeat(1_100_000) }) }]);
+    const { byteLength } = megabyte().content.decoded.raw.values.bytes.buffer;
+    await encodeWith(encoder, build(orders(10)));
+    expect(encoder.takeSpare(1)).toBeNull();
+    for (let i = 0; i < 5; i++) await encodeWith(encoder, megabyte());
+    expect(encoder.takeSpare(byteLength + 1)).toBeNull();
+    const taken = Array.from({ length: 4 }, () => encoder.takeSpare(byteLength));
+    expect(taken.map((spare) => spare?.byteLength)).toEqual([byteLength, byteLength, byteLength, undefined]);
+    expect(new Set(taken).size).toBe(4);
   });
 
   it('moves large buffers to the thread instead of copying them, and no buffer of which it has only a part', async () => {
