@@ -58,8 +58,11 @@ async function comparePaths(scratch: string, records: number, runs: number, brok
     ['an empty file: start and end alone', once(['--files', empty, '--topics', 'orders'])],
   ];
   const measured = new Map(cases.map(([name]) => [name, [] as Run[]]));
-  for (let i = 0; i < runs; i++) for (const [name, run] of cases) measured.get(name)!.push(run());
-  await deleteTopic(broker, topic);
+  try {
+    for (let i = 0; i < runs; i++) for (const [name, run] of cases) measured.get(name)!.push(run());
+  } finally {
+    await deleteTopic(broker, topic);
+  }
   const floors = measured.get(cases[0]![0])!.map(({ seconds }) => seconds);
   print(
     `${count(records)} records of ${(statSync(data).size / records).toFixed(0)} bytes with the line break and 8 columns, batches of 50,000; medians of ${runs} alternating runs of whole processes.\n`,

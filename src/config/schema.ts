@@ -53,7 +53,7 @@ const Batch = group(
 
 const Judge = group('How batches are judged.', {
   recordsMin: count(
-    'Batches with fewer records are not judged one by one, but together when they are published.',
+    'Batches in which fewer records decode are not judged one by one, but together when they are published; the share that does not decode is judged wherever there are as many records.',
     500,
     0,
   ),

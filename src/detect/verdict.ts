@@ -5,6 +5,7 @@ import { sampleLosses } from './baseline/learn-labels.ts';
 import { hashesOf, measureWith, patternsWithout } from './baseline/learn.ts';
 import type { PreparedBaseline } from './baseline/prepare.ts';
 import { DETECTORS } from './detectors/all.ts';
+import { isOfAllRecords } from './detectors/schema.ts';
 import { fromScale } from './detectors/detector.ts';
 import type { DetectorContext, Family, HardFinding, Statistic, StatisticScale } from './detectors/detector.ts';
 import type { Finding, Judgement } from './judgement.ts';
@@ -25,7 +26,7 @@ export interface JudgeSettings {
   /** Share of clean batches that may be held, in (0, 0.5]. Half of it is spent on the p-value; the rest is for hard rules
    * and tests over many batches. */
   readonly budget: number;
-  /** Decoded rows below which only hard rules decide. */
+  /** Decoded rows below which only hard rules decide, and the share of records that did not decode if there are as many records. */
   readonly recordsMin: number;
 }
 
@@ -63,22 +64,21 @@ export function judge(
     return { ...conclude(baseline.digest, rules, [], 1, settings, 'failed'), failure };
   }
   const hard = [...rules, ...broken];
-  if (profile.rows < settings.recordsMin) return conclude(baseline.digest, hard, [], 1, settings, 'small');
-  const scores = scoreFamilies(statistics, baseline.histories);
+  const isSmall = profile.rows < settings.recordsMin;
+  if (isSmall && profile.counts.records < settings.recordsMin)
+    return conclude(baseline.digest, hard, [], 1, settings, 'small');
+  // Few rows of many records: the damage is what there is to judge.
+  const judged = isSmall ? statistics.filter(isOfAllRecords) : statistics;
+  const scores = scoreFamilies(judged, baseline.histories);
   const families = [...baseline.laws].map(([family, law]) => {
     const score = round12(scores.get(family) ?? 0);
     return { family, score, pValue: scores.has(family) ? round12(familyTail(law, score)) : 1 };
   });
-  const soft = statistics.flatMap((statistic) => softFinding(statistic, baseline) ?? []);
+  const soft = judged.flatMap((statistic) => softFinding(statistic, baseline) ?? []);
   soft.sort((a, b) => a.pValue - b.pValue || b.z - a.z);
-  return conclude(
-    baseline.digest,
-    [...hard, ...soft],
-    families,
-    combine(families.map(({ pValue }) => pValue)),
-    settings,
-    null,
-  );
+  const pValue = combine(families.map((family) => family.pValue));
+  const reason = isSmall && pValue > settings.budget / 2 ? 'small' : null;
+  return conclude(baseline.digest, [...hard, ...soft], families, pValue, settings, reason);
 }
 
 const FAILURE_CHARACTERS_MAX = 500;

@@ -14,10 +14,11 @@ export class IpcStream {
 
   /** The stream of one batch; valid until the next call. */
   write(batch: RecordBatch): Uint8Array {
-    if (this.#bytes.length > KEPT_BYTES_MAX) this.#bytes = new Uint8Array(BYTES_FIRST);
     this.#length = 0;
     new StreamWriter((part) => this.#append(part)).writeAll(new Table([batch]));
-    return this.#bytes.subarray(0, this.#length);
+    const stream = this.#bytes.subarray(0, this.#length);
+    if (this.#bytes.length > KEPT_BYTES_MAX) this.#bytes = new Uint8Array(BYTES_FIRST);
+    return stream;
   }
 
   #append(part: Uint8Array): void {

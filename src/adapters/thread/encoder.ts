@@ -56,6 +56,8 @@ const DEATHS_KNOWN_MAX = 1_000;
 const SPARE_BYTES_MIN = 1_048_576;
 const SPARE_BYTES_MAX = 67_108_864;
 const SPARES_MAX = 3;
+/** A larger one would lie in a small batch for as long as that is open, counted as its few bytes. */
+const SPARE_EXCESS_MAX = 8;
 /** What the thread leaves behind are a few large buffers: where the young generation fills soon, they are freed soon. */
 const THREAD_LIMITS = { maxYoungGenerationSizeMb: 6 };
 /** Far beyond what the largest batch takes. Arrow's reader can hang on what its writer wrote (apache/arrow-js#315). */
@@ -99,7 +101,9 @@ export class ThreadEncoder implements BatchEncoder {
   }
 
   takeSpare(bytes: number): ArrayBuffer | null {
-    const at = this.#spares.findIndex(({ byteLength }) => byteLength >= bytes);
+    const at = this.#spares.findIndex(
+      ({ byteLength }) => byteLength >= bytes && byteLength <= SPARE_EXCESS_MAX * bytes,
+    );
     return at === -1 ? null : this.#spares.splice(at, 1)[0]!;
   }
 

@@ -3,6 +3,7 @@ import type { Detector, DetectorContext, HardFinding, Statistic } from './detect
 import { quoteName } from '../../record/quote-name.ts';
 
 const DETECTOR = 'schema';
+const DEAD_LETTERS = 'dead-letters';
 
 /**
  * Fields that come and go, invisible characters, records that do not decode or do not fit the schema.
@@ -20,7 +21,7 @@ export const schemaDetector: Detector = {
     const dead = Object.values(deadLetters).reduce((sum, count) => sum + count, 0);
     const extra = profile.extraFields.reduce((most, field) => Math.max(most, field.rows), 0);
     const statistics: Statistic[] = [
-      share('dead-letters', null, 'Share of records that do not decode', dead, records),
+      share(DEAD_LETTERS, null, 'Share of records that do not decode', dead, records),
       share('extra-fields', null, 'Share of rows with a field outside the schema', extra, profile.rows),
     ];
     for (const { reference, profile: column, rows } of context.batch.columns) {
@@ -36,6 +37,11 @@ export const schemaDetector: Detector = {
   },
   check: findBrokenShape,
 };
+
+/** True for what is told of all records, decoded or not: it can be judged where few rows decoded. */
+export function isOfAllRecords({ detector, name }: Statistic): boolean {
+  return detector === DETECTOR && name === DEAD_LETTERS;
+}
 
 function share(name: string, column: string | null, subject: string, count: number, rows: number): Statistic {
   const about = { detector: DETECTOR, name, columns: column === null ? [] : [column], subject };

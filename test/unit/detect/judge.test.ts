@@ -215,6 +215,35 @@ describe('verdict', () => {
     expect(verdictOn(few.map((row) => ({ ...row, age: null })))).toMatchObject({ outcome: 'suspect', reason: null });
   });
 
+  it.each([
+    [1_500, 1_000],
+    [450, 2_050],
+    [0, 5_000],
+  ])('is suspect when of a batch %i rows decode and %i records do not', (rows, dead) => {
+    const profile = profileOf(makeBatch(30, rows), baseline);
+    const counts = { ...profile.counts, records: rows + dead, deadLetters: { 'wrong-type': dead } };
+    const judgement = judge({ ...profile, counts } as Profile, baseline);
+    expect(judgement).toMatchObject({ outcome: 'suspect', reason: null });
+    expect(judgement.findings[0]).toMatchObject({ statistic: 'dead-letters' });
+  });
+
+  it('stays undecided when few records come, whether they decode or not, and when few rows decode as is usual', () => {
+    const few = profileOf(makeBatch(30, 5), baseline);
+    const withDead = (profile: Profile, dead: number): Profile => ({
+      ...profile,
+      counts: {
+        ...profile.counts,
+        records: profile.rows + dead,
+        deadLetters: dead === 0 ? {} : { 'wrong-type': dead },
+      },
+    });
+    expect(judge(withDead(few, 20), baseline)).toMatchObject({ outcome: 'undecided', reason: 'small' });
+    expect(judge(withDead(profileOf(makeBatch(30, 499), baseline), 0), baseline)).toMatchObject({
+      outcome: 'undecided',
+      reason: 'small',
+    });
+  });
+
   it('names the detector that failed, and how, and keeps both in storage', () => {
     const damaged = { ...baseline, baseline: { ...baseline.baseline, past: [null as never] } };
     const { outcome, reason, failure, ...others } = judge(profileOf(makeBatch(30), baseline), damaged);
