@@ -1,4 +1,5 @@
 import type { Assignment, ReadRequest, ReadResult, StartPosition } from '../ports/record-source.ts';
+import { waitForAny } from '../ports/wait.ts';
 import { formatLogId } from '../record/log-id.ts';
 import type { BatchLimits } from './batch-builder.ts';
 import { Beginnings } from './beginnings.ts';
@@ -135,10 +136,7 @@ export class Ingestor {
       for (const runner of this.#runners.values()) runner.tick(true);
       const busy = [...this.#runners.values()].some((runner) => runner.busy);
       if (!busy && this.#tasks.size === 0) return;
-      const enough = new AbortController();
-      const sleep = this.#o.clock.sleep(POLL_WAIT_MS, AbortSignal.any([kill, enough.signal]));
-      await Promise.race([...this.#tasks, sleep]);
-      enough.abort();
+      await waitForAny(this.#o.clock, POLL_WAIT_MS, [...this.#tasks], kill);
     }
   }
 

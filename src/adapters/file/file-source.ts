@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { ConfigError, HaltError, UnavailableError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Assignment, PartitionBounds, ReadRequest, ReadResult, RecordSource } from '../../ports/record-source.ts';
+import { waitForAny } from '../../ports/wait.ts';
 import type { SourcePosition } from '../../record/chunk.ts';
 import type { CsvDelimiter } from '../../record/csv.ts';
 import type { LogId } from '../../record/log-id.ts';
@@ -221,11 +222,9 @@ export class FileSource implements RecordSource {
 
   /** Waits for time to pass, or for standard input. */
   async #wait(waitMs: number, signal: AbortSignal): Promise<void> {
-    const enough = new AbortController();
     const readers = [...this.#files.values()].flatMap(({ reader }) => (reader instanceof PipeReader ? [reader] : []));
-    const sleep = this.#o.clock.sleep(waitMs, AbortSignal.any([signal, enough.signal]));
-    await Promise.race([sleep, ...readers.map((reader) => reader.news())]);
-    enough.abort();
+    const news = readers.map((reader) => reader.news());
+    await waitForAny(this.#o.clock, waitMs, news, signal);
   }
 
   /** From time to time, looks for new files and for more in those that had no more. @returns true if there are new ones */

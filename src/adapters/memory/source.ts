@@ -9,6 +9,7 @@ import type {
   RecordSource,
   StartPosition,
 } from '../../ports/record-source.ts';
+import { waitForAny } from '../../ports/wait.ts';
 import { formatLogId, type LogId } from '../../record/log-id.ts';
 import type { MemoryBroker } from './broker.ts';
 
@@ -90,10 +91,7 @@ export class MemorySource implements RecordSource {
     this.#assertUp();
     const first = requests.map((request) => this.#read(request));
     if (first.some(({ kind }) => kind !== 'drained')) return first;
-    const enough = new AbortController();
-    const sleep = this.#clock.sleep(waitMs, AbortSignal.any([signal, enough.signal]));
-    await Promise.race([sleep, this.#broker.appended()]);
-    enough.abort();
+    await waitForAny(this.#clock, waitMs, [this.#broker.appended()], signal);
     this.#assertUp();
     return requests.map((request) => this.#read(request));
   }
