@@ -102,10 +102,15 @@ function named(key: string, { bytes, sha256 }: EncodedFile): StoredObject {
   return { key, sha256, bytes: bytes.length };
 }
 
-/** The error of a partition that a rule has halted. */
-export function ruleHalt(rule: string, where: string): HaltError {
+/**
+ * The error of a partition that a rule has halted.
+ *
+ * It does not name the rule: a later process reads of the halt in the log, not of the rule, and must tell the same.
+ * @param next first offset after the batch that broke the rule
+ */
+export function ruleHalt(where: string, next: number): HaltError {
   return new HaltError(
     'RULE',
-    `Cannot go on with "${where}": rule "${rule}" was broken; its batch is committed as suspect (way out: headgate resume --reason TEXT)`,
+    `Cannot go on with "${where}": a rule with action halt was broken; its batch is committed as suspect, and headgate quarantine show ${where}@${next - 1} tells which (way out: headgate resume --reason TEXT)`,
   );
 }

@@ -10,7 +10,7 @@ export interface IngestEvents {
   halted(log: LogId, error: HeadgateError, next: number): void;
   /** A partition that a rule had halted goes on. */
   resumed(log: LogId): void;
-  /** A partition is read without trouble: called for everything that a poll brings. */
+  /** A partition goes on: a poll found no trouble and nothing waits to be committed, or a batch was committed. Often. */
   reading(log: LogId): void;
   /** A one-pass run leaves the end of a file to the next one. */
   unread(log: LogId, end: UnreadEnd): void;

@@ -12,7 +12,7 @@ import { prepareBatch, ruleHalt, type CommitContext } from './commit-batch.ts';
 import type { IngestEvents } from './events.ts';
 import type { BatchJudge, JudgedBatch } from './judge-batch.ts';
 import { openPartition, settlePosition, type OpenContext } from './partition.ts';
-import { PartitionSession, type OpenBatch, type OpenNext } from './partition-session.ts';
+import { PartitionSession, type OpenBatch } from './partition-session.ts';
 import type { Topics } from './topics.ts';
 import { TakeOvers } from './take-overs.ts';
 import { asHalt, isPassing } from './trouble.ts';
@@ -124,7 +124,7 @@ export class PartitionRunner {
     } catch (error) {
       return this.#fail(session, error);
     }
-    if (session.trouble === null) this.#c.events.reading(this.log);
+    if (session.trouble === null && !this.busy) this.#c.events.reading(this.log);
     if (this.#stopAt !== null && session.next >= this.#stopAt) session.end();
     this.#conclude(session);
   }
@@ -156,8 +156,7 @@ export class PartitionRunner {
         await settlePosition(this.#c, writer, this.log, this.#signal);
         if (once) this.#stopAt ??= (await source.bounds(this.log)).latest;
         await this.#assertNotHalted(writer.head!);
-        const openNext: OpenNext = (start, waiting, isLast) => this.#openBatch(start, waiting, isLast);
-        if (!this.#left) this.#session = new PartitionSession(this.log, writer, openNext);
+        if (!this.#left) this.#session = new PartitionSession(this.log, writer, this.#openBatch.bind(this));
         return;
       } catch (error) {
         if (!isPassing(error) && !(error instanceof ConflictError)) return this.#haltAt(writer?.head ?? null, error);
@@ -167,8 +166,8 @@ export class PartitionRunner {
     }
   }
 
-  async #assertNotHalted({ haltedAt }: LogHead): Promise<void> {
-    if (haltedAt !== null && (await this.#c.topics.resumedSeq()) <= haltedAt) throw ruleHalt('halt', this.name);
+  async #assertNotHalted({ haltedAt, next }: LogHead): Promise<void> {
+    if (haltedAt !== null && (await this.#c.topics.resumedSeq()) <= haltedAt) throw ruleHalt(this.name, next);
   }
 
   /** Null while there are too few records to learn a schema from. */
@@ -214,7 +213,7 @@ export class PartitionRunner {
       committed = true;
       session.committed(sealed.built.bytes);
       this.#start(this.#afterCommit(head, fields, judged));
-      if (judged.brokenHaltRule !== null) this.#haltAt(head, ruleHalt(judged.brokenHaltRule, this.name));
+      if (judged.brokenHaltRule !== null) this.#haltAt(head, ruleHalt(this.name, head.next));
     } catch (error) {
       if (error instanceof ConflictError) this.#fenced(session);
       else this.#fail(session, error);
@@ -231,6 +230,7 @@ export class PartitionRunner {
     const { store, layout } = this.#c.commit;
     const { start, end, records, deadLetterRecords: deadLetters } = fields;
     events.committed({ log: this.log, slot, digest, start, end, records, deadLetters, judged });
+    if (this.#halt === null) events.reading(this.log);
     const retrying = (error: Error): void => events.retrying(this.name, error);
     // Tells publishers where to look; losing it costs them a full walk.
     const hint = Buffer.from(JSON.stringify({ slot, digest, end }), 'utf8');

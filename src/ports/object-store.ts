@@ -37,6 +37,7 @@ export interface StoreCallOptions {
  *   It never retries by itself: our own first write would answer `exists`.
  * - `get` returns the whole object or null; larger than `bytesMax` throws IntegrityError SIZE_EXCEEDED before it is read.
  * - `put` overwrites; only hints and derived views may use it.
+ * - `delete` is for probes, for the janitor, and for hints that no longer hold; never for what a ledger needs.
  * - Keys match `[A-Za-z0-9%~_.=/-]+`, at most 900 bytes (object-key.ts), no empty, `.` or `..` segment;
  *   no key is a folder of another (`a` and `a/b`).
  * - Out of reach or refused: UnavailableError, after which nothing was written.
@@ -61,6 +62,6 @@ export interface ObjectStore extends AsyncDisposable {
     options?: StoreCallOptions,
   ): Promise<ListPage>;
   put(key: string, bytes: Uint8Array, options?: StoreCallOptions): Promise<void>;
-  /** Removes the object; succeeds when it is not there. Only the janitor and probes call it. */
+  /** Removes the object; succeeds when it is not there. */
   delete(key: string, options?: StoreCallOptions): Promise<void>;
 }

@@ -26,8 +26,12 @@ export interface PullTarget {
   assertFolders(paths: Iterable<string>): Promise<void>;
   /** What is there: the file that is meant, byte by byte; a folder; something else; nothing. */
   compare(path: string, content: FileContent): Promise<'same' | 'other' | 'folder' | 'absent'>;
-  /** A whole text; null when there is nothing. For small files only. */
-  read(path: string): Promise<string | null>;
+  /**
+   * A whole text; null when there is nothing.
+   * @param bytesMax most bytes that are read.
+   * @throws RequestError PULL_CONFLICT for anything but a plain file, and for one that is larger
+   */
+  read(path: string, bytesMax: number): Promise<string | null>;
   /** Names in a folder; none when it is not there. */
   list(folder: string): Promise<readonly string[]>;
   /** Writes a file anew, in the place of another or of a link. @throws RequestError PULL_CONFLICT for a folder in the way */
@@ -43,9 +47,11 @@ export interface PullTarget {
   /** Makes all moves and removals last through a loss of power. */
   sync(): Promise<void>;
   /**
-   * Data that whoever reads all of the folder would read too: what is Parquet by its name or its first bytes, and a link to
-   * such a file or to a folder. Names that begin with a dot are passed over, as readers do.
+   * Data that whoever reads all of the folder would read too: what is Parquet by its name, be it a pipe, or by its first
+   * bytes, and a link to such a file or to a folder; also where a name begins with a dot. What this user may not read is
+   * passed over: no reader of this user can read it either.
    * @param ours paths that are not meant.
+   * @param ownFolder name of a folder at the top that is passed over.
    */
-  foreignData(ours: ReadonlySet<string>): AsyncIterable<string>;
+  foreignData(ours: ReadonlySet<string>, ownFolder: string): AsyncIterable<string>;
 }

@@ -44,19 +44,25 @@ export function parseCause(data: unknown): AlertCause | null {
 /** Id of the alert: the same for the same cause, on every machine and after every restart. */
 export function alertId(cause: AlertCause): string {
   if (cause.about !== 'halt') return `${cause.about}-${cause.digest.slice(0, 32)}`;
+  const { log, code, next, message, time } = cause;
+  // A halt that was cleared and comes again at the same offset is another one. By a rule, none does: its batch is committed.
+  const since = code === 'RULE' ? '' : time;
   // The message too: a job that was made up must not take the place of the true one.
-  const { log, code, next, message } = cause;
-  return `halt-${sha256Hex(Buffer.from(`${log}\n${code}\n${next}\n${message}`, 'utf8')).slice(0, 32)}`;
+  return `halt-${sha256Hex(Buffer.from([log, code, next, since, message].join('\n'), 'utf8')).slice(0, 32)}`;
 }
 
-/** Cause of a halted partition. @param next first offset that was not committed; it tells one halt from the next. */
-export function haltCause(log: LogId, error: HeadgateError, next: number, timeMs: number): AlertCause {
+/**
+ * Cause of a halted partition.
+ * @param next first offset that was not committed. @param since when it halted, ISO 8601, the same after a restart; with
+ * `next` it tells one halt from another.
+ */
+export function haltCause(log: LogId, error: HeadgateError, next: number, since: string): AlertCause {
   return {
     about: 'halt',
     log: formatLogId(log),
     code: error.code,
     next,
     message: error.message.slice(0, MESSAGE_MAX),
-    time: new Date(timeMs).toISOString(),
+    time: since,
   };
 }

@@ -1,15 +1,18 @@
 import Type, { type Static } from 'typebox';
 import { Value } from 'typebox/value';
 
-import { ERROR_CODES, type HeadgateError } from '../errors.ts';
+import { ERROR_CODES, IntegrityError, type HeadgateError } from '../errors.ts';
+import { eachLimited } from '../ledger/each-limited.ts';
 import { BYTES_MAX } from '../ledger/layout.ts';
 import { Count, Time } from '../ledger/stored-types.ts';
+import type { ObjectStore } from '../ports/object-store.ts';
 import { formatLogId, parseLogId, type LogId } from '../record/log-id.ts';
 import type { LedgerContext } from './ledger-context.ts';
 
 /** Longest message that is noted, in characters. */
 const MESSAGE_MAX = 2_000;
 const LIST_PAGE = 1_000;
+const READS_AT_ONCE = 16;
 
 const Note = Type.Object(
   {
@@ -26,17 +29,24 @@ const Note = Type.Object(
 /** What a process told of a partition that it has halted. */
 export type HaltNote = Static<typeof Note>;
 
+/** A halt that the store tells of. */
+interface Noted extends Pick<HaltNote, 'code' | 'next'> {
+  /** ISO 8601; never rejects. */
+  readonly since: Promise<string>;
+}
+
 /**
  * Notes of the partitions that this process has halted, for those who look at the store and not at the process.
  *
  * A halt is no part of the log: nothing may be written to a log that cannot be trusted to go on. So this is a hint, not
- * signed, and it may be lost; what is noted is taken back when the partition is read on, or is not there any more.
+ * signed, and it may be lost; what is noted is deleted when the partition goes on, or is not there any more. Until then
+ * a halt at the same place is the same halt: it keeps its time, whichever process meets it.
  */
 export class HaltNotes {
   readonly #ledger: Pick<LedgerContext, 'store' | 'layout' | 'clock'>;
   readonly #onError: (error: Error) => void;
-  /** Halts that the store tells of, as far as this process knows. */
-  readonly #noted = new Map<string, HaltNote>();
+  /** Halts that the store tells of, as far as this process knows; null where it has taken the note back. */
+  readonly #noted = new Map<string, Noted | null>();
   #writes: Promise<void> = Promise.resolve();
 
   private constructor(ledger: LedgerContext, onError: (error: Error) => void) {
@@ -47,25 +57,35 @@ export class HaltNotes {
   /** @param onError told when a note cannot be written; nothing else depends on it. @throws UnavailableError */
   static async open(ledger: LedgerContext, onError: (error: Error) => void): Promise<HaltNotes> {
     const notes = new HaltNotes(ledger, onError);
-    for (const note of await readHaltNotes(ledger)) notes.#noted.set(note.log, note);
+    for (const note of await readHaltNotes(ledger))
+      notes.#noted.set(note.log, { ...note, since: Promise.resolve(note.since) });
     return notes;
   }
 
-  /** Notes a halt; one by a rule is not noted, for the log itself says so. */
-  halted(log: LogId, { code, message }: HeadgateError, next: number): void {
+  /**
+   * Notes a halt; one by a rule is not noted, for the log itself says so.
+   * @returns since when it has halted, ISO 8601: as noted, if it was noted already and not taken back. Never rejects.
+   */
+  halted(log: LogId, { code, message }: HeadgateError, next: number): Promise<string> {
     const name = formatLogId(log);
-    if (code === 'RULE' || name.length > 4_096) return;
+    const now = new Date(this.#ledger.clock.now()).toISOString();
+    if (code === 'RULE' || name.length > 4_096) return Promise.resolve(now);
     const before = this.#noted.get(name);
-    const isSame = before?.code === code && before.next === next;
-    const since = isSame ? before.since : new Date(this.#ledger.clock.now()).toISOString();
-    const note: HaltNote = { log: name, code, message: message.slice(0, MESSAGE_MAX), next, since };
-    this.#noted.set(name, note);
-    this.#write(log, note);
+    let since = Promise.resolve(now);
+    if (before?.code === code && before.next === next) since = before.since;
+    // Another process may have noted it since this one started, and the partition is ours now.
+    else if (before === undefined) since = this.#writes.then(() => this.#sinceNoted(log, code, next, now));
+    this.#noted.set(name, { code, next, since });
+    this.#write(async (store, key) => {
+      const note: HaltNote = { log: name, code, message: message.slice(0, MESSAGE_MAX), next, since: await since };
+      await store.put(key, Buffer.from(JSON.stringify({ halt: note }), 'utf8'));
+    }, log);
+    return since;
   }
 
   /** Takes the note of a partition back, if there is one. Called for whatever is read: cheap. */
   reading(log: LogId): void {
-    if (this.#noted.size > 0 && this.#noted.delete(formatLogId(log))) this.#write(log, null);
+    if (this.#noted.size > 0) this.#takeBack(formatLogId(log), log);
   }
 
   /**
@@ -80,9 +100,7 @@ export class HaltNotes {
     for (const name of this.#noted.keys()) {
       const log = parseLogId(name);
       if (log?.cluster !== cluster || log.topic !== topic || names.has(name)) continue;
-      this.#noted.delete(name);
-      this.#write(log, null);
-      gone.push(name);
+      if (this.#takeBack(name, log)) gone.push(name);
     }
     return gone;
   }
@@ -92,36 +110,70 @@ export class HaltNotes {
     return this.#writes;
   }
 
+  async #sinceNoted(log: LogId, code: string, next: number, otherwise: string): Promise<string> {
+    try {
+      const note = await readNote(this.#ledger, this.#ledger.layout.haltHint(log));
+      return note?.code === code && note.next === next ? note.since : otherwise;
+    } catch (error) {
+      this.#onError(error as Error);
+      return otherwise;
+    }
+  }
+
+  /** @returns true if there was a note. */
+  #takeBack(name: string, log: LogId): boolean {
+    if ((this.#noted.get(name) ?? null) === null) return false;
+    this.#noted.set(name, null);
+    this.#write((store, key) => store.delete(key), log);
+    return true;
+  }
+
   /** One after the other, so that the last word on a partition is the last one written. */
-  #write(log: LogId, note: HaltNote | null): void {
+  #write(work: (store: ObjectStore, key: string) => Promise<void>, log: LogId): void {
     const { store, layout } = this.#ledger;
-    this.#writes = this.#writes
-      .then(() => store.put(layout.haltHint(log), Buffer.from(JSON.stringify({ halt: note }), 'utf8')))
-      .catch(this.#onError);
+    this.#writes = this.#writes.then(() => work(store, layout.haltHint(log))).catch(this.#onError);
   }
 }
 
 /**
  * Every halt that processes have noted and not taken back.
  * Trust: none; whoever can write to the store can make them up, change them and hide them.
- * Cost: one GET a partition that was ever halted. @throws UnavailableError
+ * @returns in the order of their keys
+ * Cost: one GET a note. @throws UnavailableError
  */
-export async function readHaltNotes({ store, layout }: Pick<LedgerContext, 'store' | 'layout'>): Promise<HaltNote[]> {
+export async function readHaltNotes(ledger: Pick<LedgerContext, 'store' | 'layout'>): Promise<HaltNote[]> {
+  const { store, layout } = ledger;
   const notes: HaltNote[] = [];
   for (let after: string | null = ''; after !== null;) {
     const page = await store.list(layout.haltHints(), {
       limit: LIST_PAGE,
       ...(after === '' ? {} : { startAfter: after }),
     });
-    for (const { key } of page.objects) {
-      const note = parseNote(await store.get(key, BYTES_MAX.halt).catch(() => null));
-      const log = note === null ? undefined : parseLogId(note.log);
-      // A note that lies under another partition's key is not of our making.
-      if (note !== null && log !== undefined && layout.haltHint(log) === key) notes.push(note);
-    }
+    const found: (HaltNote | null)[] = page.objects.map(() => null);
+    await eachLimited(page.objects.entries(), READS_AT_ONCE, async ([i, { key }]) => {
+      found[i] = await readNote(ledger, key);
+    });
+    for (const note of found) if (note !== null) notes.push(note);
     after = page.next;
   }
   return notes;
+}
+
+/** The note under a key; null if there is none, or nothing of our making. @throws UnavailableError */
+async function readNote(
+  { store, layout }: Pick<LedgerContext, 'store' | 'layout'>,
+  key: string,
+): Promise<HaltNote | null> {
+  const note = parseNote(
+    await store.get(key, BYTES_MAX.halt).catch((error: unknown) => {
+      // Too large to be a note. That the store is away must not pass for "nothing has halted".
+      if (error instanceof IntegrityError) return null;
+      throw error;
+    }),
+  );
+  const log = note === null ? undefined : parseLogId(note.log);
+  // A note that lies under another partition's key is not of our making.
+  return log !== undefined && layout.haltHint(log) === key ? note : null;
 }
 
 function parseNote(bytes: Buffer | null): HaltNote | null {

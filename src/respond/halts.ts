@@ -22,7 +22,8 @@ export interface Halt {
 /**
  * The partitions that have halted: by a rule, as their logs say; for any other reason, as their processes have noted.
  * @param heads of all logs. @param resumed number of the control entry of the last resume; −1 = none
- * Cost: the newest entries of a log that a rule has halted, and one GET a partition that was ever halted otherwise.
+ * @returns by log; of one log, the halt that the log says first
+ * Cost: the newest entries of a log that a rule has halted, and one GET a note.
  * @throws IntegrityError, UnavailableError
  */
 export async function findHalts(ledger: LedgerContext, heads: readonly LogHead[], resumed: number): Promise<Halt[]> {
@@ -31,15 +32,18 @@ export async function findHalts(ledger: LedgerContext, heads: readonly LogHead[]
     if (head.haltedAt !== null && resumed <= head.haltedAt) halts.push(await haltOfRule(ledger, head));
   const known = new Map(heads.map((head) => [formatLogId(head.log), head]));
   for (const note of await readHaltNotes(ledger)) {
-    if (isOver(note, known.get(note.log))) continue;
+    // No process notes a halt by a rule: the log says it, and it is signed.
+    if (note.code === 'RULE' || isOver(note, known.get(note.log))) continue;
     const [, named] = /\(way out: ([^()]*(?:\([^()]*\)[^()]*)*)\)\s*$/.exec(note.message) ?? [];
     const wayOut = named ?? `see ${note.code} in docs/reference/errors.md`;
     halts.push({ ...note, code: note.code as ErrorCode, wayOut, source: 'process' });
   }
-  return halts.toSorted((a, b) => (a.log < b.log ? -1 : 1));
+  // Stable: what a log says itself stays before what was noted of it.
+  return halts.toSorted((a, b) => (a.log === b.log ? 0 : a.log < b.log ? -1 : 1));
 }
 
 async function haltOfRule({ logs }: LedgerContext, { log, slot, next }: LogHead): Promise<Halt> {
+  const name = formatLogId(log);
   let since = '';
   // Claims may follow the batch that halted the log; nothing else does.
   for (let at = slot; at >= 0 && since === ''; at--) {
@@ -47,9 +51,9 @@ async function haltOfRule({ logs }: LedgerContext, { log, slot, next }: LogHead)
     if (verified?.entry.kind === 'batch') since = verified.entry.time;
   }
   return {
-    log: formatLogId(log),
+    log: name,
     code: 'RULE',
-    message: 'A rule with action halt was broken; its batch is committed as suspect',
+    message: `A rule with action halt was broken; its batch is committed as suspect (headgate quarantine show ${name}@${next - 1} tells which)`,
     since,
     next,
     wayOut: 'headgate resume --reason TEXT',

@@ -63,12 +63,7 @@ export async function pull(
 ): Promise<PullReport> {
   const files = await filesOf(ledger, snapshot);
   await target.assertFolders([MANIFEST, stagedName('file')]);
-  const own = await readOwnPaths(target);
-  const wanted = new Set(files.map(({ path }) => path));
-  await target.assertFolders(own);
-  await target.assertFolders(wanted);
-  const missing = await missingFiles(target, files, own);
-  await assertClaim(target, own, wanted, missing);
+  const { own, missing } = await inspect(target, files);
   const { downloaded, complete } = await stage(ledger, target, missing, signal, (staged) =>
     onProgress(files.length - missing.length + staged, files.length),
   );
@@ -87,6 +82,43 @@ export async function pull(
 }
 
 /**
+ * Which files are ours, and which of the snapshot are missing. A completion record that turns out not to be true is
+ * withdrawn, however this ends: a file that it lists is gone or changed, something lies where it may not, nothing tells
+ * which files are ours, or whether there is foreign data.
+ * @throws RequestError PULL_CONFLICT
+ */
+async function inspect(
+  target: PullTarget,
+  files: readonly PullFile[],
+): Promise<{ readonly own: ReadonlySet<string>; readonly missing: readonly PullFile[] }> {
+  const claim = await readClaim(target);
+  let isDoubtful = claim === 'unreadable';
+  const markMissing = (path: string): void => {
+    if (claim !== null && claim !== 'unreadable' && claim.paths.has(path)) isDoubtful = true;
+  };
+  try {
+    const own = await readOwnPaths(target);
+    const wanted = new Set(files.map(({ path }) => path));
+    await target.assertFolders(own);
+    await target.assertFolders(wanted);
+    const missing = await missingFiles(target, files, own, markMissing);
+    // Not after the last look, which takes its time: who is killed there leaves no false record.
+    if (isDoubtful) await withdrawClaim(target);
+    // A look that fails halfway may have passed by what it was to find.
+    isDoubtful = claim !== null;
+    await assertNoForeignData(target, new Set([...own, ...wanted]));
+    return { own, missing };
+  } catch (error) {
+    if (isDoubtful || (claim !== null && isConflict(error))) await withdrawClaim(target);
+    throw error;
+  }
+}
+
+function isConflict(error: unknown): boolean {
+  return error instanceof RequestError && error.code === 'PULL_CONFLICT';
+}
+
+/**
  * The files that are not there with the right content.
  * @throws RequestError PULL_CONFLICT for a foreign file where one of them must be
  */
@@ -94,33 +126,17 @@ async function missingFiles(
   target: PullTarget,
   files: readonly PullFile[],
   own: ReadonlySet<string>,
+  onMissing: (path: string) => void,
 ): Promise<PullFile[]> {
   const missing = new Set(files);
   await eachLimited(files, DOWNLOADS_AT_ONCE, async (file) => {
     const found = await target.compare(file.path, file);
     if (found === 'same') missing.delete(file);
-    else if (found === 'folder' || (found === 'other' && !own.has(file.path)))
+    else onMissing(file.path);
+    if (found === 'folder' || (found === 'other' && !own.has(file.path)))
       throw conflict(target, 'write', file.path, 'a file that no pull has written is in the way');
   });
   return [...missing];
-}
-
-/** Withdraws a completion record that is not true: a file that it lists is gone or changed, or there is foreign data beside. */
-async function assertClaim(
-  target: PullTarget,
-  own: ReadonlySet<string>,
-  wanted: ReadonlySet<string>,
-  missing: readonly PullFile[],
-): Promise<void> {
-  const claim = await readClaim(target);
-  if (claim === 'unreadable' || missing.some(({ path }) => claim?.paths.has(path) === true))
-    await withdrawClaim(target);
-  try {
-    await assertNoForeignData(target, new Set([...own, ...wanted]));
-  } catch (error) {
-    if (claim !== null) await withdrawClaim(target);
-    throw error;
-  }
 }
 
 /**
@@ -130,7 +146,7 @@ async function assertClaim(
 async function assertNoForeignData(target: PullTarget, ours: ReadonlySet<string>): Promise<void> {
   const foreign: string[] = [];
   let count = 0;
-  for await (const path of target.foreignData(ours)) if (++count <= NAMED_MAX) foreign.push(`"${path}"`);
+  for await (const path of target.foreignData(ours, OWN_FOLDER)) if (++count <= NAMED_MAX) foreign.push(`"${path}"`);
   if (count === 0) return;
   const names = foreign.join(', ') + (count > NAMED_MAX ? ` and ${count - NAMED_MAX} more` : '');
   throw new RequestError(
@@ -195,7 +211,10 @@ async function settle(
     for (const path of stale) if (await target.remove(path)) removed++;
     await target.sync();
   }
-  await assertNoForeignData(target, wanted);
+  await assertNoForeignData(target, wanted).catch(async (error: unknown) => {
+    await withdrawClaim(target);
+    throw error;
+  });
   await writeOwnPaths(target, wanted);
   await writeClaim(target, snapshot, files);
   await target.removeAll(STAGING);

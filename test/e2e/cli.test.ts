@@ -16,6 +16,7 @@ interface RunReport {
   readonly undecided: number;
   readonly deadLetters: number;
   readonly snapshot: string | null;
+  readonly halted: readonly { readonly code: string; readonly message: string; readonly next: number }[];
 }
 
 /** A pipeline with a baseline in force and 12 clean batches published. */
@@ -111,8 +112,21 @@ describe('headgate on files', () => {
     await pipeline.write('data-1.ndjson', [...orders(999), { ...bad, amount: 5_000 }, ...orders(500, 2_000)]);
     const first = await pipeline.run('run', '--once', '--json');
     expect(first.code).toBe(5);
-    expect(first.stdout).toContain('sane amounts');
-    expect((await pipeline.run('run', '--once', '--json')).code).toBe(5);
+    const [, offset] = /headgate quarantine show file\/shop\/data-1\.ndjson@(\d+)/.exec(first.stdout) ?? [];
+    const shown = await pipeline.run('quarantine', 'show', `file/shop/data-1.ndjson@${offset}`);
+    expect(shown.stdout).toContain('sane amounts');
+    const second = await pipeline.run('run', '--once', '--json');
+    const halts = [first, second].map(
+      ({ stdout }) => (JSON.parse(stdout.trim().split('\n').at(-1)!) as RunReport).halted,
+    );
+    // One text and one offset for one halt: they make the id of its alert.
+    expect(halts[1]).toEqual(halts[0]);
+    expect(second.code).toBe(5);
+    const unknown = await pipeline.run('resume', '--reason', 'sender mended', '--ref', 'nope');
+    expect([unknown.code, unknown.stderr]).toEqual([
+      (await pipeline.run('hold', '--reason', 'sender mended', '--ref', 'nope')).code,
+      expect.stringContaining('Cannot find ref "nope": published refs are main'),
+    ]);
     await pipeline.json('resume', '--reason', 'sender mended');
     expect(await pipeline.json<RunReport>('run', '--once')).toMatchObject({ records: 500 });
     expect(await pipeline.json('verify', '--deep')).toMatchObject({ ok: true, records: 1_500 });

@@ -1,14 +1,17 @@
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
+import { Layout } from '../../src/ledger/layout.ts';
+import { parseLogId } from '../../src/record/log-id.ts';
 import { orders, TestPipeline } from '../support/pipeline.ts';
 
 const FILES = ['--files', 'data-*.ndjson', '--pipeline', 'shop'];
 const SMALL = 'batch: { recordsMax: 1000 }';
 
 interface Status {
+  readonly store: string;
   readonly halts: readonly {
     readonly log: string;
     readonly code: string;
@@ -60,6 +63,27 @@ describe('headgate status', () => {
     expect((await pipeline.json<Status>('status')).halts).toEqual([]);
   }, 60_000);
 
+  it('goes with one alert a halt: none when the process is started again, another when it comes again', async () => {
+    const pipeline = await TestPipeline.open(FILES, `${SMALL}\nalerts: [{ name: console, type: console }]`);
+    await pipeline.write('data-1.ndjson', orders(1_000));
+    await pipeline.json('run', '--once');
+    const path = join(pipeline.folder, 'data-1.ndjson');
+    const own = await readFile(path, 'utf8');
+    const changed = own.replace('o-', 'x-');
+    const alerts: string[][] = [];
+    const since: string[] = [];
+    for (const text of [changed, changed, own, changed, changed]) {
+      await writeFile(path, text);
+      const { stdout, stderr } = await pipeline.run('run', '--once');
+      alerts.push(`${stdout}${stderr}`.match(/(?<="id":")halt-\w+/g) ?? []);
+      since.push((await pipeline.json<Status>('status')).halts[0]?.since ?? 'none');
+    }
+    expect(alerts.map(({ length }) => length)).toEqual([1, 0, 0, 1, 0]);
+    expect(alerts[3]).not.toEqual(alerts[0]);
+    expect(since).toEqual([since[0], since[0], 'none', since[3], since[3]]);
+    expect(since[3]).not.toBe(since[0]);
+  }, 60_000);
+
   it('shows a partition that a rule has halted, and the command that leads out', async () => {
     const rule = 'rules: [{ rule: range, column: amount, max: 50, action: halt }]';
     const pipeline = await TestPipeline.open(FILES, SMALL, { npm_lifecycle_event: 'npx' });
@@ -68,8 +92,16 @@ describe('headgate status', () => {
     const { code, stderr } = await pipeline.run('run', '--once');
     expect([code, stderr]).toEqual([5, expect.stringContaining('(way out: npx headgate resume --reason TEXT)')]);
     expect((await pipeline.run('status')).stdout).toContain('way out: npx headgate resume --reason TEXT\n');
-    const { halts } = await pipeline.json<Status>('status');
+    const { halts, store } = await pipeline.json<Status>('status');
     expect(halts).toMatchObject([{ code: 'RULE', source: 'log', wayOut: 'headgate resume --reason TEXT' }]);
+    // Anyone who can write to the store can note something else of it.
+    const [{ log, since }] = halts as [Status['halts'][number]];
+    const path = join(resolve(pipeline.folder, store), new Layout('shop').haltHint(parseLogId(log)!));
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, JSON.stringify({ halt: { log, code: 'GAP', message: '', next: 1e6, since } }));
+    const forged = await pipeline.json<Status>('status');
+    expect(forged.halts.map(({ source }) => source)).toEqual(['log', 'process']);
+    expect(forged.logs).toMatchObject([{ halted: 'RULE', haltedByRule: true }]);
   }, 60_000);
 });
 

@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { lstat, open, opendir, stat } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 
@@ -6,30 +7,39 @@ import { isCode } from './file-errors.ts';
 /**
  * Paths of the data below a folder that are not among `ours`.
  *
- * Data is what is Parquet by its name or its first bytes, and a link to such a file or to a folder. Names that begin with
- * a dot are passed over, as readers do.
+ * Data is what is Parquet by its name, be it a pipe, or by its first bytes, and a link to such a file or to a folder. A name
+ * with a dot before it hides nothing: DuckDB's `**` finds it. Folders and files that this user may not read are passed
+ * over, as DuckDB does.
  * @param ours paths with `/` on every system.
+ * @param ownFolder name of the folder at the top that is passed over.
  * @throws {Error} of the file system
  * Cost: reads every folder once, and the first bytes of each file that is not ours.
  */
-export async function* foreignData(folder: string, ours: ReadonlySet<string>): AsyncGenerator<string> {
-  for await (const path of filesBelow(folder, ''))
-    if (!ours.has(path) && (await isData(join(folder, path))) && !(await isSameFile(folder, path, ours))) yield path;
+export async function* foreignData(
+  folder: string,
+  ours: ReadonlySet<string>,
+  ownFolder: string,
+): AsyncGenerator<string> {
+  let spellings: ReadonlyMap<string, readonly string[]> | null = null;
+  for await (const path of filesBelow(folder, '', ownFolder)) {
+    if (ours.has(path) || !(await isData(join(folder, path)))) continue;
+    spellings ??= spellingsOf(ours);
+    if (!(await isOneOf(folder, path, spellings.get(path.toLowerCase()) ?? []))) yield path;
+  }
 }
 
-async function* filesBelow(folder: string, below: string): AsyncGenerator<string> {
+async function* filesBelow(folder: string, below: string, passedOver: string | null): AsyncGenerator<string> {
   let entries;
   try {
     entries = await opendir(join(folder, below));
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return;
+    if (isCode(error, 'ENOENT') || (below !== '' && isForbidden(error))) return;
     throw error;
   }
   for await (const entry of entries) {
-    if (entry.name.startsWith('.')) continue;
     const path = posix.join(below, entry.name);
-    if (entry.isDirectory()) yield* filesBelow(folder, path);
-    else if (entry.isFile() || entry.isSymbolicLink()) yield path;
+    if (!entry.isDirectory()) yield path;
+    else if (passedOver === null || !(await isOneOf(folder, path, [passedOver]))) yield* filesBelow(folder, path, null);
   }
 }
 
@@ -39,21 +49,43 @@ async function isData(path: string): Promise<boolean> {
   if (found === null) return false;
   if (found.isDirectory() || /\.(parquet|parq|pq)$/i.test(path)) return true;
   if (!found.isFile()) return false;
-  const handle = await open(path, 'r');
   try {
-    const { bytesRead, buffer } = await handle.read(Buffer.alloc(4), 0, 4, 0);
-    return ['PAR1', 'PARE'].includes(buffer.toString('latin1', 0, bytesRead));
-  } finally {
-    await handle.close();
+    // A pipe that took its place since is not waited for. Windows does not have the flag.
+    const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+    try {
+      const { bytesRead, buffer } = await handle.read(Buffer.alloc(4), 0, 4, 0);
+      return ['PAR1', 'PARE'].includes(buffer.toString('latin1', 0, bytesRead));
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if (isForbidden(error) || isCode(error, 'ENOENT')) return false;
+    throw error;
   }
 }
 
-/** On a disk that does not tell upper from lower case, one of our files may be listed under another spelling. */
-async function isSameFile(folder: string, path: string, ours: ReadonlySet<string>): Promise<boolean> {
-  const lower = path.toLowerCase();
-  for (const own of ours) {
-    if (own.length !== path.length || own.toLowerCase() !== lower) continue;
-    const [one, other] = await Promise.all([own, path].map((each) => lstat(join(folder, each)).catch(() => null)));
+function isForbidden(error: unknown): boolean {
+  return isCode(error, 'EACCES') || isCode(error, 'EPERM');
+}
+
+/** Paths by their lower-case form. */
+function spellingsOf(paths: Iterable<string>): ReadonlyMap<string, readonly string[]> {
+  const spellings = new Map<string, string[]>();
+  for (const path of paths) {
+    const lower = path.toLowerCase();
+    const same = spellings.get(lower);
+    if (same === undefined) spellings.set(lower, [path]);
+    else same.push(path);
+  }
+  return spellings;
+}
+
+/** True for one of the names, also on a disk that does not tell upper from lower case and lists it under another spelling. */
+async function isOneOf(folder: string, path: string, names: readonly string[]): Promise<boolean> {
+  for (const name of names) {
+    if (name === path) return true;
+    if (name.toLowerCase() !== path.toLowerCase()) continue;
+    const [one, other] = await Promise.all([name, path].map((each) => lstat(join(folder, each)).catch(() => null)));
     if (one !== null && one?.ino === other?.ino && one?.dev === other?.dev) return true;
   }
   return false;

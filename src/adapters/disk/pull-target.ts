@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { constants, createReadStream, type Stats } from 'node:fs';
-import { lstat, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { lstat, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, posix } from 'node:path';
 
 import { HeadgateError, RequestError, UnavailableError } from '../../errors.ts';
@@ -34,7 +34,7 @@ export class DiskTarget implements PullTarget {
     await this.#guarded(async () => {
       for (let from = 0; from < all.length; from += LOOKS_AT_ONCE)
         await Promise.all(all.slice(from, from + LOOKS_AT_ONCE).map((parent) => this.#assertFolder(parent)));
-    });
+    }, 'read');
   }
 
   async #assertFolder(folder: string): Promise<void> {
@@ -55,24 +55,21 @@ export class DiskTarget implements PullTarget {
       if (present.isDirectory()) return 'folder';
       const isSame = present.isFile() && present.size === bytes && (await sha256OfFile(this.locate(path))) === sha256;
       return isSame ? 'same' : 'other';
-    });
+    }, 'read');
   }
 
-  read(path: string): Promise<string | null> {
-    return this.#guarded(() =>
-      readFile(this.locate(path), 'utf8').catch((cause: unknown) => {
-        if (isCode(cause, 'ENOENT')) return null;
-        throw cause;
-      }),
-    );
+  read(path: string, bytesMax: number): Promise<string | null> {
+    return this.#guarded(() => readPlain(this.locate(path), bytesMax), 'read');
   }
 
   list(folder: string): Promise<readonly string[]> {
-    return this.#guarded(() =>
-      readdir(this.locate(folder)).catch((cause: unknown) => {
-        if (isCode(cause, 'ENOENT')) return [];
-        throw cause;
-      }),
+    return this.#guarded(
+      () =>
+        readdir(this.locate(folder)).catch((cause: unknown) => {
+          if (isCode(cause, 'ENOENT')) return [];
+          throw cause;
+        }),
+      'read',
     );
   }
 
@@ -125,19 +122,19 @@ export class DiskTarget implements PullTarget {
     });
   }
 
-  async *foreignData(ours: ReadonlySet<string>): AsyncGenerator<string> {
+  async *foreignData(ours: ReadonlySet<string>, ownFolder: string): AsyncGenerator<string> {
     try {
-      yield* foreignData(this.location, ours);
+      yield* foreignData(this.location, ours, ownFolder);
     } catch (error) {
-      throw targetError(this.location, error);
+      throw targetError(this.location, error, 'read');
     }
   }
 
-  async #guarded<Result>(work: () => Promise<Result>): Promise<Result> {
+  async #guarded<Result>(work: () => Promise<Result>, act: Act = 'write'): Promise<Result> {
     try {
       return await work();
     } catch (error) {
-      throw targetError(this.location, error);
+      throw targetError(this.location, error, act);
     }
   }
 }
@@ -156,6 +153,38 @@ async function statOf(path: string): Promise<Stats | null> {
     if (isAbsent(cause)) return null;
     throw cause;
   });
+}
+
+/** The text of a plain file; null when there is nothing. Whatever else is there is neither followed nor waited for. */
+async function readPlain(path: string, bytesMax: number): Promise<string | null> {
+  const present = await lstat(path).catch((cause: unknown) => {
+    // Below a file is no place for ours, so that ENOTDIR is an error.
+    if (isCode(cause, 'ENOENT')) return null;
+    throw cause;
+  });
+  if (present === null) return null;
+  assertPlain(path, present);
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+  // Something else may have taken its place since. Windows has neither flag.
+  const file = await open(path, O_RDONLY | (O_NOFOLLOW ?? 0) | (O_NONBLOCK ?? 0)).catch((cause: unknown) => {
+    if (isCode(cause, 'ELOOP')) throw conflict('read', path, 'it is a link', cause);
+    throw cause;
+  });
+  try {
+    const opened = await file.stat();
+    assertPlain(path, opened);
+    if (opened.size > bytesMax)
+      throw conflict('read', path, `it has ${opened.size} bytes, at most ${bytesMax} are allowed`);
+    return await file.readFile('utf8');
+  } finally {
+    await file.close();
+  }
+}
+
+function assertPlain(path: string, found: Stats): void {
+  if (found.isFile()) return;
+  const other = found.isSymbolicLink() ? 'a link' : found.isDirectory() ? 'a folder' : 'no file';
+  throw conflict('read', path, `it is ${other}`);
 }
 
 /** Writes a file anew and to disk, never through a link that was put there. */
@@ -207,11 +236,19 @@ const TROUBLE: Readonly<Record<string, string>> = {
   ENOTDIR: 'it is no folder, or lies below something that is none',
 };
 
+/** What was done to the folder when it failed: the file system has one code for both. */
+type Act = 'read' | 'write';
+
 /** What the file system has against the folder, as an error for people; our own errors stay as they are. */
-function targetError(folder: string, error: unknown): unknown {
+function targetError(folder: string, error: unknown, act: Act): unknown {
   if (error instanceof HeadgateError || !(error instanceof Error && 'code' in error && 'syscall' in error))
     return error;
-  const why = TROUBLE[codeOf(error)] ?? error.message;
+  const code = codeOf(error);
+  const { path = folder } = error as NodeJS.ErrnoException;
+  const why =
+    act === 'read' && (code === 'EACCES' || code === 'EPERM')
+      ? `this user may not read "${path}" (mend: let this user read it, or pull into another folder)`
+      : (TROUBLE[code] ?? error.message);
   return new UnavailableError('TARGET_UNUSABLE', `Cannot pull into "${folder}": ${why}`, { cause: error });
 }
 

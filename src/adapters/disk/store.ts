@@ -51,7 +51,8 @@ export class DiskStore implements ObjectStore {
     try {
       await link(temporary, path);
     } catch (cause) {
-      await rm(temporary, { force: true });
+      // What link(2) answered counts, not whether the temporary file could be removed: a later start does that.
+      await rm(temporary, { force: true }).catch(() => undefined);
       if (isCode(cause, 'EEXIST')) return this.#existing(key, path);
       this.#folders.delete(dirname(path));
       if (REFUSALS.some((code) => isCode(cause, code))) throw await this.#unavailable('create', key, cause);
@@ -129,7 +130,7 @@ export class DiskStore implements ObjectStore {
       await rename(temporary, path);
       await syncFolder(dirname(path));
     } catch (cause) {
-      await rm(temporary, { force: true });
+      await rm(temporary, { force: true }).catch(() => undefined);
       this.#folders.delete(dirname(path));
       throw await this.#unavailable('write', key, cause);
     }

@@ -3,10 +3,19 @@ import type { Stats } from 'node:fs';
 import type { Clock } from '../../ports/clock.ts';
 import type { FileLayout, RecordBuffer } from './record-buffer.ts';
 
+const TAB = 0x09;
 const CR = 0x0d;
+const SPACE = 0x20;
 const QUOTE = 0x22;
 const ZERO = 0x30;
 const NINE = 0x39;
+const BRACKET_OPEN = 0x5b;
+const BACKSLASH = 0x5c;
+const BRACKET_CLOSE = 0x5d;
+const BRACE_OPEN = 0x7b;
+const BRACE_CLOSE = 0x7d;
+/** Of a line that is only a number, or a word such as `true`; a longer one is taken for a part. */
+const SCALAR_BYTES_MAX = 1_024;
 /** A last line that may be whole or not, as in CSV, is taken once its file has not changed for so long. */
 const QUIET_MS = 5_000;
 
@@ -64,15 +73,55 @@ export function judgeLastLine(
   // Half of a line break.
   if (last === CR) return 'part';
   if (format === 'csv') {
-    return countFields(line, delimiter) === countFields(csvHeader!, delimiter) ? 'unclear' : 'part';
+    const wanted = countFields(withoutMark(csvHeader!), delimiter);
+    return countFields(line, delimiter) === wanted ? 'unclear' : 'part';
   }
   if (last >= ZERO && last <= NINE) return 'part';
+  return endsWithItsValue(line) ? 'whole' : 'part';
+}
+
+/**
+ * Whether the JSON value that begins the line ends it. Only strings and brackets are followed, not even the kinds of the
+ * brackets: whether the value is JSON, and not too deep, is for the decoder to say.
+ * Cost: one pass and no memory, whatever the line.
+ */
+function endsWithItsValue(line: Uint8Array): boolean {
+  const start = endOfBlanks(line, 0);
+  const first = line[start];
+  if (first !== BRACE_OPEN && first !== BRACKET_OPEN && first !== QUOTE) return isScalar(line);
+  let depth = 0;
+  let isQuoted = false;
+  for (let p = start; p < line.length; p++) {
+    const c = line[p]!;
+    if (c === QUOTE) isQuoted = !isQuoted;
+    else if (isQuoted) {
+      if (c === BACKSLASH) p++;
+    } else if (c === BRACE_OPEN || c === BRACKET_OPEN) depth++;
+    else if (c === BRACE_CLOSE || c === BRACKET_CLOSE) depth--;
+    if (depth === 0 && !isQuoted) return endOfBlanks(line, p + 1) === line.length;
+  }
+  return false;
+}
+
+function isScalar(line: Uint8Array): boolean {
+  if (line.length > SCALAR_BYTES_MAX) return false;
   try {
     JSON.parse(Buffer.from(line.buffer, line.byteOffset, line.length).toString('utf8'));
-    return 'whole';
+    return true;
   } catch {
-    return 'part';
+    return false;
   }
+}
+
+function endOfBlanks(line: Uint8Array, start: number): number {
+  let p = start;
+  while (line[p] === SPACE || line[p] === TAB || line[p] === CR) p++;
+  return p;
+}
+
+/** A byte order mark would hide the quote that opens the first field. */
+function withoutMark(header: Uint8Array): Uint8Array {
+  return header[0] === 0xef && header[1] === 0xbb && header[2] === 0xbf ? header.subarray(3) : header;
 }
 
 /** Fields of a CSV record, told apart as CsvSplitter does; 0 if a quoted one is not closed. */

@@ -1,18 +1,21 @@
-import { createHash } from 'node:crypto';
-import { rm, stat } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
+import { readdir, rename, rm } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 
 import { ConflictError } from '../../errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 
 /** A socket's path may have 104 bytes on macOS, 108 on Linux, the last of them 0. */
 const SOCKET_PATH_BYTES_MAX = 103;
+const NONCE_BYTES = 6;
 const ANSWER_MS = 1_000;
 const ANSWER_BYTES_MAX = 200;
-/** A lock whose holder died is taken over; who loses a race for that looks again. */
-const ATTEMPTS_MAX = 5;
+/** Another claim that is to give way, or is about to end, is asked again so often. */
+const ROUNDS_MAX = 200;
+const ROUND_MS = 10;
 /** What a connection says of a socket that nobody listens on any more, or of a file that is none. */
 const DEAD: ReadonlySet<string | undefined> = new Set(['ECONNREFUSED', 'ENOENT', 'ENOTSOCK']);
 
@@ -26,6 +29,27 @@ export interface LockedWork {
   readonly about: string;
 }
 
+/** Where the claims to one lock are. */
+interface LockPlace {
+  readonly folder: string;
+  /** What the names of all of them begin with. */
+  readonly name: string;
+}
+
+/** A socket on which this process listens, and says whether it has the lock. */
+interface Claim {
+  readonly server: Server;
+  path: string;
+  isHeld: boolean;
+}
+
+/** What a claim says: it has the lock, it wants it, or it ends without a word. */
+interface Answer {
+  readonly state: 'held' | 'wanted' | 'ending';
+  /** Whose claim it is. */
+  readonly words: string;
+}
+
 /**
  * Keeps a second process of this machine from reading the same files into the same logs: they would take the partitions
  * from each other until the log halts them.
@@ -33,94 +57,166 @@ export interface LockedWork {
  * Held by the system: a socket on which the process listens, so that it ends with the process however that ends. Where no
  * socket can be made, and between machines, there is no lock, and the log decides who writes: this saves trouble, the log
  * is what is safe.
+ *
+ * Each process claims the lock with a socket of its own name before it looks for others, so that of two at least one sees
+ * the other. One that has the lock keeps it; of two that want it the later name gives way, and the earlier waits until it
+ * has. No name is used twice: what is found dead stays dead, and removing it can take the lock from nobody.
  * Trust: what another process answers is hostile.
  */
 export class RunLock implements AsyncDisposable {
-  readonly #server: Server | null;
+  readonly #claim: Claim | null;
 
-  private constructor(server: Server | null) {
-    this.#server = server;
+  private constructor(claim: Claim | null) {
+    this.#claim = claim;
   }
 
   /** @throws ConflictError ALREADY_RUNNING, naming who holds the lock */
   static async acquire(work: LockedWork, clock: Clock): Promise<RunLock> {
     const since = new Date(clock.now()).toISOString();
-    for (const path of lockPaths(work)) {
-      const server = await listenAlone(path, since, work.about);
-      if (server !== null) return new RunLock(server);
+    if (process.platform === 'win32') return new RunLock(await claimPipe(work, since));
+    for (const place of lockPlaces(work)) {
+      const claim = await makeClaim(place, since);
+      if (claim === null) continue;
+      const lock = new RunLock(claim);
+      const holder = await findHolder(claim, place).catch(() => null);
+      if (claim.isHeld) return lock;
+      await lock[Symbol.asyncDispose]();
+      if (holder !== null) throw alreadyRunning(work, holder);
     }
     return new RunLock(null);
   }
 
   /** Lets go; the socket's file goes with it. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const server = this.#server;
-    if (server !== null) await new Promise<void>((resolve) => server.close(() => resolve()));
+    if (this.#claim === null) return;
+    const { server, path } = this.#claim;
+    await rm(path, { force: true }).catch(() => undefined);
+    await new Promise<void>((resolve) => server.close(() => resolve()));
   }
+}
+
+function alreadyRunning({ about }: LockedWork, holder: string): ConflictError {
+  return new ConflictError(
+    'ALREADY_RUNNING',
+    `Cannot ${about}: another run (${holder}) is at it (way out: let it end, or stop it)`,
+  );
+}
+
+function lockName(names: readonly string[]): string {
+  return `headgate-${createHash('sha256').update(JSON.stringify(names)).digest('hex').slice(0, 16)}`;
 }
 
 /** Where the lock may be, best first: beside what this machine remembers of the store, or where sockets can be in any case. */
-function lockPaths({ folder, names }: LockedWork): string[] {
-  const name = `headgate-${createHash('sha256').update(JSON.stringify(names)).digest('hex').slice(0, 16)}`;
-  if (process.platform === 'win32') return [`\\\\.\\pipe\\${name}`];
-  return [folder, tmpdir()]
-    .map((each) => join(each, `${name}.lock`))
-    .filter((path) => Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX);
+function lockPlaces({ folder, names }: LockedWork): LockPlace[] {
+  return [folder, tmpdir()].map((each) => ({ folder: each, name: lockName(names) }));
 }
 
-/** Null if there can be no socket at this path. */
-async function listenAlone(path: string, since: string, about: string): Promise<Server | null> {
-  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-    const server = await listen(path, JSON.stringify({ pid: process.pid, since }));
-    if (typeof server !== 'string') return server;
-    if (server !== 'EADDRINUSE') return null;
-    const found = await stat(path).catch(() => null);
-    const holder = await askHolder(path);
-    if (holder !== null)
-      throw new ConflictError(
-        'ALREADY_RUNNING',
-        `Cannot ${about}: another run (${holder}) is at it (way out: let it end, or stop it)`,
-      );
-    const now = await stat(path).catch(() => null);
-    if (now !== null && now.ino === found?.ino) await rm(path, { force: true });
+/** A pipe's name is taken by one process and free when that ends. @throws ConflictError ALREADY_RUNNING */
+async function claimPipe(work: LockedWork, since: string): Promise<Claim | null> {
+  const path = `\\\\.\\pipe\\${lockName(work.names)}`;
+  const claim = await listen(path, since);
+  if (typeof claim === 'string') {
+    const holder = claim === 'EADDRINUSE' ? await ask(path) : null;
+    if (holder !== null) throw alreadyRunning(work, holder.words);
+    return null;
   }
-  return null;
+  claim.isHeld = true;
+  return claim;
+}
+
+/** Null if there can be no socket in this place. */
+async function makeClaim({ folder, name }: LockPlace, since: string): Promise<Claim | null> {
+  const unique = join(folder, `${name}.${randomBytes(NONCE_BYTES).toString('hex')}`);
+  const path = `${unique}.lock`;
+  if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX) return null;
+  // A socket has a path before it listens, and would look dead: it gets the name that others look for when it does.
+  const claim = await listen(`${unique}.bind`, since);
+  if (typeof claim === 'string') return null;
+  try {
+    await rename(claim.path, path);
+    claim.path = path;
+    return claim;
+  } catch {
+    claim.server.close();
+    return null;
+  }
+}
+
+/**
+ * Takes the lock for `claim` unless another has it, or goes before.
+ * @returns who that is, in words; null when the lock was taken. Rejects when the folder cannot be read.
+ */
+async function findHolder(claim: Claim, { folder, name }: LockPlace): Promise<string | null> {
+  let waitsFor: string | null = null;
+  for (let round = 0; round < ROUNDS_MAX; round++) {
+    waitsFor = null;
+    for (const file of await readdir(folder)) {
+      const path = join(folder, file);
+      if (!file.startsWith(`${name}.`) || !file.endsWith('.lock') || path === claim.path) continue;
+      const answer = await ask(path);
+      if (answer === null) await rm(path, { force: true }).catch(() => undefined);
+      else if (answer.state === 'held' || (answer.state === 'wanted' && path < claim.path)) return answer.words;
+      else waitsFor = answer.words;
+    }
+    if (waitsFor === null) {
+      claim.isHeld = true;
+      return null;
+    }
+    await setTimeout(ROUND_MS);
+  }
+  return waitsFor;
 }
 
 /** A server that answers each connection with one line; or the code of the error. */
-function listen(path: string, answer: string): Promise<Server | string> {
+function listen(path: string, since: string): Promise<Claim | string> {
   return new Promise((resolve) => {
     const server = createServer((socket) => {
       socket.on('error', () => undefined);
-      socket.end(`${answer}\n`);
+      socket.write(`${JSON.stringify({ pid: process.pid, since, held: claim.isHeld })}\n`);
+      // Not left open until the other side ends, which may never be.
+      socket.destroySoon();
     });
+    const claim: Claim = { server, path, isHeld: false };
     server.on('error', ({ code }: NodeJS.ErrnoException) => resolve(code ?? 'UNKNOWN'));
-    server.listen(path, () => resolve(server.unref()));
+    server.listen(path, () => {
+      server.unref();
+      resolve(claim);
+    });
   });
 }
 
-/** Who listens, in words; null if nobody does. */
-function askHolder(path: string): Promise<string | null> {
+/** What the claim at this path says; null if nobody listens there. */
+function ask(path: string): Promise<Answer | null> {
   return new Promise((resolve) => {
     let text = '';
     const socket = connect(path);
-    const end = (holder: string | null): void => {
+    const end = (answer: Answer | null): void => {
       socket.destroy();
-      resolve(holder);
+      resolve(answer);
     };
-    socket.setTimeout(ANSWER_MS, () => end('which gives no answer'));
+    socket.setTimeout(ANSWER_MS, () => end(heldBy('which gives no answer')));
     socket.on('data', (part: Buffer) => {
       text += part.toString('latin1');
-      if (text.length > ANSWER_BYTES_MAX) end('which cannot be understood');
+      if (text.length > ANSWER_BYTES_MAX) end(heldBy('which cannot be understood'));
     });
-    socket.on('end', () => end(describeHolder(text)));
-    socket.on('error', ({ code }: NodeJS.ErrnoException) =>
-      end(DEAD.has(code) ? null : `which cannot be asked: ${code}`),
-    );
+    socket.on('end', () => end(text === '' ? ENDING : readAnswer(text)));
+    socket.on('error', ({ code }: NodeJS.ErrnoException) => {
+      if (DEAD.has(code)) end(null);
+      else end(code === 'ECONNRESET' ? ENDING : heldBy(`which cannot be asked: ${code}`));
+    });
   });
 }
 
-function describeHolder(text: string): string {
-  const [, pid, since] = /^\{"pid":(\d{1,10}),"since":"([-0-9T:.Z]{20,30})"\}\n$/.exec(text) ?? [];
-  return pid === undefined ? 'which cannot be understood' : `pid ${pid}, since ${since}`;
+/** A claim given up after the connection was made. */
+const ENDING: Answer = { state: 'ending', words: 'which gives no answer' };
+
+function heldBy(words: string): Answer {
+  return { state: 'held', words };
+}
+
+function readAnswer(text: string): Answer {
+  const [, pid, since, held] =
+    /^\{"pid":(\d{1,10}),"since":"([-0-9T:.Z]{20,30})","held":(true|false)\}\n$/.exec(text) ?? [];
+  if (pid === undefined) return heldBy('which cannot be understood');
+  return { state: held === 'true' ? 'held' : 'wanted', words: `pid ${pid}, since ${since}` };
 }

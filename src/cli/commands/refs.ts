@@ -2,7 +2,7 @@ import { actorName, openKey, type OpenedLedger } from '../../compose/ledger.ts';
 import { openRejudge } from '../../compose/publishing.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { diffSnapshots } from '../../respond/diff.ts';
-import { hold, resolveSnapshot, resume, rollback, type Actor } from '../../respond/refs.ts';
+import { currentSnapshot, hold, resolveSnapshot, resume, rollback, type Actor } from '../../respond/refs.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { counted } from '../output.ts';
 import type { Register } from '../register.ts';
@@ -75,6 +75,8 @@ async function holdRef({ context, ledger, ref, actor }: RefAct): Promise<Command
 }
 
 async function resumeRef({ context, loaded, ledger, ref, actor }: RefAct): Promise<CommandResult> {
+  // Partitions may halt before the first snapshot: the ref of this pipeline is let go on before it is published, too.
+  if (ref !== loaded.config.publish.ref) currentSnapshot(await ledger.control.head(), ref);
   const publisher = await openKey(loaded, ledger.trust, 'publisher');
   const { rejudged } = await resume(ledger, ref, actor, openRejudge(loaded, ledger), publisher, context.kill);
   context.output.result({ ref, held: false, rejudged }, [

@@ -89,7 +89,8 @@ class Session {
   readonly #ledger: OpenedLedger;
   readonly #once: boolean;
   readonly #tally: Tally = { records: 0, batches: 0, clean: 0, suspect: 0, undecided: 0, deadLetters: 0 };
-  #halts: Halt[] = [];
+  /** Partitions that have halted and were not read on since, by log. */
+  readonly #halts = new Map<string, Halt>();
   readonly #unread = new Map<string, Unread>();
   #alerts: OpenedAlerts | null = null;
 
@@ -160,16 +161,17 @@ class Session {
     const events: IngestEvents = {
       committed: (batch) => this.#committed(batch),
       halted: (log, error, next) => {
-        this.#halts.push({ log: formatLogId(log), code: error.code, message: error.message, next });
-        this.#context.output.note(`halted ${formatLogId(log)} (${error.code}): ${error.message}`);
-        notes.halted(log, error, next);
-        void this.#notify(haltCause(log, error, next, this.#ledger.clock.now()));
+        const { code, message } = error;
+        this.#halts.set(formatLogId(log), { log: formatLogId(log), code, message, next });
+        this.#context.output.note(`halted ${formatLogId(log)} (${code}): ${message}`);
+        void notes.halted(log, error, next).then((since) => this.#notify(haltCause(log, error, next, since)));
       },
       resumed: (log) => {
-        this.#halts = this.#halts.filter((halt) => halt.log !== formatLogId(log));
+        this.#halts.delete(formatLogId(log));
         this.#context.output.note(`${formatLogId(log)} goes on`);
       },
       reading: (log) => {
+        if (this.#halts.size > 0) this.#halts.delete(formatLogId(log));
         notes.reading(log);
         takeBack();
       },
@@ -285,7 +287,7 @@ class Session {
           'there is no baseline yet: headgate baseline learn --held, then headgate baseline approve',
         ),
       );
-    this.#context.output.result({ ...tally, held, snapshot, halted: this.#halts, unread }, lines);
-    return endCode(this.#context, this.#halts.length > 0 ? EXIT.halted : EXIT.ok);
+    this.#context.output.result({ ...tally, held, snapshot, halted: [...this.#halts.values()], unread }, lines);
+    return endCode(this.#context, this.#halts.size > 0 ? EXIT.halted : EXIT.ok);
   }
 }

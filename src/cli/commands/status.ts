@@ -80,7 +80,8 @@ async function readLogs(ledger: LedgerContext, snapshot: Snapshot | null, resume
     heads.push((await logs.head(log, line === undefined ? null : await logs.headAt(log, line.slot)))!);
   }
   const halts = await findHalts(ledger, heads, resumed);
-  const ofLog = new Map(halts.map((halt) => [halt.log, halt]));
+  // What was noted of a log, by anyone, must not hide what the log says itself, which stands first.
+  const ofLog = new Map(halts.toReversed().map((halt) => [halt.log, halt]));
   return {
     halts,
     logs: heads.map(({ log, next, slot, epoch }) => ({

@@ -14,6 +14,9 @@ export const MANIFEST = `${OWN_FOLDER}/manifest.json`;
 /** Says which snapshot the folder holds, and is there only while it holds all of it: what a training job checks. */
 const RECORD = `${OWN_FOLDER}/complete.json`;
 
+/** Most bytes of either: half a million files with the longest names. More comes from elsewhere. */
+const BYTES_MAX = 256 * 1_024 * 1_024;
+
 /** Two escaped segments and a file name; nothing that leads out of the folder. */
 const OWN_PATH = '^[A-Za-z0-9%_-][A-Za-z0-9%_.~-]*/[A-Za-z0-9%_-][A-Za-z0-9%_.~-]*/\\d+-[0-9a-f]{8}\\.parquet$';
 
@@ -28,7 +31,7 @@ export function conflict(target: PullTarget, act: string, path: string, why: str
 
 /** Paths of files that earlier pulls have written. @throws RequestError PULL_CONFLICT when that cannot be told */
 export async function readOwnPaths(target: PullTarget): Promise<ReadonlySet<string>> {
-  const text = await target.read(MANIFEST);
+  const text = await target.read(MANIFEST, BYTES_MAX);
   if (text === null) return new Set();
   try {
     const manifest: unknown = JSON.parse(text);
@@ -65,7 +68,7 @@ export interface Claim {
 /** What the folder claims to hold; null without a record, `unreadable` for something else in its place. */
 export async function readClaim(target: PullTarget): Promise<Claim | 'unreadable' | null> {
   try {
-    const text = await target.read(RECORD);
+    const text = await target.read(RECORD, BYTES_MAX);
     if (text === null) return null;
     const record: unknown = JSON.parse(text);
     Value.Assert(CompletionRecord, record);

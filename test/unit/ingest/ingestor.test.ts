@@ -11,7 +11,7 @@ import { verifyPipeline } from '../../../src/respond/verify.ts';
 import { StoreDecorator } from '../../support/faulty-store.ts';
 import { entriesOf, rangesOf, TestConsumer, type TestConsumerOptions } from '../../support/ingest.ts';
 import { never, TestLedger } from '../../support/ledger.ts';
-import { UnavailableError } from '../../../src/errors.ts';
+import { HaltError, UnavailableError } from '../../../src/errors.ts';
 
 const order = (id: number): { readonly value: Buffer } => ({
   value: Buffer.from(JSON.stringify({ id, amount: id / 4, city: 'Basel' })),
@@ -318,6 +318,24 @@ describe('a store that was rolled back', () => {
   });
 });
 
+describe('a batch that cannot be committed', () => {
+  it('halts its partition each time at the same place, which does not count as going on meanwhile', async () => {
+    const unfaithful = new (class extends StoreDecorator {
+      override create(key: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
+        if (!key.includes('/evidence/')) return this.inner.create(key, bytes);
+        return Promise.reject(new HaltError('ENCODING_UNFAITHFUL', 'Cannot encode: planned fault'));
+      }
+    })(test.store);
+    broker.append(log, orders(12));
+    for (const seed of [0, 1]) {
+      const { halts, reading } = await consume({ seed, store: unfaithful });
+      expect(halts).toMatchObject([{ code: 'ENCODING_UNFAITHFUL', next: 0 }]);
+      expect([...reading]).toEqual([]);
+    }
+    expect([...(await consume({ seed: 2 })).reading]).toEqual(['test/orders/0']);
+  });
+});
+
 describe('a rule that halts', () => {
   const rules = [{ kind: 'range', name: 'ids', column: 'id', max: 11, action: 'halt' }] as const;
 
@@ -327,7 +345,9 @@ describe('a rule that halts', () => {
     expect(first.halts).toMatchObject([{ code: 'RULE', next: 20 }]);
     expect(first.committed.map(({ judged }) => judged.outcome)).toEqual(['undecided', 'suspect']);
     const again = await consume({ rules, seed: 1 });
-    expect(again.halts).toMatchObject([{ code: 'RULE', next: 20 }]);
+    // It is the same halt: what is told of it makes the id of its alert.
+    expect(again.halts).toEqual(first.halts);
+    expect(again.halts[0]!.message).toContain('headgate quarantine show test/orders/0@19 ');
     expect(again.committed).toEqual([]);
     await test.act({ kind: 'hold', by: 'a person', ref: 'main', reason: 'looking' });
     await test.act({ kind: 'resume', by: 'a person', ref: 'main', reason: 'known' });

@@ -24,6 +24,7 @@ import { LeapingClock } from '../../support/leaping-clock.ts';
 import { TestLedger, keysOf, never, partition } from '../../support/ledger.ts';
 import { settle } from '../../support/manual-clock.ts';
 
+const HALTED_AT = '2026-11-21T10:00:00.000Z';
 const a = partition(0);
 let store: FaultyStore;
 let clock: LeapingClock;
@@ -225,7 +226,7 @@ describe('an alert whose jobs are lost', () => {
   });
 
   it('is remembered by the process that was told, also when the ledger does not know it: a halt', async () => {
-    const cause = haltCause(a, new HaltError('GAP', 'Cannot go on'), 5, clock.now());
+    const cause = haltCause(a, new HaltError('GAP', 'Cannot go on'), 5, HALTED_AT);
     channel.failures = ATTEMPTS_MAX;
     const { desk, queue } = await openDesk(test.reopened(), [channel]);
     await desk.notify(cause);
@@ -240,7 +241,7 @@ describe('an alert whose jobs are lost', () => {
   });
 
   it('is queued although the queue was out of reach when it happened', async () => {
-    const cause = haltCause(a, new HaltError('GAP', 'Cannot go on'), 5, clock.now());
+    const cause = haltCause(a, new HaltError('GAP', 'Cannot go on'), 5, HALTED_AT);
     const added: Job[] = [];
     let up = false;
     const queue: JobQueue = {
@@ -271,7 +272,7 @@ describe('an alert whose jobs are lost', () => {
     const desk = new AlertDesk({ ledger: test.reopened(), queue, channels: [channel], alertColumns: () => [] });
     const ids = [];
     for (let next = 0; next < 10_050; next++) {
-      const cause = haltCause(a, new HaltError('GAP', 'Cannot go on'), next, 0);
+      const cause = haltCause(a, new HaltError('GAP', 'Cannot go on'), next, HALTED_AT);
       ids.push(`${alertId(cause)}-hook`);
       await desk.notify(cause);
     }

@@ -26,6 +26,7 @@ import { LeapingClock } from '../../support/leaping-clock.ts';
 import { TOPIC, TestLedger, keysOf, never, partition } from '../../support/ledger.ts';
 import { storeRejudgement } from '../../support/rejudgement.ts';
 
+const HALTED_AT = '2026-11-21T10:00:00.000Z';
 const a = partition(0);
 
 function finding(change: Partial<Finding> = {}): Finding {
@@ -287,12 +288,12 @@ describe('an alert', () => {
 
   describe('about a halt', () => {
     it('says which partition stopped, before which offset and why', async () => {
-      const cause = haltCause(a, new HaltError('GAP', 'Cannot read on: offsets 5 to 9 are gone'), 5, clock.now());
+      const cause = haltCause(a, new HaltError('GAP', 'Cannot read on: offsets 5 to 9 are gone'), 5, HALTED_AT);
       expect(await told(cause)).toEqual({
         id: alertId(cause),
         type: 'dev.headgate.partition.halted',
         subject: 'test/orders/0@5',
-        time: new Date(clock.now()).toISOString(),
+        time: HALTED_AT,
         severity: 'critical',
         summary: 'Partition test/orders/0 has stopped: Cannot read on: offsets 5 to 9 are gone',
         data: { log: 'test/orders/0', code: 'GAP', next: 5 },
@@ -304,7 +305,7 @@ describe('an alert', () => {
     const HOSTILE = 'gone\r\n\u{1b}[2J\u{1b}]0;x\u{7}\u{202e}\u{2028}\u{200b}\u{d800}\u{0} all is well';
 
     it('has a summary of one line, in which nothing hides or moves, whatever it is about', async () => {
-      const halt = haltCause(partition(0, HOSTILE), new HaltError('GAP', HOSTILE), 0, 0);
+      const halt = haltCause(partition(0, HOSTILE), new HaltError('GAP', HOSTILE), 0, HALTED_AT);
       const batch = await test.commit(a, {
         verdict: 'suspect',
         judgement: { findings: [finding({ sentence: HOSTILE })] },

@@ -42,7 +42,8 @@ describe('halts', () => {
     await test.commit(b);
     await (await test.newWriter(a)).claim({ next: entry.end, label: null }, never);
     const wanted = { log: 'test/orders/0', code: 'RULE', since: entry.time, next: entry.end, source: 'log' };
-    expect(await find()).toMatchObject([{ ...wanted, wayOut: 'headgate resume --reason TEXT' }]);
+    const message = expect.stringContaining(`(headgate quarantine show test/orders/0@${entry.end - 1} tells which)`);
+    expect(await find()).toMatchObject([{ ...wanted, message, wayOut: 'headgate resume --reason TEXT' }]);
     await test.act({ kind: 'resume', by: 'a person', ref: 'main', reason: 'looked' });
     expect(await find()).toEqual([]);
   });
@@ -51,8 +52,12 @@ describe('halts', () => {
     const notes = await open();
     const { entry } = await test.commit(a);
     const since = new Date(clock.now()).toISOString();
-    notes.halted(a, new HaltError('GAP', 'Cannot go on (way out: set onGap: continue, which signs a gap)'), entry.end);
-    notes.halted(b, new HaltError('CRC', 'Cannot read (offset 7)'), 0);
+    void notes.halted(
+      a,
+      new HaltError('GAP', 'Cannot go on (way out: set onGap: continue, which signs a gap)'),
+      entry.end,
+    );
+    void notes.halted(b, new HaltError('CRC', 'Cannot read (offset 7)'), 0);
     await notes.settled();
     expect(await find()).toEqual([
       {
@@ -72,7 +77,7 @@ describe('halts', () => {
   it('are over once the partition is read on, by this process or the next', async () => {
     for (const isSame of [true, false]) {
       const notes = await open();
-      notes.halted(a, new HaltError('GAP', 'gone'), 0);
+      void notes.halted(a, new HaltError('GAP', 'gone'), 0);
       await notes.settled();
       expect(await find()).toHaveLength(1);
       const next = isSame ? notes : await open();
@@ -86,8 +91,8 @@ describe('halts', () => {
   it('are over once the log has grown, but not when it was another deployment that wrote', async () => {
     const { entry } = await test.commit(a);
     const notes = await open();
-    notes.halted(a, new HaltError('GAP', 'gone'), entry.end);
-    notes.halted(b, new HaltError('FOREIGN_WRITER', 'someone else'), 0);
+    void notes.halted(a, new HaltError('GAP', 'gone'), entry.end);
+    void notes.halted(b, new HaltError('FOREIGN_WRITER', 'someone else'), 0);
     await notes.settled();
     await test.commit(a);
     await test.commit(b);
@@ -97,7 +102,7 @@ describe('halts', () => {
   it('are over once the partition is not there any more, but not those of other topics and clusters', async () => {
     const first = await open();
     const others = [partition(2, 'other'), { cluster: 'elsewhere', topic: a.topic, partition: '2' }];
-    for (const log of [a, b, ...others]) first.halted(log, new HaltError('SOURCE_CHANGED', 'changed'), 0);
+    for (const log of [a, b, ...others]) void first.halted(log, new HaltError('SOURCE_CHANGED', 'changed'), 0);
     await first.settled();
     const next = await open();
     expect(next.gone(a, [b])).toEqual([formatLogId(a)]);
@@ -108,22 +113,109 @@ describe('halts', () => {
 
   it('keep their time when a process that was started again stops at the same place', async () => {
     const first = await open();
-    first.halted(a, new HaltError('GAP', 'gone'), 0);
+    void first.halted(a, new HaltError('GAP', 'gone'), 0);
     await first.settled();
     const { since } = (await find())[0]!;
     clock.advance(3_600_000);
     const second = await open();
-    second.halted(a, new HaltError('GAP', 'still gone'), 0);
+    void second.halted(a, new HaltError('GAP', 'still gone'), 0);
     await second.settled();
     expect(await find()).toMatchObject([{ since, message: 'still gone' }]);
-    second.halted(a, new HaltError('GAP', 'still gone'), 5);
+    void second.halted(a, new HaltError('GAP', 'still gone'), 5);
     await second.settled();
     expect((await find())[0]!.since).not.toBe(since);
   });
 
+  it('have one time for the alert and the note, which a process that meets the same halt keeps', async () => {
+    const gone = new HaltError('GAP', 'gone');
+    const [first, other] = [await open(), await open()];
+    const since = await first.halted(a, gone, 0);
+    await first.settled();
+    expect(await find()).toMatchObject([{ since }]);
+    clock.advance(60_000);
+    // The one that took the partition over was started before; the other has been started since.
+    for (const notes of [first, other, await open()]) expect(await notes.halted(a, gone, 0)).toBe(since);
+    expect(await other.halted(a, new HaltError('CRC', 'gone'), 0)).not.toBe(since);
+  });
+
+  it('have a new time when they come again after they were cleared, in this process or the next', async () => {
+    const gone = new HaltError('GAP', 'gone');
+    const times = new Set<string>();
+    let notes = await open();
+    for (const isSame of [true, true, false, false]) {
+      times.add(await notes.halted(a, gone, 0));
+      notes.reading(a);
+      await notes.settled();
+      clock.advance(60_000);
+      if (!isSame) notes = await open();
+    }
+    expect(times.size).toBe(4);
+  });
+
+  it('have a time also where nobody can ask whether they were noted', async () => {
+    const broken = new (class extends StoreDecorator {
+      override get(): Promise<Buffer | null> {
+        return Promise.reject(new UnavailableError('STORE_UNAVAILABLE', 'Cannot read: planned fault'));
+      }
+    })(new MemoryStore());
+    const notes = await HaltNotes.open(test.reopened(broken), (error) => errors.push(error));
+    const now = new Date(clock.now()).toISOString();
+    expect(await notes.halted(a, new HaltError('GAP', 'gone'), 0)).toBe(now);
+    expect(errors).toHaveLength(1);
+  });
+
+  it('leave nothing behind when they are over', async () => {
+    const notes = await open();
+    for (const log of [a, b]) void notes.halted(log, new HaltError('SOURCE_CHANGED', 'changed'), 0);
+    notes.reading(a);
+    notes.gone(b, []);
+    await notes.settled();
+    expect(await keysOf(test.store, test.ledger.layout.haltHints())).toEqual([]);
+  });
+
+  it('are not "none" where the store is away: that is told', async () => {
+    const broken = new (class extends StoreDecorator {
+      override get(): Promise<Buffer | null> {
+        return Promise.reject(new UnavailableError('STORE_UNAVAILABLE', 'Cannot read: planned fault'));
+      }
+    })(test.store);
+    await test.store.put(test.ledger.layout.haltHint(a), Buffer.from(note({})));
+    await expect(readHaltNotes(test.reopened(broken))).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+  });
+
+  it('are read sixteen at a time, in the order of their keys', async () => {
+    let [reading, most] = [0, 0];
+    const slow = new (class extends StoreDecorator {
+      override async get(key: string, bytesMax: number): Promise<Buffer | null> {
+        most = Math.max(most, ++reading);
+        await new Promise(setImmediate);
+        reading--;
+        return this.inner.get(key, bytesMax);
+      }
+    })(test.store);
+    const logs = Array.from({ length: 40 }, (_, i) => partition(i));
+    for (const log of logs)
+      await test.store.put(test.ledger.layout.haltHint(log), Buffer.from(note({ log: formatLogId(log) })));
+    const found = (await readHaltNotes(test.reopened(slow))).map(({ log }) => log);
+    expect(found).toEqual(logs.map(formatLogId).toSorted());
+    expect(most).toBe(16);
+  });
+
+  it('that the log says come before those that anyone has noted of it', async () => {
+    await test.commit(a, { verdict: 'suspect', halts: true });
+    const key = test.ledger.layout.haltHint(a);
+    await test.store.put(key, Buffer.from(note({ next: 1_000_000 })));
+    expect((await find()).map(({ code, source }) => [code, source])).toEqual([
+      ['RULE', 'log'],
+      ['GAP', 'process'],
+    ]);
+    await test.store.put(key, Buffer.from(note({ code: 'RULE', next: 1_000_000 })));
+    expect(await find()).toMatchObject([{ code: 'RULE', source: 'log' }]);
+  });
+
   it('by a rule are not noted: the log is believed', async () => {
     const notes = await open();
-    notes.halted(a, new HaltError('RULE', 'broken'), 0);
+    void notes.halted(a, new HaltError('RULE', 'broken'), 0);
     notes.reading(a);
     await notes.settled();
     expect(await keysOf(test.store, test.ledger.layout.haltHints())).toEqual([]);
@@ -136,7 +228,7 @@ describe('halts', () => {
       }
     })(new MemoryStore());
     const notes = await HaltNotes.open(test.reopened(broken), (error) => errors.push(error));
-    notes.halted(a, new HaltError('GAP', 'gone'), 0);
+    void notes.halted(a, new HaltError('GAP', 'gone'), 0);
     await notes.settled();
     expect(errors).toHaveLength(1);
   });
@@ -149,6 +241,8 @@ describe('halts', () => {
     ['a log that is none', note({ log: '../x' })],
     ['another log than its key', note({ log: 'test/orders/7' })],
     ['a time that is none', note({ since: 'yesterday' })],
+    ['too large', note({}).padEnd(1_000_000)],
+    ['said to be of a rule', note({ code: 'RULE' })],
   ])('are not made up from a note that is %s', async (_, text) => {
     await test.store.put(test.ledger.layout.haltHint(a), Buffer.from(text));
     expect(await find()).toEqual([]);
@@ -165,7 +259,7 @@ describe('halts', () => {
         async (log, message) => {
           const fresh = test.reopened(new MemoryStore());
           const notes = await HaltNotes.open(fresh, (error) => errors.push(error));
-          notes.halted(log, new HaltError('ORDER', message), 3);
+          void notes.halted(log, new HaltError('ORDER', message), 3);
           await notes.settled();
           const fits = formatLogId(log).length <= 4_096;
           expect((await readHaltNotes(fresh)).map((found) => found.log)).toEqual(fits ? [formatLogId(log)] : []);

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { lstat, mkdir, readFile, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -44,6 +45,36 @@ class PlannedObstacle extends StoreDecorator {
   override async get(key: string, bytesMax: number): Promise<Buffer | null> {
     if (key.startsWith('shop/data/')) await mkdir(join(this.#path, 'x'), { recursive: true });
     return super.get(key, bytesMax);
+  }
+}
+
+/** Shows foreign data only at the second look, as when someone puts it there meanwhile. */
+class LateDataTarget extends DiskTarget {
+  #looks = 0;
+
+  override async *foreignData(ours: ReadonlySet<string>, ownFolder: string): AsyncGenerator<string> {
+    yield* super.foreignData(ours, ownFolder);
+    if (++this.#looks > 1) yield 'late.parquet';
+  }
+}
+
+/** Cannot read one of its files, or cannot end its last look, as a disk that fails. */
+class FailingTarget extends DiskTarget {
+  failing = '';
+
+  override async compare(...[path, content]: Parameters<DiskTarget['compare']>): ReturnType<DiskTarget['compare']> {
+    const found = await super.compare(path, content);
+    if (path === this.failing) this.#fail();
+    return found;
+  }
+
+  override async *foreignData(...args: Parameters<DiskTarget['foreignData']>): AsyncGenerator<string> {
+    yield* super.foreignData(...args);
+    if (this.failing === 'last look') this.#fail();
+  }
+
+  #fail(): never {
+    throw new UnavailableError('TARGET_UNUSABLE', `Cannot pull into "${this.location}": planned fault`);
   }
 }
 
@@ -225,6 +256,24 @@ describe('pull', () => {
     await writeFile(join(folder, '.headgate', 'manifest.json'), text);
     await expect(into(snapshot)).rejects.toMatchObject({ code: 'PULL_CONFLICT' });
     expect(await readFile(join(folder, '.headgate', 'manifest.json'), 'utf8')).toBe(text);
+  });
+
+  it.each([
+    ['a folder', (path: string) => mkdir(path)],
+    ['a pipe', async (path: string) => void execFileSync('mkfifo', [path])],
+    ['a link', (path: string) => symlink('complete.json', path)],
+    ['no JSON', (path: string) => writeFile(path, '{')],
+  ])('claims nothing any more when %s is in the place of its manifest', async (_, put) => {
+    const snapshot = await publish();
+    await into(snapshot);
+    const manifest = join(folder, '.headgate', 'manifest.json');
+    await rm(manifest);
+    await put(manifest);
+    await expect(into(snapshot)).rejects.toMatchObject({
+      code: 'PULL_CONFLICT',
+      message: expect.stringMatching(/manifest\.json": .+ \(mend: pull into an empty folder\)$/) as string,
+    });
+    expect(await claim()).toBeNull();
   });
 
   it('gives hostile topic names no way out of the folder', async () => {
@@ -431,6 +480,69 @@ describe('pull', () => {
       expect(await claim()).toBe(snapshot);
     });
 
+    it('claims nothing once its files lie behind a link, or a folder is in the place of one', async () => {
+      const snapshot = await publish();
+      const topic = join(folder, 'orders');
+      const damages = [
+        async () => {
+          await rename(topic, `${folder}-elsewhere`);
+          await symlink(`${folder}-elsewhere`, topic);
+          return async () => {
+            await rm(topic);
+            await rename(`${folder}-elsewhere`, topic);
+          };
+        },
+        async () => {
+          await rm(pathOf(batches[0]!));
+          await mkdir(pathOf(batches[0]!));
+          return () => rm(pathOf(batches[0]!), { recursive: true });
+        },
+      ];
+      for (const damage of damages) {
+        await into(snapshot);
+        expect(await claim()).toBe(snapshot);
+        const mend = await damage();
+        await expect(into(snapshot)).rejects.toMatchObject({ code: 'PULL_CONFLICT' });
+        expect(await claim()).toBeNull();
+        await mend();
+      }
+    });
+
+    it('claims nothing once a file of it is found gone, though another cannot be read', async () => {
+      const snapshot = await publish();
+      await into(snapshot);
+      const listed = await filesOf(test.ledger, snapshot);
+      await rm(join(folder, listed[0]!.path));
+      const target = new FailingTarget(folder);
+      target.failing = listed.at(-1)!.path;
+      await expect(pull(test.ledger, snapshot, target, never, () => undefined)).rejects.toMatchObject({
+        code: 'TARGET_UNUSABLE',
+      });
+      expect(await claim()).toBeNull();
+    });
+
+    it('claims nothing once the look for foreign data fails, whatever it has found by then', async () => {
+      const snapshot = await publish();
+      await into(snapshot);
+      const target = new FailingTarget(folder);
+      target.failing = 'last look';
+      await expect(pull(test.ledger, snapshot, target, never, () => undefined)).rejects.toMatchObject({
+        code: 'TARGET_UNUSABLE',
+      });
+      expect(await claim()).toBeNull();
+    });
+
+    it('keeps its record when nothing is known but that a file cannot be read', async () => {
+      const snapshot = await publish();
+      await into(snapshot);
+      const target = new FailingTarget(folder);
+      target.failing = (await filesOf(test.ledger, snapshot))[0]!.path;
+      await expect(pull(test.ledger, snapshot, target, never, () => undefined)).rejects.toMatchObject({
+        code: 'TARGET_UNUSABLE',
+      });
+      expect(await claim()).toBe(snapshot);
+    });
+
     it.each([
       ['no JSON', '{'],
       ['another shape', '{"snapshot":7}'],
@@ -466,6 +578,10 @@ describe('pull', () => {
       ['one that only its first bytes betray', 'part-0000', 'PAR1 whatever'],
       ['an encrypted one', 'secret.bin', 'PARE whatever'],
       ['one whose name some readers pass over', '_old/a.parquet', 'x'],
+      ['one with a dot before its name, which DuckDB reads', 'orders/.c.parquet', 'x'],
+      ['one in a folder with a dot before its name', '.cache/b.parquet', 'x'],
+      ['one in a folder named as ours, but not at the top', 'orders/.headgate/b.parquet', 'x'],
+      ['one with a dot before its name that only its first bytes betray', '.dvc/cache/ab', 'PAR1'],
     ])('refuses %s, names it, and leaves it alone', async (_, path, content) => {
       const snapshot = await publish();
       await foreign(path, content);
@@ -493,6 +609,28 @@ describe('pull', () => {
       }
     });
 
+    it('refuses a pipe that is named as data, and does not wait for it', async () => {
+      const snapshot = await publish();
+      await into(snapshot);
+      execFileSync('mkfifo', [join(folder, 'orders', 'a.parquet'), join(folder, 'pipe')]);
+      await expect(into(snapshot)).rejects.toMatchObject({
+        code: 'PULL_CONFLICT',
+        message: expect.stringContaining('put there, "orders/a.parquet" (mend') as string,
+      });
+      expect(await claim()).toBeNull();
+      await rm(join(folder, 'orders', 'a.parquet'));
+      expect(await into(snapshot)).toMatchObject({ complete: true });
+    });
+
+    it('withdraws what the folder claims when it turns up after the first look', async () => {
+      const snapshot = await publish();
+      await into(snapshot);
+      await expect(
+        pull(test.ledger, snapshot, new LateDataTarget(folder), never, () => undefined),
+      ).rejects.toMatchObject({ code: 'PULL_CONFLICT' });
+      expect(await claim()).toBeNull();
+    });
+
     it('withdraws what the folder claims, until it is gone', async () => {
       const snapshot = await publish();
       await into(snapshot);
@@ -510,10 +648,9 @@ describe('pull', () => {
       await expect(into(snapshot)).rejects.toThrow(/("extra-\d.parquet"(, )?){3} and 2 more/);
     });
 
-    it('passes over what readers pass over: other kinds of files, and names with a dot before', async () => {
+    it('passes over what readers pass over: other kinds of files', async () => {
       const snapshot = await publish();
-      for (const path of ['notes.txt', 'orders/readme.md', '.dvc/cache/ab', '.x.parquet'])
-        await foreign(path, path.startsWith('.') ? 'PAR1' : 'mine');
+      for (const path of ['notes.txt', 'orders/readme.md', '.gitignore', '.dvc/config']) await foreign(path, 'mine');
       await foreign('empty', '');
       await symlink(join(folder, 'nowhere'), join(folder, 'dangling.parquet'));
       expect(await into(snapshot)).toMatchObject({ complete: true });

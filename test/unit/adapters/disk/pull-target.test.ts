@@ -1,5 +1,6 @@
-import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { link, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
@@ -7,12 +8,21 @@ import { DiskTarget } from '../../../../src/adapters/disk/pull-target.ts';
 import { sha256Hex } from '../../../../src/record/sha256.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
-/** What writing a file fails with, and the folders whose names were made durable. */
-const planned = vi.hoisted(() => ({ write: '', synced: [] as string[] }));
+/** What writing a file fails with, names that this user may not read, and the folders whose names were made durable. */
+const planned = vi.hoisted(() => ({ write: '', unreadable: [] as string[], synced: [] as string[] }));
 
 vi.mock('node:fs/promises', async (load) => {
   const real = await load<typeof import('node:fs/promises')>();
+  const assertReadable = (path: unknown, syscall: string): void => {
+    if (!planned.unreadable.includes(basename(String(path)))) return;
+    throw Object.assign(new Error('EACCES: planned'), { code: 'EACCES', syscall, path });
+  };
+  const opendir = (async (path: string) => {
+    assertReadable(path, 'opendir');
+    return real.opendir(path);
+  }) as typeof real.opendir;
   const open: typeof real.open = async (path, ...rest) => {
+    assertReadable(path, 'open');
     const file = await real.open(path, ...rest);
     if (typeof rest[0] === 'number' && planned.write !== '') {
       const code = planned.write;
@@ -21,7 +31,7 @@ vi.mock('node:fs/promises', async (load) => {
     if ((await file.stat()).isDirectory()) planned.synced.push(String(path));
     return file;
   };
-  return { ...real, open };
+  return { ...real, open, opendir };
 });
 
 describe('the folder that a pull fills', () => {
@@ -30,7 +40,7 @@ describe('the folder that a pull fills', () => {
   const of = (text: string) => ({ bytes: Buffer.byteLength(text), sha256: sha256Hex(Buffer.from(text)) });
   const foreign = async (...ours: string[]): Promise<string[]> => {
     const found: string[] = [];
-    for await (const path of target.foreignData(new Set(ours))) found.push(path);
+    for await (const path of target.foreignData(new Set(ours), '.own')) found.push(path);
     return found.toSorted();
   };
 
@@ -42,10 +52,11 @@ describe('the folder that a pull fills', () => {
 
   afterEach(() => {
     planned.write = '';
+    planned.unreadable = [];
   });
 
   it('is not there before something is written, and is then like one that is empty', async () => {
-    expect(await target.read('a/b')).toBeNull();
+    expect(await target.read('a/b', 9)).toBeNull();
     expect(await target.list('a')).toEqual([]);
     expect(await target.compare('a/b', of(''))).toBe('absent');
     expect(await target.remove('a/b')).toBe(false);
@@ -61,7 +72,7 @@ describe('the folder that a pull fills', () => {
     await target.move('a/b/c', 'd/e/f');
     await target.replace('g/h', Buffer.from('y'));
     expect(await readFile(join(folder, 'd', 'e', 'f'), 'utf8')).toBe('x');
-    expect(await target.read('g/h')).toBe('y');
+    expect(await target.read('g/h', 9)).toBe('y');
     expect(await target.list('g')).toEqual(['h']);
   });
 
@@ -103,6 +114,84 @@ describe('the folder that a pull fills', () => {
     await target.write('a/b/theirs', Buffer.from('PAR1'));
     expect(await foreign('a/ours.parquet')).toEqual(['a/b/theirs']);
     expect(await foreign()).toEqual(['a/b/theirs', 'a/ours.parquet']);
+  });
+
+  it('passes over its own folder at the top, whatever lies in it, and no other with a dot before its name', async () => {
+    for (const path of ['.own/part', '.own/a.parquet', 'a/.own/b.parquet', '.own.parquet'])
+      await target.write(path, Buffer.from('PAR1'));
+    expect(await foreign()).toEqual(['.own.parquet', 'a/.own/b.parquet']);
+  });
+
+  it.runIf(process.platform === 'linux')(
+    'tells data from ours by the file, not by a spelling that is nearly the same',
+    async () => {
+      await target.write('Orders/a.parquet', Buffer.from('x'));
+      await target.write('orders/a.parquet', Buffer.from('x'));
+      await link(join(folder, 'orders', 'a.parquet'), join(folder, 'orders', 'A.parquet'));
+      expect(await foreign('orders/a.parquet')).toEqual(['Orders/a.parquet']);
+      expect(await foreign('orders/a.parquet', 'ORDERS/a.parquet')).toEqual(['Orders/a.parquet']);
+    },
+  );
+
+  it('compares many foreign files with many of ours in a time that grows with their sum', async () => {
+    let lowered = 0;
+    const lower = vi.spyOn(String.prototype, 'toLowerCase').mockImplementation(function (this: string) {
+      lowered++;
+      return this.toLocaleLowerCase('en');
+    });
+    try {
+      for (let i = 0; i < 50; i++) await target.write(`theirs/${i}.parquet`, Buffer.from('x'));
+      const ours = Array.from({ length: 50 }, (_, i) => `mine/x/${i}.parquet`);
+      expect(await foreign(...ours)).toHaveLength(50);
+    } finally {
+      lower.mockRestore();
+    }
+    expect(lowered).toBeLessThan(300);
+  });
+
+  it('passes over folders and files that this user may not read: no reader of this user can', async () => {
+    await target.write('lost+found/a.parquet', Buffer.from('x'));
+    await target.write('sealed', Buffer.from('PAR1'));
+    await target.write('open/b.parquet', Buffer.from('x'));
+    planned.unreadable = ['lost+found', 'sealed'];
+    expect(await foreign()).toEqual(['open/b.parquet']);
+  });
+
+  it('names what this user may not read and must', async () => {
+    await target.write('a', Buffer.from('x'));
+    const refusal = (path: string): object => ({
+      code: 'TARGET_UNUSABLE',
+      message: `Cannot pull into "${folder}": this user may not read "${path}" (mend: let this user read it, or pull into another folder)`,
+    });
+    planned.unreadable = ['a'];
+    await expect(target.read('a', 9)).rejects.toMatchObject(refusal(join(folder, 'a')));
+    planned.unreadable = ['folder'];
+    await expect(foreign()).rejects.toMatchObject(refusal(folder));
+  });
+
+  it('reads plain files only, and waits for nothing else that has their name', async () => {
+    await target.write('file', Buffer.from('x'));
+    await symlink(join(folder, 'file'), join(folder, 'link'));
+    await mkdir(join(folder, 'sub'));
+    execFileSync('mkfifo', [join(folder, 'pipe')]);
+    for (const [path, why] of [
+      ['link', 'it is a link'],
+      ['sub', 'it is a folder'],
+      ['pipe', 'it is no file'],
+    ] as const)
+      await expect(target.read(path, 9)).rejects.toMatchObject({
+        code: 'PULL_CONFLICT',
+        message: `Cannot read "${join(folder, path)}": ${why} (mend: pull into an empty folder)`,
+      });
+  });
+
+  it('reads a file up to its cap, and not one byte more', async () => {
+    await target.write('file', Buffer.from('123'));
+    expect(await target.read('file', 3)).toBe('123');
+    await expect(target.read('file', 2)).rejects.toMatchObject({
+      code: 'PULL_CONFLICT',
+      message: `Cannot read "${join(folder, 'file')}": it has 3 bytes, at most 2 are allowed (mend: pull into an empty folder)`,
+    });
   });
 
   it.each([

@@ -11,7 +11,7 @@ import { temporaryFolder } from '../../../support/temporary-folder.ts';
 /** Folders whose fsync is counted, and fails as often as planned. */
 const fsync = vi.hoisted(() => ({ failures: 0, synced: [] as string[] }));
 /** What the next calls of the file system fail with, by the call. */
-const planned = vi.hoisted(() => ({ open: '', link: '', mkdir: '' }));
+const planned = vi.hoisted(() => ({ open: '', link: '', mkdir: '', rename: '', rm: '' }));
 
 vi.mock('node:fs/promises', async (load) => {
   const real = await load<typeof import('node:fs/promises')>();
@@ -36,7 +36,15 @@ vi.mock('node:fs/promises', async (load) => {
     };
     return file;
   };
-  return { ...real, link, mkdir: makeFolder, open };
+  const rename: typeof real.rename = async (path, to) => {
+    if (planned.rename !== '') throw failure(planned.rename, path);
+    await real.rename(path, to);
+  };
+  const remove: typeof real.rm = async (path, options) => {
+    if (planned.rm !== '') throw failure(planned.rm, path);
+    await real.rm(path, options);
+  };
+  return { ...real, link, mkdir: makeFolder, open, rename, rm: remove };
 });
 
 describe('a store on disk', () => {
@@ -81,7 +89,7 @@ describe('a store on disk', () => {
     });
 
     afterEach(() => {
-      Object.assign(planned, { open: '', link: '', mkdir: '' });
+      Object.assign(planned, { open: '', link: '', mkdir: '', rename: '', rm: '' });
     });
 
     it('a file stands in its place, or above it', async () => {
@@ -112,6 +120,18 @@ describe('a store on disk', () => {
         mend(`Cannot create "a/key" in store "${folder}": its file system has no hard links`, ''),
       );
       expect(await readdir(join(folder, '.tmp'))).toEqual([]);
+    });
+
+    it('it turned read-only after the bytes were written, so that they cannot be removed either', async () => {
+      Object.assign(planned, { link: 'EROFS', rename: 'EROFS', rm: 'EROFS' });
+      const refused = (verb: string): object =>
+        mend(`Cannot ${verb} "a/key" in store "${folder}": its file system is read-only`, 'mount it for writing, or ');
+      await expect(store.create('a/key', Buffer.from('x'))).rejects.toMatchObject(refused('create'));
+      await expect(store.put('a/key', Buffer.from('x'))).rejects.toMatchObject(refused('write'));
+      planned.link = 'EEXIST';
+      expect(await store.create('a/first', Buffer.from('x'))).toBe('exists');
+      planned.link = 'EIO';
+      await expect(store.create('a/key', Buffer.from('x'))).rejects.toBeInstanceOf(UncertainError);
     });
 
     it('anything else, in the words of the file system', async () => {

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 
 import { beforeEach, describe, expect, it } from 'vitest';
 
@@ -20,6 +21,12 @@ beforeEach(async () => {
 
 function acquire(name = 'orders', into = folder): Promise<RunLock> {
   return RunLock.acquire({ folder: into, names: ['store', 'p', name], about: `read the files of "${name}"` }, clock);
+}
+
+/** Takers that look a moment apart are in each other's way the most. */
+async function acquireAfter(turns: number): Promise<RunLock> {
+  for (let turn = 0; turn < turns; turn++) await setImmediate();
+  return acquire();
 }
 
 /** Path of the lock's socket, while it is held. */
@@ -68,6 +75,39 @@ describe('the lock of a run', () => {
     await using held = await acquire();
     await expect(acquire()).rejects.toMatchObject({ code: 'ALREADY_RUNNING' });
     expect(held).toBeDefined();
+  });
+
+  it('is given to exactly one of six that want it at once, also from a process that was killed', async () => {
+    await using before = await acquire();
+    const path = await lockFile();
+    await before[Symbol.asyncDispose]();
+    for (let round = 0; round < 12; round++) {
+      const other = spawn(process.execPath, [
+        '-e',
+        `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`,
+      ]);
+      await once(other, 'close');
+      expect(await readdir(folder)).toHaveLength(1);
+      const takers = await Promise.allSettled(Array.from({ length: 6 }, (_, turns) => acquireAfter(turns)));
+      const locks = takers.filter((taker) => taker.status === 'fulfilled');
+      const refusals = takers.filter((taker) => taker.status === 'rejected').map(({ reason }) => reason as unknown);
+      expect(locks).toHaveLength(1);
+      expect(refusals).toEqual(Array.from({ length: 5 }, () => expect.objectContaining({ code: 'ALREADY_RUNNING' })));
+      expect(await readdir(folder)).toHaveLength(1);
+      await locks[0]!.value[Symbol.asyncDispose]();
+      expect(await readdir(folder)).toEqual([]);
+    }
+  }, 30_000);
+
+  it('is let go while somebody who asked for the holder stays connected', async () => {
+    const held = await acquire();
+    const asking = connect({ path: await lockFile(), allowHalfOpen: true });
+    await once(asking, 'data');
+    asking.pause();
+    await held[Symbol.asyncDispose]();
+    await using again = await acquire();
+    expect(again).toBeDefined();
+    asking.destroy();
   });
 
   it('is taken over from a file that is no socket', async () => {
