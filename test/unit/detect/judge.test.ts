@@ -222,7 +222,7 @@ describe('verdict', () => {
   ])('is suspect when of a batch %i rows decode and %i records do not', (rows, dead) => {
     const profile = profileOf(makeBatch(30, rows), baseline);
     const counts = { ...profile.counts, records: rows + dead, deadLetters: { 'wrong-type': dead } };
-    const judgement = judge({ ...profile, counts } as Profile, baseline);
+    const judgement = judge({ ...profile, counts }, baseline);
     expect(judgement).toMatchObject({ outcome: 'suspect', reason: null });
     expect(judgement.findings[0]).toMatchObject({ statistic: 'dead-letters' });
   });
