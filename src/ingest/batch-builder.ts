@@ -60,8 +60,9 @@ export class BatchBuilder {
   readonly #observer: RowObserver;
   readonly #batchKey: Uint8Array;
   readonly #hasher: LeafHasher;
+  readonly #recordsExpected: number;
   readonly #decoded: RawRecordsBuilder;
-  readonly #dead = new RawRecordsBuilder(null);
+  readonly #dead = new RawRecordsBuilder({ memory: null, recordsExpected: 0 });
   #reasons: number[] = [];
   #leaves = Buffer.alloc(LEAVES_FIRST * SHA256_BYTES);
   /** The same memory as no Buffer; see withPlainBytes. */
@@ -102,7 +103,8 @@ export class BatchBuilder {
     this.#decoder = options.decoder;
     this.#observer = options.observer;
     this.#batchKey = options.batchKey;
-    this.#decoded = new RawRecordsBuilder(options.memory ?? null);
+    this.#recordsExpected = options.decoder.rowsExpected;
+    this.#decoded = new RawRecordsBuilder({ memory: options.memory ?? null, recordsExpected: this.#recordsExpected });
     this.#hasher = new LeafHasher(options.log, options.batchKey);
     this.#recordTime = new RecordTimeLimit(options.limits.recordTimeMaxMs, options.nowMs);
   }
@@ -240,9 +242,10 @@ export class BatchBuilder {
   }
 
   #growLeaves(more: number): void {
-    const needed = (this.#records + more) * SHA256_BYTES;
-    if (needed <= this.#leaves.length) return;
-    const grown = Buffer.alloc(Math.max(needed, 2 * this.#leaves.length));
+    const needed = this.#records + more;
+    if (needed * SHA256_BYTES <= this.#leaves.length) return;
+    const room = Math.max(needed, 2 * (this.#leaves.length / SHA256_BYTES), this.#recordsExpected);
+    const grown = Buffer.alloc(room * SHA256_BYTES);
     this.#leaves.copy(grown);
     this.#leaves = grown;
     this.#leafBytes = plain(grown);

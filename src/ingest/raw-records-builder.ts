@@ -5,9 +5,18 @@ import { SHA256_BYTES } from '../record/sha256.ts';
 
 const RECORDS_FIRST = 1_024;
 const BYTES_FIRST = 64 * 1_024;
+const NO_BYTES = new Uint8Array(0);
 
 /** Memory that somebody no longer needs; see BatchEncoder.takeSpare. */
 export type SpareMemory = Pick<BatchEncoder, 'takeSpare'>;
+
+/** Room that the records of a batch may get: where it comes from, and how much of it is likely needed in the end. */
+export interface RawRecordsRoom {
+  /** Where buffers of values come from, before new ones are made; null = only new ones. */
+  readonly memory: SpareMemory | null;
+  /** Records that are likely to come: one allocation can stand for a series of doublings. Only a guess. */
+  readonly recordsExpected: number;
+}
 
 /** Collects records of one batch into columns, growing by doubling; one bounded copy of each key, value and leaf. */
 export class RawRecordsBuilder {
@@ -16,14 +25,17 @@ export class RawRecordsBuilder {
   #timestamps = new BigInt64Array(RECORDS_FIRST);
   #timestampTypes = new Uint8Array(RECORDS_FIRST);
   #leaves = new Uint8Array(RECORDS_FIRST * SHA256_BYTES);
-  readonly #keys = new BinaryBuilder(null);
+  readonly #recordsExpected: number;
+  readonly #keys: BinaryBuilder;
   readonly #values: BinaryBuilder;
-  readonly #headers = new BinaryBuilder(null);
+  readonly #headers: BinaryBuilder;
   #anyHeaders = false;
 
-  /** @param memory where buffers of values come from, before new ones are made; null = only new ones. */
-  constructor(memory: SpareMemory | null) {
-    this.#values = new BinaryBuilder(memory);
+  constructor({ memory, recordsExpected }: RawRecordsRoom) {
+    this.#recordsExpected = recordsExpected;
+    this.#keys = new BinaryBuilder(null, recordsExpected);
+    this.#values = new BinaryBuilder(memory, recordsExpected);
+    this.#headers = new BinaryBuilder(null, recordsExpected);
   }
 
   get count(): number {
@@ -73,7 +85,7 @@ export class RawRecordsBuilder {
   }
 
   #grow(needed: number): void {
-    const size = Math.max(2 * this.#offsets.length, 2 ** Math.ceil(Math.log2(needed)));
+    const size = Math.max(2 * this.#offsets.length, needed, this.#recordsExpected);
     const offsets = new Float64Array(size);
     const timestamps = new BigInt64Array(size);
     const timestampTypes = new Uint8Array(size);
@@ -91,16 +103,18 @@ export class RawRecordsBuilder {
 
 class BinaryBuilder {
   readonly #memory: SpareMemory | null;
+  readonly #rowsExpected: number;
   #offsets = new Int32Array(RECORDS_FIRST + 1);
-  #bytes = new Uint8Array(BYTES_FIRST);
+  #bytes = NO_BYTES;
   /** Made at the first null; bits beyond it are set as values come. */
   #validity: Uint8Array | null = null;
   #nullCount = 0;
   #count = 0;
   byteLength = 0;
 
-  constructor(memory: SpareMemory | null) {
+  constructor(memory: SpareMemory | null, rowsExpected: number) {
     this.#memory = memory;
+    this.#rowsExpected = rowsExpected;
   }
 
   append(source: Uint8Array, start: number, length: number): void {
@@ -128,7 +142,9 @@ class BinaryBuilder {
   }
 
   #growRows(): void {
-    const offsets = new Int32Array(2 * (this.#offsets.length - 1) + 1);
+    // A multiple of 8, so that the bitmap has room for as many.
+    const rows = Math.max(2 * (this.#offsets.length - 1), 8 * Math.ceil((this.#rowsExpected + 1) / 8));
+    const offsets = new Int32Array(rows + 1);
     offsets.set(this.#offsets);
     this.#offsets = offsets;
     if (this.#validity === null) return;
@@ -138,7 +154,7 @@ class BinaryBuilder {
   }
 
   #growBytes(needed: number): void {
-    const length = Math.max(needed, 2 * this.#bytes.length);
+    const length = Math.max(needed, 2 * this.#bytes.length, BYTES_FIRST);
     const bytes = new Uint8Array(this.#memory?.takeSpare(length) ?? new ArrayBuffer(length));
     bytes.set(this.#bytes.subarray(0, this.byteLength));
     this.#bytes = bytes;

@@ -9,6 +9,8 @@ import type { DecodedColumns } from '../../record/columns.ts';
 export interface Decoder {
   /** Rows decoded since the last `take`. */
   readonly rows: number;
+  /** Rows of the last batch under the schema: what comes now is likely as much. 0 if there was none. */
+  readonly rowsExpected: number;
   /**
    * Appends the record `bytes[start, start + length)` as one row. A length of −1 is a null value (a dead letter).
    * @param bytes Must not change during the call; nothing of it is kept after the next `take`.

@@ -76,6 +76,10 @@ class JsonDecoder implements Decoder {
     return this.#rows.rows;
   }
 
+  get rowsExpected(): number {
+    return this.#rows.rowsExpected;
+  }
+
   decode(bytes: Uint8Array, start: number, length: number): number {
     if (length < 0) return DEAD_LETTER['null-value'];
     if (bytes !== this.#given) this.#adopt(bytes);

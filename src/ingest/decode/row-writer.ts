@@ -62,6 +62,11 @@ export class RowWriter {
     this.#events = new Int32Array(EVENTS_PER_COLUMN * schema.columns.length);
   }
 
+  /** Rows of the last batch under the schema; 0 if there was none. */
+  get rowsExpected(): number {
+    return this.#sizes.rows;
+  }
+
   /** Makes room for one more row. */
   begin(): void {
     if (this.rows === this.#capacity) this.#grow();

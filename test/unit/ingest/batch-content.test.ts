@@ -80,7 +80,7 @@ describe('a batch', () => {
     }));
     let taken = 0;
     const build = (memory: SpareMemory | null): RawRecords => {
-      const builder = new RawRecordsBuilder(memory);
+      const builder = new RawRecordsBuilder({ memory, recordsExpected: 0 });
       builder.append(makeChunk(records), 0, records.length, Buffer.alloc(32 * records.length), 0);
       return builder.finish();
     };
@@ -92,5 +92,23 @@ describe('a batch', () => {
     });
     expect(taken).toBeGreaterThan(0);
     expect(recordsOf(used)).toEqual(recordsOf(build(null)));
+  });
+
+  it.each([0, 7, 1_025, 2_999, 3_000, 100_000])('is the same when %i records were expected', (recordsExpected) => {
+    const records: TestRecord[] = Array.from({ length: 3_000 }, (_, i) => ({
+      offset: i,
+      key: i % 3 === 0 ? null : `k${i}`,
+      value: i === 2_000 ? null : `{"a":${i}}`,
+    }));
+    const leaves = Buffer.from(records.flatMap(({ offset }) => Array.from({ length: 32 }, () => offset & 0xff)));
+    const build = (expected: number): RawRecords => {
+      const builder = new RawRecordsBuilder({ memory: null, recordsExpected: expected });
+      for (let at = 0; at < records.length; at += 500)
+        builder.append(makeChunk(records.slice(at, at + 500)), 0, 500, leaves, at * 32);
+      return builder.finish();
+    };
+    const [built, plain] = [build(recordsExpected), build(0)];
+    expect(recordsOf(built)).toEqual(recordsOf(plain));
+    expect(Buffer.from(built.leaves).subarray(0, leaves.length)).toEqual(leaves);
   });
 });

@@ -52,6 +52,22 @@ describe('merkleRoot', () => {
     for (let count = 1; count <= 130; count++) expect(merkleRoot(leaves(count))).toEqual(recursiveRoot(leaves(count)));
   });
 
+  it.each([1_023, 1_024, 1_025, 2_048, 3_077])('equals the recursive definition for %i leaves', (count) => {
+    expect(merkleRoot(leaves(count))).toEqual(recursiveRoot(leaves(count)));
+  });
+
+  it('puts one leaf beyond a full tree of a million beside its root', () => {
+    const hashes = Buffer.alloc((2 ** 20 + 1) * HASH_BYTES, 'any bytes will do');
+    const full = hashes.subarray(0, 2 ** 20 * HASH_BYTES);
+    const halves = [full.subarray(0, full.length / 2), full.subarray(full.length / 2)].map(merkleRoot);
+    expect(merkleRoot(hashes)).toEqual(nodeHash(nodeHash(halves[0]!, halves[1]!), hashes.subarray(full.length)));
+  });
+
+  it('reads leaves that do not lie on a word', () => {
+    const shifted = Buffer.concat([Buffer.alloc(1), leaves(1_030)]).subarray(1);
+    expect(merkleRoot(shifted)).toEqual(recursiveRoot(leaves(1_030)));
+  });
+
   it('carries an odd leaf up instead of doubling it (M19)', () => {
     const three = leaves(3);
     expect(merkleRoot(three)).not.toEqual(merkleRoot(Buffer.concat([three, three.subarray(64)])));
