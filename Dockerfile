@@ -13,17 +13,20 @@ COPY . .
 RUN npm run build
 # Where a volume for stateFolder goes: writable by whoever runs it, a new volume takes that over.
 RUN install -d -m 1777 /made/headgate
+# What people type in the container, and what hints name.
+RUN install -d /linked && ln -s /app/dist/src/cli/main.js /linked/headgate
 
 FROM node:20-slim
-ENV NODE_ENV=production
+ENV NODE_ENV=production NODE_OPTIONS=--enable-source-maps
 WORKDIR /app
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY --from=build /app/package.json ./
 COPY --from=build /app/dist ./dist
 COPY --from=build /app/config ./config
 COPY --from=build /made/ /var/lib/
+COPY --from=build /linked/ /usr/local/bin/
 # Nothing below /app belongs to this user. The root file system may be read-only: what is written goes to /tmp, and to the
 # folder that stateFolder names in the configuration, which must outlive the container. A volume at /var/lib/headgate serves.
 USER node
-ENTRYPOINT ["node", "--enable-source-maps", "/app/dist/src/cli/main.js"]
+ENTRYPOINT ["headgate"]
 CMD ["--help"]

@@ -16,7 +16,7 @@ export const ERROR_CODES = {
   CHAIN_BROKEN:
     'A log entry does not follow from the one before it: wrong slot, wrong previous digest, or offsets that do not meet.',
   SLOT_INVALID: 'A log slot holds bytes that are not a valid entry (squatted or damaged).',
-  SLOT_MISSING: 'A log slot is missing although a later one exists.',
+  SLOT_MISSING: 'A log slot is missing although a later one exists, or a published snapshot was made from it.',
   DIGEST_MISMATCH: 'The bytes of an object do not hash to the digest that its signed entry names.',
   OBJECT_MISSING: 'An object that a signed entry names is not in the store.',
   ROOT_MISMATCH: 'Leaves recomputed from the stored records do not give the signed Merkle root.',

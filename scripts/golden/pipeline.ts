@@ -10,6 +10,7 @@ import { JUDGE_DEFAULTS, type JudgeSettings } from '../../src/detect/verdict.ts'
 import { Ingestor } from '../../src/ingest/ingestor.ts';
 import { BatchJudge } from '../../src/ingest/judge-batch.ts';
 import { Topics, type TopicSettings } from '../../src/ingest/topics.ts';
+import { CoveredHeads } from '../../src/ledger/covered-heads.ts';
 import { InlineEncoder } from '../../src/ledger/data/encode.ts';
 import { probeStore } from '../../src/ledger/probe.ts';
 import { ROLES, TrustRoot, type Role, type TrustDocument } from '../../src/ledger/trust.ts';
@@ -130,7 +131,7 @@ export class GoldenPipeline {
   /** One process that reads what is there, commits it, and ends. */
   async ingest(source: RecordSource): Promise<void> {
     this.clock.step();
-    const { store, layout, logs, control } = this.ledger;
+    const { store, layout, logs, control, snapshots } = this.ledger;
     const { clock } = this;
     const signer = this.#signers.ingest;
     const failures: Error[] = [];
@@ -159,6 +160,7 @@ export class GoldenPipeline {
         deployment: 'golden',
         writer: `writer-${++this.#runs}`,
       },
+      covered: new CoveredHeads(control, snapshots),
       commit: {
         store,
         layout,

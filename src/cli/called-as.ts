@@ -26,12 +26,43 @@ export function calledAs({ npmEvent, script, folder }: Start): Called {
   return { program, demo: `${program} demo` };
 }
 
+/** Every command, so that nothing else that begins with our name is taken for one. */
+export const COMMANDS = [
+  'init',
+  'demo',
+  'doctor',
+  'run',
+  'ingest',
+  'publish',
+  'worker',
+  'status',
+  'log',
+  'show',
+  'mode',
+  'baseline',
+  'quarantine',
+  'hold',
+  'resume',
+  'rollback',
+  'diff',
+  'verify',
+  'gate',
+  'pull',
+  'keys',
+] as const;
+
+const QUOTED_OR_COMMAND = new RegExp(
+  String.raw`"[^"\n]*"|(?<=^|[\s(])headgate (?=(?:${COMMANDS.join('|')})(?![\w.:/@%-]))`,
+  'g',
+);
+
 /**
- * A sentence with every `headgate COMMAND` in it as the user can call it. Names that it quotes stay as they are.
+ * A sentence with every `headgate COMMAND` in it as the user can call it. Names that it quotes stay as they are, whatever
+ * they are.
  * @param program as {@link Called.program}
  */
 export function withProgram(sentence: string, program: string): string {
-  return sentence.replace(/(?<=^|[\s(])headgate (?=[a-z])/g, () => `${program} `);
+  return sentence.replace(QUOTED_OR_COMMAND, (found) => (found.startsWith('"') ? found : `${program} `));
 }
 
 /** A text as one word of a command line. */

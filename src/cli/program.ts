@@ -2,35 +2,9 @@ import { readFileSync } from 'node:fs';
 
 import { Command, Help, type Option, type OutputConfiguration } from 'commander';
 
-import { registerBaseline } from './commands/baseline.ts';
-import { registerDemo } from './commands/demo.ts';
-import { registerDoctor } from './commands/doctor.ts';
-import { registerGate } from './commands/gate.ts';
-import { registerInit } from './commands/init.ts';
-import { registerInspect } from './commands/inspect.ts';
-import { registerMode } from './commands/mode.ts';
-import { registerQuarantine } from './commands/quarantine.ts';
-import { registerRefs } from './commands/refs.ts';
-import { registerRun } from './commands/run.ts';
-import { registerStatus } from './commands/status.ts';
-import { registerVerify } from './commands/verify.ts';
+import { GROUPS } from './command-line.ts';
 import { describeExitCodes } from './exit-codes.ts';
-import type { Register, Runner } from './register.ts';
-
-const GROUPS: readonly Register[] = [
-  registerInit,
-  registerDemo,
-  registerDoctor,
-  registerRun,
-  registerStatus,
-  registerInspect,
-  registerMode,
-  registerBaseline,
-  registerQuarantine,
-  registerRefs,
-  registerVerify,
-  registerGate,
-];
+import type { Runner } from './register.ts';
 
 /**
  * The whole command line; a line that it cannot parse throws a CommanderError.

@@ -8,6 +8,7 @@ import { BatchJudge } from '../ingest/judge-batch.ts';
 import type { IngestEvents } from '../ingest/events.ts';
 import { Ingestor } from '../ingest/ingestor.ts';
 import { Topics, type TopicSettings } from '../ingest/topics.ts';
+import { CoveredHeads } from '../ledger/covered-heads.ts';
 import type { StartPosition } from '../ports/record-source.ts';
 import type { Signer } from '../ports/signer.ts';
 import type { LogId } from '../record/log-id.ts';
@@ -82,7 +83,7 @@ export async function openIngest(
   log: (level: string, message: string) => void,
 ): Promise<OpenedIngest> {
   const { config } = loaded;
-  const { store, layout, logs, clock } = ledger;
+  const { store, layout, logs, control, snapshots, clock } = ledger;
   const signer = await openKey(loaded, ledger.trust, 'ingest');
   const topics = topicsOf(loaded, ledger, signer, (message) => log('warn', message));
   const judge = new BatchJudge(judgeSettings(loaded), sketchSeed(loaded), clock);
@@ -111,6 +112,7 @@ export async function openIngest(
         deployment: config.deployment,
         writer: randomBytes(12).toString('hex'),
       },
+      covered: new CoveredHeads(control, snapshots),
       commit: { store, layout, encoder, clock, mode: config.mode, configSha256: loaded.digest },
       clock,
       rng: systemRng,

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
 
+import { DiskStore } from '../adapters/disk/store.ts';
 import { FileSource, type FileSourceOptions } from '../adapters/file/file-source.ts';
 import { RunLock } from '../adapters/file/run-lock.ts';
 import { systemClock } from '../adapters/system/clock.ts';
@@ -9,6 +10,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import { ownPaths } from '../config/own-files.ts';
 import type { FilesConfig, KafkaConfig } from '../config/schema.ts';
 import type { RecordSource } from '../ports/record-source.ts';
+import { PULLED } from '../respond/pull/own-files.ts';
 import { makeLocalFolder } from './local-folder.ts';
 
 /** Opens the configured source to look at it. @throws ConfigError, UnavailableError */
@@ -45,20 +47,27 @@ async function openWith(
   return openFileSource(loaded, { topic: files.topic, paths: files.paths, base: loaded.folder, once, lock });
 }
 
-/** Standard input needs no lock: each run's is a partition of its own. */
+/**
+ * A store on disk is locked where it lies, so that configurations that differ in all else exclude each other. Standard input
+ * needs no lock: each run's is a partition of its own.
+ */
 async function lockFiles(
   { config, folder }: LoadedConfig,
   { topic, paths }: FilesConfig,
 ): Promise<AsyncDisposable | null> {
   if (paths.every((path) => path === '-')) return null;
   const { url } = config.store;
-  const store = url.startsWith('s3://') ? url : resolve(folder, url);
-  const names = [store, config.pipeline, topic];
   const about = `read the files of "${topic}"`;
   const stateFolder = resolve(folder, config.stateFolder);
-  // Where it cannot be made, the lock is held elsewhere.
+  // Where a folder cannot be made, the lock is held elsewhere.
   await makeLocalFolder(stateFolder, 0o700).catch(() => undefined);
-  return RunLock.acquire({ folder: stateFolder, names, about }, systemClock);
+  if (url.startsWith('s3://'))
+    return RunLock.acquire({ folder: stateFolder, names: [url, config.pipeline, topic], about }, systemClock);
+  const scratch = DiskStore.scratchFolder(resolve(folder, url));
+  await makeLocalFolder(scratch).catch(() => undefined);
+  // Links may lead to one store by several names.
+  const lockFolder = await realpath(scratch).catch(() => scratch);
+  return RunLock.acquire({ folder: lockFolder, names: [lockFolder, config.pipeline, topic], about }, systemClock);
 }
 
 async function openKafka(kafka: KafkaConfig, log: (level: string, message: string) => void): Promise<RecordSource> {
@@ -104,7 +113,7 @@ function openFileSource(
   const { files } = config.source;
   return new FileSource({
     ...given,
-    own: ownPaths(config, path),
+    own: { ...ownPaths(config, path), pulled: PULLED },
     format: files?.format ?? 'ndjson',
     delimiter: files?.csv.delimiter ?? ',',
     clock: systemClock,

@@ -2,7 +2,7 @@ import type { ConfigFault } from '../errors.ts';
 import { isGroup } from './complete.ts';
 import { describeFound, describeWanted } from './describe.ts';
 import type { SchemaNode } from './nodes.ts';
-import { suggest } from './suggest.ts';
+import { suggest } from '../record/suggest.ts';
 
 /** How the message of a key that nobody knows begins; it may be another key, misspelt. */
 export const UNKNOWN_KEY = 'unknown key';

@@ -1,3 +1,4 @@
+import { misfitOfKind, misfitOfValue } from '../detect/rules/fit.ts';
 import { compilePattern } from '../detect/rules/pattern.ts';
 import type { ConfigFault } from '../errors.ts';
 import { columnName } from '../record/schema.ts';
@@ -5,7 +6,7 @@ import { pointer } from './check-shape.ts';
 import { repeatedIn, type Shown } from './describe.ts';
 import type { ColumnConfig, Config, RuleConfig, TopicConfig } from './schema.ts';
 import type { SoundParts } from './sound.ts';
-import { suggest } from './suggest.ts';
+import { suggest } from '../record/suggest.ts';
 
 /** What is said of one topic, or of all of them. */
 interface Place {
@@ -14,7 +15,13 @@ interface Place {
   /** JSON pointer of the columns that are in force there. */
   readonly schemaAt: string;
   readonly schema: TopicConfig['schema'] | undefined;
+  /** What it says of columns, where it stands: with a schema of its own, a topic takes the rest from the defaults. */
+  readonly names: readonly Named[];
 }
+
+/** Settings that name columns, and where they stand. */
+type Named = { readonly at: string } & Partial<Pick<TopicConfig, (typeof NAMING)[number]>>;
+const NAMING = ['label', 'source', 'time', 'rules', 'alertColumns'] as const;
 
 /**
  * Faults in what is said of topics: rules, columns, and names of columns that do not exist.
@@ -33,14 +40,22 @@ export function checkTopics(config: Config, sound: SoundParts, shown: Shown): Co
 function* placesOf({ topicDefaults, topics }: Config, sound: SoundParts): Generator<Place> {
   const path = '/topicDefaults';
   const hasDefaults = sound.has(path);
-  if (hasDefaults) yield { path, own: topicDefaults, schemaAt: `${path}/schema`, schema: topicDefaults.schema };
+  if (hasDefaults) {
+    const { schema } = topicDefaults;
+    yield { path, own: topicDefaults, schemaAt: `${path}/schema`, schema, names: [{ at: path, ...topicDefaults }] };
+  }
   if (!sound.has('/topics')) return;
   for (const [name, own] of Object.entries(topics)) {
     const at = pointer('/topics', name);
     if (!sound.has(at)) continue;
     const isOwn = own.schema !== undefined;
     const schema = isOwn ? own.schema : hasDefaults ? topicDefaults.schema : undefined;
-    yield { path: at, own, schemaAt: `${isOwn ? at : path}/schema`, schema };
+    const names: Named[] = [{ at, ...own }];
+    if (isOwn && hasDefaults) {
+      const inherited = Object.entries(topicDefaults).filter(([key]) => !Object.hasOwn(own, key));
+      names.push({ at: path, ...Object.fromEntries(inherited) });
+    }
+    yield { path: at, own, schemaAt: `${isOwn ? at : path}/schema`, schema, names };
   }
 }
 
@@ -125,21 +140,53 @@ function checkPattern(at: string, { pattern }: RuleConfig, sound: SoundParts, sh
   return [{ path, message: shown(path).startsWith('"') ? compiled : 'is no pattern that can be used' }];
 }
 
-/** Names of columns that the configured columns do not have: a misspelt label would turn checks off in silence. */
-function checkColumnNames({ path, own, schemaAt, schema }: Place, sound: SoundParts, shown: Shown): ConfigFault[] {
+/**
+ * Names of columns that the configured columns do not have, and rules that no value of their column can keep: a misspelt
+ * label would turn checks off in silence.
+ */
+function checkColumnNames({ schemaAt, schema, names }: Place, sound: SoundParts, shown: Shown): ConfigFault[] {
   // Of columns that are not all known, nobody can say that one is missing.
   if (!Array.isArray(schema) || !sound.hasAll(schemaAt)) return [];
-  const known = schema.map(nameOf);
-  const named = [
-    ...(['label', 'source', 'time'] as const).map((key) => ({ at: `${path}/${key}`, column: own[key] })),
-    ...sound.itemsOf(`${path}/rules`, own.rules).map(({ at, item }) => ({ at: `${at}/column`, column: item.column })),
-    ...sound.itemsOf(`${path}/alertColumns`, own.alertColumns).map(({ at, item }) => ({ at, column: item })),
-  ];
-  return named.flatMap(({ at, column }) =>
-    column === null || column === undefined || !sound.has(at) || known.includes(column)
-      ? []
-      : [{ path: at, message: `is ${shown(at)}, which is no column of the schema${suggest(column, known)}` }],
-  );
+  const types = new Map(schema.map((column) => [nameOf(column), column.type]));
+  const known = [...types.keys()];
+  return names.flatMap(({ at: path, rules, alertColumns, ...roles }) => {
+    const ruled = sound.itemsOf(`${path}/rules`, rules);
+    const named = [
+      ...(['label', 'source', 'time'] as const).map((key) => ({ at: `${path}/${key}`, column: roles[key] })),
+      ...ruled.map(({ at, item }) => ({ at: `${at}/column`, column: item.column })),
+      ...sound.itemsOf(`${path}/alertColumns`, alertColumns).map(({ at, item }) => ({ at, column: item })),
+    ];
+    return [
+      ...named.flatMap(({ at, column }) =>
+        column === null || column === undefined || !sound.has(at) || types.has(column)
+          ? []
+          : [{ path: at, message: `is ${shown(at)}, which is no column of the schema${suggest(column, known)}` }],
+      ),
+      ...ruled.filter(({ at }) => sound.hasAll(at)).flatMap(({ at, item }) => checkFit(at, item, types, shown)),
+    ];
+  });
+}
+
+/** A rule that no value of its column can keep, and values that none can have. */
+function checkFit(
+  at: string,
+  { rule, column, values = [] }: RuleConfig,
+  types: ReadonlyMap<string, ColumnConfig['type']>,
+  shown: Shown,
+): ConfigFault[] {
+  const type = types.get(column ?? '');
+  if (type === undefined) return [];
+  const where = `column ${shown(`${at}/column`)} is ${type}`;
+  const wanted = misfitOfKind(rule, type);
+  if (wanted !== null) return [{ path: `${at}/rule`, message: `is ${rule}, ${wanted}; ${where}` }];
+  if (rule !== 'set') return [];
+  const odd = values.map((value) => misfitOfValue(value, type));
+  const first = odd.findIndex((misfit) => misfit !== null);
+  if (first === -1) return [];
+  const path = `${at}/values/${first}`;
+  const others = odd.filter((misfit) => misfit !== null).length - 1;
+  const more = others === 0 ? '' : ` (and so on: ${others} more)`;
+  return [{ path, message: `is ${shown(path)}, ${odd[first]}; ${where}${more}` }];
 }
 
 function keysOf({ path }: ColumnConfig): readonly string[] {

@@ -5,7 +5,7 @@ import { checkTopics } from './meaning-topics.ts';
 import { isLoopback, isPrivateHost } from './private-host.ts';
 import type { Config } from './schema.ts';
 import type { SoundParts } from './sound.ts';
-import { suggest } from './suggest.ts';
+import { suggest } from '../record/suggest.ts';
 
 /**
  * Faults that a schema cannot see: settings that need or exclude each other (matrix G6, G11).

@@ -1,4 +1,7 @@
-import { dirname, join, relative, resolve, sep } from 'node:path';
+import type { Dirent } from 'node:fs';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+
+import { globSync, isDynamicPattern, type GlobOptions } from 'tinyglobby';
 
 import type { ConfigFault } from '../errors.ts';
 import type { Config } from './schema.ts';
@@ -6,28 +9,44 @@ import { SoundParts } from './sound.ts';
 
 /** With more of them, comparing could take time without end. */
 const WILDCARDS_MAX = 10;
-const WILDCARD = /[*?[{(]/;
+/** Below stateFolder: what this machine has seen of the store. */
+const MARKS = 'marks';
+const WILDCARD = /[*?[{(]|[+@!]\(/;
 
 /** Files and folders of a pipeline itself, as absolute paths. */
 export interface OwnPaths {
   readonly files: readonly string[];
+  /** Each with the files that lie directly in it. */
+  readonly keyFolders: readonly string[];
   /** Each with all that is below it. */
   readonly folders: readonly string[];
 }
 
 /**
- * What must not be read as data, wherever the paths of a source lead by the time that they are looked up. Other files of a
- * folder with keys count too, and other pipelines of the store, but not where the configuration itself is among them.
+ * What must not be read as data, wherever the paths of a source lead by the time that they are looked up. Other files beside
+ * a key count too, and other pipelines of the store, but not where the configuration itself is among them.
  * @param path absolute path of the configuration file.
  */
 export function ownPaths(config: Config, path: string, sound = new SoundParts([])): OwnPaths {
   const folder = dirname(path);
   const keys = [...keyFiles(config, sound)].map((file) => resolve(folder, file));
   const files = [...keys, ...(sound.has('/trust') ? [resolve(folder, config.trust)] : []), path];
+  const [wholes, parts]: [string[], string[]] = [[], []];
   const store = storeFolder(config, sound);
-  const whole = [...keys.map((file) => dirname(file)), ...(store === null ? [] : [resolve(folder, store)])];
-  const part = store === null || !sound.has('/pipeline') ? [] : [resolve(folder, store, config.pipeline)];
-  return { files, folders: [...new Set([...whole.filter((each) => !path.startsWith(withEnd(each))), ...part])] };
+  if (store !== null) {
+    wholes.push(resolve(folder, store));
+    if (sound.has('/pipeline')) parts.push(resolve(folder, store, config.pipeline));
+  }
+  if (sound.has('/stateFolder')) {
+    wholes.push(resolve(folder, config.stateFolder));
+    parts.push(resolve(folder, config.stateFolder, MARKS));
+  }
+  const isApart = (each: string): boolean => !path.startsWith(withEnd(each));
+  return {
+    files,
+    keyFolders: [...new Set(keys.map((file) => dirname(file)).filter(isApart))],
+    folders: [...new Set([...wholes.filter(isApart), ...parts])],
+  };
 }
 
 /**
@@ -37,15 +56,13 @@ export function ownPaths(config: Config, path: string, sound = new SoundParts([]
  */
 export function checkOwnFiles(config: Config, path: string, sound: SoundParts): ConfigFault[] {
   if (!sound.has('/source/files') || config.source.files === null) return [];
-  const folder = resolve(path, '..');
-  const { files, folders } = ownPaths(config, path, sound);
-  const own = [...files, ...storedFiles(config, sound).map((file) => resolve(folder, file))];
+  const base = dirname(path);
+  const own = ownPaths(config, path, sound);
+  const files = [...own.files, ...keptFiles(config, sound).map((file) => resolve(base, file))];
   return sound.itemsOf('/source/files/paths', config.source.files.paths).flatMap(({ at, item }) => {
-    const given = resolve(folder, item);
-    const taken =
-      own.find((file) => takesIn(given, file)) ?? folders.find((each) => fixedPart(given).startsWith(withEnd(each)));
+    const taken = fileWithin(item, base, files) ?? folderAround(item, base, own);
     if (taken === undefined) return [];
-    const name = relative(folder, taken).split(sep).join('/');
+    const name = relative(base, taken).split(sep).join('/');
     return [
       {
         path: at,
@@ -64,30 +81,60 @@ function storeFolder({ store }: Config, sound: SoundParts): string | null {
   return sound.has('/store/url') && !store.url.startsWith('s3://') ? store.url : null;
 }
 
-/** A few files of the store that stand for all. */
-function storedFiles(config: Config, sound: SoundParts): string[] {
+/** A few files of the store and of the state that stand for all. */
+function keptFiles(config: Config, sound: SoundParts): string[] {
   const store = storeFolder(config, sound);
-  if (store === null) return [];
   const pipeline = sound.has('/pipeline') ? config.pipeline : 'p';
-  return ['log/t/0/00000000000000000000', 'data/t/0/0-1.parquet', 'evidence/t/0/0-1.json'].map((name) =>
-    join(store, pipeline, name),
-  );
+  const stored = ['log/t/0/00000000000000000000', 'data/t/0/0-1.parquet', 'evidence/t/0/0-1.json'];
+  return [
+    ...(store === null ? [] : stored.map((name) => join(store, pipeline, name))),
+    ...(sound.has('/stateFolder') ? [join(config.stateFolder, MARKS, '0.json')] : []),
+  ];
 }
 
-/** The part of a path or pattern in which there is no wildcard, up to and with the last folder. @param given absolute. */
-function fixedPart(given: string): string {
-  const first = given.search(WILDCARD);
-  return first === -1 ? withEnd(given) : given.slice(0, given.lastIndexOf(sep, first) + 1);
+/** The first of `files` that a path or pattern of a source leads to; a file or folder may have the name of a pattern. */
+function fileWithin(item: string, base: string, files: readonly string[]): string | undefined {
+  const given = resolve(base, item);
+  const below = withEnd(given);
+  const named = files.find((file) => file === given || (file.startsWith(below) && !isHidden(file.slice(given.length))));
+  return named ?? filesMatching(item, base, files)[0];
 }
 
-/** True when a path or pattern of a source leads to a file. @param given absolute. */
-function takesIn(given: string, file: string): boolean {
+/** The folder of the pipeline in which all lies that a path or pattern of a source could lead to. */
+function folderAround(item: string, base: string, { folders, keyFolders }: OwnPaths): string | undefined {
+  const given = resolve(base, item);
   const first = given.search(WILDCARD);
-  if (first === -1) return given === file || (file.startsWith(withEnd(given)) && !isHidden(file.slice(given.length)));
-  const end = given.lastIndexOf(sep, first) + 1;
-  if (!file.startsWith(given.slice(0, end)) || isHidden(file.slice(end - 1))) return false;
-  const pattern = toRegExp(given.slice(end));
-  return pattern?.test(file.slice(end)) === true;
+  const fixed = first === -1 ? given : dirname(`${given.slice(0, first)}x`);
+  const isFlat = first !== -1 && !given.slice(first).includes(sep) && !given.includes('**');
+  const own = folders.find((folder) => withEnd(fixed).startsWith(withEnd(folder)));
+  return own ?? (isFlat ? keyFolders.find((folder) => folder === fixed) : undefined);
+}
+
+/**
+ * Those of `files` that a pattern matches, in their order, found by what will look them up in earnest: it is shown a disk on
+ * which there is nothing else.
+ */
+function filesMatching(pattern: string, base: string, files: readonly string[]): readonly string[] {
+  if (!isDynamicPattern(pattern) || (pattern.match(/[*?+@!({]+/g) ?? []).length > WILDCARDS_MAX) return [];
+  const names = new Map<string, Map<string, boolean>>();
+  for (const file of files)
+    for (let at = file; dirname(at) !== at; at = dirname(at)) {
+      const above = names.get(dirname(at)) ?? new Map<string, boolean>();
+      names.set(dirname(at), above.set(basename(at), at === file));
+    }
+  const readdirSync = (path: string): Partial<Dirent>[] =>
+    [...(names.get(resolve(path)) ?? [])].map(([name, isFile]) => ({
+      name,
+      isFile: () => isFile,
+      isDirectory: () => !isFile,
+      isSymbolicLink: () => false,
+    }));
+  // The type wants all overloads of the real one; this is the call that is made.
+  const fs = { readdirSync } as unknown as NonNullable<GlobOptions['fs']>;
+  // As in find-files.ts; a test holds the two together.
+  const options = { cwd: base, absolute: true, onlyFiles: true, dot: false, expandDirectories: false, fs };
+  const found = new Set(globSync(pattern.replace(/(?<!^)\/{2,}/g, '/'), options).map((path) => resolve(path)));
+  return files.filter((file) => found.has(file));
 }
 
 function withEnd(folder: string): string {
@@ -97,28 +144,4 @@ function withEnd(folder: string): string {
 /** Names that begin with a dot are left out by folders and patterns. */
 function isHidden(path: string): boolean {
   return path.includes(`${sep}.`);
-}
-
-const PARTS: Readonly<Record<string, string>> = {
-  '**/': '(?:.*/)?',
-  '**': '.*',
-  '*': '[^/]*',
-  '?': '[^/]',
-  '{': '(?:',
-  '}': ')',
-  ',': '|',
-};
-
-/** The usual globs; null for one that is out of the ordinary. */
-function toRegExp(pattern: string): RegExp | null {
-  if ((pattern.match(/[*?]+/g) ?? []).length > WILDCARDS_MAX) return null;
-  const text = pattern
-    .split(sep)
-    .join('/')
-    .replace(/\*\*\/|\*+|[?{},.+^$()|[\]\\]/g, (part) => PARTS[part] ?? (part === '.' ? String.raw`\.` : part));
-  try {
-    return new RegExp(`^${text}$`, 'u');
-  } catch {
-    return null;
-  }
 }

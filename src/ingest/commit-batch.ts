@@ -1,4 +1,4 @@
-import { HaltError } from '../errors.ts';
+import type { LogHead } from '../ledger/log-head.ts';
 import { merkleRoot } from '../ledger/merkle/tree.ts';
 import { putContent } from '../ledger/objects.ts';
 import type { Mode, StoredObject } from '../ledger/partition-entry.ts';
@@ -7,6 +7,7 @@ import type { BatchName, Layout } from '../ledger/layout.ts';
 import type { BatchEncoder, EncodedFile } from '../ports/batch-encoder.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
+import type { RecordSource } from '../ports/record-source.ts';
 import { sha256Hex } from '../record/sha256.ts';
 import type { BuiltBatch } from './batch-builder.ts';
 import type { JudgedBatch } from './judge-batch.ts';
@@ -60,6 +61,24 @@ export async function prepareBatch(
   return fieldsOf(context, built, judged, topic, { root: root.toString('hex'), data, deadLetters, evidence });
 }
 
+/**
+ * Tells those who are not in the log how far it is; what is lost on the way can be made again from the slot.
+ * @param head after the committed batch. @param onError told of each that could not be told; nothing is thrown
+ */
+export async function announceCommit(
+  { store, layout }: CommitContext,
+  source: Pick<RecordSource, 'commit'>,
+  { log, slot, digest, next }: LogHead,
+  onError: (error: Error) => void,
+): Promise<void> {
+  // Tells publishers where to look; losing it costs them a full walk.
+  const hint = Buffer.from(JSON.stringify({ slot, digest, end: next }), 'utf8');
+  await Promise.all([
+    store.put(layout.headHint(log), hint).catch(onError),
+    source.commit(log, next, `${slot}:${digest}`).catch(onError),
+  ]);
+}
+
 interface NamedObjects {
   readonly root: string;
   readonly data: StoredObject | null;
@@ -93,24 +112,11 @@ function fieldsOf(
     mode: context.mode,
     verdict: judged.outcome,
     undecided: judged.undecided,
-    halt: judged.brokenHaltRule === null ? null : 'RULE',
+    halt: judged.brokenHaltRules.length === 0 ? null : 'RULE',
     position: built.position,
   };
 }
 
 function named(key: string, { bytes, sha256 }: EncodedFile): StoredObject {
   return { key, sha256, bytes: bytes.length };
-}
-
-/**
- * The error of a partition that a rule has halted.
- *
- * It does not name the rule: a later process reads of the halt in the log, not of the rule, and must tell the same.
- * @param next first offset after the batch that broke the rule
- */
-export function ruleHalt(where: string, next: number): HaltError {
-  return new HaltError(
-    'RULE',
-    `Cannot go on with "${where}": a rule with action halt was broken; its batch is committed as suspect, and headgate quarantine show ${where}@${next - 1} tells which (way out: headgate resume --reason TEXT)`,
-  );
 }

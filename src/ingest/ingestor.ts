@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 import type { Assignment, ReadRequest, ReadResult, StartPosition } from '../ports/record-source.ts';
 import { waitForAny } from '../ports/wait.ts';
 import { formatLogId } from '../record/log-id.ts';
@@ -52,6 +54,8 @@ export class Ingestor {
   async run(signal: AbortSignal, killSignal: AbortSignal): Promise<void> {
     const crash = new AbortController();
     const kill = AbortSignal.any([killSignal, crash.signal]);
+    // Partitions wait by the hundred, and a signal that many listen to would be taken for a leak.
+    setMaxListeners(0, kill);
     try {
       await this.#o.source.join();
       await this.#loop(signal, kill);

@@ -2,6 +2,7 @@ import { encodeEvidence } from '../detect/evidence.ts';
 import type { PreparedBaseline } from '../detect/baseline/prepare.ts';
 import type { Profile } from '../detect/profile.ts';
 import { buildProfile } from '../detect/profile/build.ts';
+import { brokenHaltRules } from '../detect/rules/halt-rules.ts';
 import { RowHashSketch } from '../detect/sketch/row-hashes.ts';
 import type { Judgement } from '../detect/judgement.ts';
 import { judge, type JudgeSettings } from '../detect/verdict.ts';
@@ -26,8 +27,8 @@ export interface JudgedBatch {
   readonly outcome: VerdictOutcome;
   readonly undecided: UndecidedReason | null;
   readonly judgement: Judgement;
-  /** Name of a broken rule with action halt; null otherwise. */
-  readonly brokenHaltRule: string | null;
+  /** Names of the broken rules with action halt. */
+  readonly brokenHaltRules: readonly string[];
   /** Bytes of the evidence object. */
   readonly evidence: Buffer;
 }
@@ -55,9 +56,9 @@ export class BatchJudge {
     const { built, topic } = batch;
     const profile = profileBatch(batch, this.#seed, topic.baseline?.prepared ?? null, this.#clock.now());
     const judgement = judge(profile, topic.baseline?.prepared ?? null, this.#settings);
-    const brokenHaltRule = judgement.findings.find(({ action }) => action === 'halt')?.statistic ?? null;
     const evidence = encodeEvidence({ version: 1, judgement, skipped: built.skippedRanges, profile });
-    return { outcome: judgement.outcome, undecided: judgement.reason, judgement, brokenHaltRule, evidence };
+    const { outcome, reason: undecided } = judgement;
+    return { outcome, undecided, judgement, brokenHaltRules: brokenHaltRules(profile.rules), evidence };
   }
 }
 

@@ -8,11 +8,12 @@ import type { RecordChunk } from '../record/chunk.ts';
 import { BATCH_KEY_BYTES } from '../record/leaf.ts';
 import { formatLogId, type LogId } from '../record/log-id.ts';
 import { BatchBuilder, type BatchLimits } from './batch-builder.ts';
-import { prepareBatch, ruleHalt, type CommitContext } from './commit-batch.ts';
+import { announceCommit, prepareBatch, type CommitContext } from './commit-batch.ts';
 import type { IngestEvents } from './events.ts';
 import type { BatchJudge, JudgedBatch } from './judge-batch.ts';
 import { openPartition, settlePosition, type OpenContext } from './partition.ts';
 import { PartitionSession, type OpenBatch } from './partition-session.ts';
+import { assertNotHalted, ruleHalt } from './rule-halt.ts';
 import type { Topics } from './topics.ts';
 import { TakeOvers } from './take-overs.ts';
 import { asHalt, isPassing } from './trouble.ts';
@@ -62,14 +63,16 @@ export class PartitionRunner {
   readonly #takeOvers = new TakeOvers();
   #resumeCheckedAtMs = 0;
 
-  /** @param start keeps track of work in the background. @param signal ends everything; what is not committed is read again next time. */
+  /**
+   * @param start keeps track of work in the background. @param signal ends everything; what is not committed is read again
+   * next time. As many listen to it as there are partitions.
+   */
   constructor(context: RunnerContext, log: LogId, start: (task: Promise<void>) => void, signal: AbortSignal) {
     this.log = log;
     this.name = formatLogId(log);
     this.#c = context;
     this.#start = start;
-    // Its own: partitions wait by the hundred, and a signal that many listen to is taken for a leak.
-    this.#signal = AbortSignal.any([signal]);
+    this.#signal = signal;
     start(this.#open(0));
   }
 
@@ -143,7 +146,7 @@ export class PartitionRunner {
   }
 
   async #open(pauseMs: number): Promise<void> {
-    const { clock, source, once } = this.#c;
+    const { clock, source, topics, once } = this.#c;
     await clock.sleep(pauseMs, this.#signal);
     for (
       let retryMs = RETRY_FIRST_MS;
@@ -153,9 +156,9 @@ export class PartitionRunner {
       let writer: PartitionWriter | null = null;
       try {
         writer = await openPartition(this.#c, this.log, this.#signal);
+        await assertNotHalted(this.#c.writers, writer.head!, () => topics.resumedSeq());
         await settlePosition(this.#c, writer, this.log, this.#signal);
         if (once) this.#stopAt ??= (await source.bounds(this.log)).latest;
-        await this.#assertNotHalted(writer.head!);
         if (!this.#left) this.#session = new PartitionSession(this.log, writer, this.#openBatch.bind(this));
         return;
       } catch (error) {
@@ -164,10 +167,6 @@ export class PartitionRunner {
       }
       await clock.sleep(retryMs, this.#signal);
     }
-  }
-
-  async #assertNotHalted({ haltedAt, next }: LogHead): Promise<void> {
-    if (haltedAt !== null && (await this.#c.topics.resumedSeq()) <= haltedAt) throw ruleHalt(this.name, next);
   }
 
   /** Null while there are too few records to learn a schema from. */
@@ -213,9 +212,10 @@ export class PartitionRunner {
       committed = true;
       session.committed(sealed.built.bytes);
       this.#start(this.#afterCommit(head, fields, judged));
-      if (judged.brokenHaltRule !== null) this.#haltAt(head, ruleHalt(this.name, head.next));
+      const { brokenHaltRules } = judged;
+      if (brokenHaltRules.length > 0) this.#haltAt(head, ruleHalt(this.log, head.next, brokenHaltRules));
     } catch (error) {
-      if (error instanceof ConflictError) this.#fenced(session);
+      if (error instanceof ConflictError) this.#fenced(session, error);
       else this.#fail(session, error);
     } finally {
       session.inFlight--;
@@ -225,22 +225,16 @@ export class PartitionRunner {
   }
 
   /** What follows the point of no return; all of it can be made again from the slot. */
-  async #afterCommit({ slot, digest }: LogHead, fields: BatchFields, judged: JudgedBatch): Promise<void> {
-    const { events, source } = this.#c;
-    const { store, layout } = this.#c.commit;
+  async #afterCommit(head: LogHead, fields: BatchFields, judged: JudgedBatch): Promise<void> {
+    const { events, source, commit } = this.#c;
+    const { slot, digest } = head;
     const { start, end, records, deadLetterRecords: deadLetters } = fields;
     events.committed({ log: this.log, slot, digest, start, end, records, deadLetters, judged });
     if (this.#halt === null) events.reading(this.log);
-    const retrying = (error: Error): void => events.retrying(this.name, error);
-    // Tells publishers where to look; losing it costs them a full walk.
-    const hint = Buffer.from(JSON.stringify({ slot, digest, end }), 'utf8');
-    await Promise.all([
-      store.put(layout.headHint(this.log), hint).catch(retrying),
-      source.commit(this.log, end, `${slot}:${digest}`).catch(retrying),
-    ]);
+    await announceCommit(commit, source, head, (error) => events.retrying(this.name, error));
   }
 
-  #fenced(session: PartitionSession): void {
+  #fenced(session: PartitionSession, { fields }: ConflictError): void {
     if (this.#session !== session) return;
     const pauseMs = this.#takeOvers.note(this.#c.clock.monotonic(), this.#c.rng.bytes(1)[0]! / 255);
     if (pauseMs !== null) return this.#reopen(session, pauseMs);
@@ -249,6 +243,7 @@ export class PartitionRunner {
       new HaltError(
         'FOREIGN_WRITER',
         `Cannot go on with "${this.name}": it was taken over three times in ten minutes (is another process, or another consumer group, writing to the same pipeline?)`,
+        { fields: { ...fields, deployment: this.#c.writers.deployment } },
       ),
     );
   }

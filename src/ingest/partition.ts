@@ -1,4 +1,5 @@
-import { HaltError, IntegrityError } from '../errors.ts';
+import { ConflictError, HaltError, IntegrityError } from '../errors.ts';
+import type { CoveredHead, CoveredHeads } from '../ledger/covered-heads.ts';
 import { PartitionWriter, type WriterContext } from '../ledger/partition-writer.ts';
 import type { LogHead } from '../ledger/log-head.ts';
 import type { RecordSource } from '../ports/record-source.ts';
@@ -13,6 +14,7 @@ export type GapPolicy = 'halt' | 'continue';
 export interface OpenContext {
   readonly source: RecordSource;
   readonly writers: WriterContext;
+  readonly covered: CoveredHeads;
   readonly onGap: GapPolicy;
   readonly beginnings: Beginnings;
 }
@@ -20,16 +22,14 @@ export interface OpenContext {
 /**
  * Finds where a partition stands. Reads only, but for the genesis claim.
  *
- * The partition log alone decides the position; what the source remembers of the last commit is only a witness against a
- * store that was rolled back.
- * @throws IntegrityError STORE_ROLLED_BACK and what a broken log shows; HaltError FOREIGN_WRITER; UnavailableError
+ * The partition log alone decides the position; what the newest snapshots and the source remember of it are only witnesses
+ * against a log whose end was taken away: what is signed there would contradict what was published, or lost.
+ * @throws IntegrityError SLOT_MISSING or CHAIN_BROKEN where a snapshot covers another or no entry, STORE_ROLLED_BACK where
+ *   the source knows another, and what a broken log shows; HaltError FOREIGN_WRITER; UnavailableError
  */
-export async function openPartition(
-  { source, writers, beginnings }: OpenContext,
-  log: LogId,
-  signal: AbortSignal,
-): Promise<PartitionWriter> {
-  const head = await findHead(source, writers, log);
+export async function openPartition(context: OpenContext, log: LogId, signal: AbortSignal): Promise<PartitionWriter> {
+  const { source, writers, beginnings } = context;
+  const head = await findHead(context, log);
   const writer = new PartitionWriter(writers, log, head);
   if (head === null) await writer.claim({ next: await beginnings.offsetOf(log), label: source.label(log) }, signal);
   return writer;
@@ -71,7 +71,12 @@ export async function settlePosition(
         `Cannot go on with "${name}": ${lost} (way out: set onGap: continue, which signs a gap)`,
       );
     }
-    await writer.claim({ next, label: null }, signal);
+    const claimed = await writer.claim({ next, label: null }, signal);
+    if (claimed.next !== next)
+      throw new ConflictError(
+        'FENCED',
+        `Cannot sign the gap of "${name}": another writer has committed up to ${claimed.next}`,
+      );
     await writer.commit({ kind: 'gap', start: next, end: earliest, reason: 'retention' }, signal);
   } else if (earliest < next) {
     await assertNotRewritten(source, log, writer.head!);
@@ -91,24 +96,53 @@ async function assertNotRewritten(source: RecordSource, log: LogId, { next, lead
   );
 }
 
-/**
- * The newest entry, looked for from what the source remembers of the last commit. The source's memory is outside the
- * store: a log that does not reach it, or shows another entry there, was rolled back.
- */
-async function findHead(source: RecordSource, { logs }: WriterContext, log: LogId): Promise<LogHead | null> {
+/** An entry of which someone outside the log knows. */
+interface Witnessed {
+  readonly slot: number;
+  readonly digest: string;
+}
+
+/** The newest entry, looked for from the newest one that a snapshot or the source knows, each of which must be there. */
+async function findHead({ source, writers, covered }: OpenContext, log: LogId): Promise<LogHead | null> {
+  // Before the log is read: others may commit and publish meanwhile.
+  const published = await covered.of(log);
+  if (published !== null) await assertReaches(writers, log, published);
   const witness = await source.witness(log);
   const [, slot, digest] = /^(\d{1,16}):([0-9a-f]{64})$/.exec(witness?.metadata ?? '') ?? [];
-  if (slot === undefined || digest === undefined) return logs.head(log);
+  const committed = slot === undefined || digest === undefined ? null : { slot: Number(slot), digest };
+  if (committed !== null) await assertNotRolledBack(writers, log, committed);
+  const known = committed !== null && committed.slot > (published?.slot ?? -1) ? committed : published;
+  const { logs } = writers;
+  return logs.head(log, known === null ? null : await logs.headAt(log, known.slot, known.digest));
+}
+
+/** What was published of a log commits its end: an entry in a slot that a snapshot covers would be a second one. */
+async function assertReaches({ logs, layout }: WriterContext, log: LogId, published: CoveredHead): Promise<void> {
+  const { slot, digest, snapshot } = published;
+  const found = await logs.read(log, slot);
+  if (found?.digest === digest) return;
+  const wayOut = `put the slots of "${layout.log(log)}" back as they were, from a copy of the store or from earlier versions of the objects; headgate verify tells which; where they are lost, begin anew under another pipeline name`;
+  throw new IntegrityError(
+    found === null ? 'SLOT_MISSING' : 'CHAIN_BROKEN',
+    layout.slot(log, slot),
+    `Cannot go on with "${formatLogId(log)}": slot ${slot} ${found === null ? 'is missing' : `holds entry ${found.digest}`}, snapshot ${snapshot} was made from entry ${digest} there (way out: ${wayOut})`,
+  );
+}
+
+/**
+ * The source's memory of the last commit is outside the store: a log that does not reach it, or shows another entry there,
+ * was rolled back.
+ */
+async function assertNotRolledBack({ logs }: WriterContext, log: LogId, committed: Witnessed): Promise<void> {
+  const { slot, digest } = committed;
+  const found = await logs.read(log, slot);
+  if (found?.digest === digest) return;
   const name = formatLogId(log);
-  const found = await logs.read(log, Number(slot));
-  if (found?.digest !== digest) {
-    throw new IntegrityError(
-      'STORE_ROLLED_BACK',
-      name,
-      `Cannot go on with "${name}": entry ${slot} was committed as ${digest}, the store shows ${found?.digest ?? 'none'} (was the store restored from an older copy? if it is new on purpose, give the consumer group a new name)`,
-    );
-  }
-  return logs.head(log, await logs.headAt(log, Number(slot)));
+  throw new IntegrityError(
+    'STORE_ROLLED_BACK',
+    name,
+    `Cannot go on with "${name}": entry ${slot} was committed as ${digest}, the store shows ${found?.digest ?? 'none'} (was the store restored from an older copy? if it is new on purpose, give the consumer group a new name)`,
+  );
 }
 
 /** The part of a chunk at or after `next`; what lies before was delivered again. Null when nothing is left. */

@@ -2,11 +2,12 @@ import { decodeBaseline } from '../detect/baseline/format.ts';
 import { prepareBaseline } from '../detect/baseline/prepare.ts';
 import type { Roles } from '../detect/profile.ts';
 import { compileRules } from '../detect/rules.ts';
+import { describeMisfits } from '../detect/rules/fit.ts';
 import type { Rule } from '../detect/rules/rule.ts';
-import { IntegrityError, RequestError } from '../errors.ts';
+import { RequestError } from '../errors.ts';
 import { nextSeq, type ControlHead, type ControlLog } from '../ledger/control-log.ts';
 import { BYTES_MAX, type Layout } from '../ledger/layout.ts';
-import { getVerified, parseJson, putContent } from '../ledger/objects.ts';
+import { getVerified, putContent } from '../ledger/objects.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import type { Signer } from '../ports/signer.ts';
@@ -18,7 +19,7 @@ import { readHeader } from './decode/csv-delimiter.ts';
 import type { Decoder } from './decode/decoder.ts';
 import { inferSchema, type InferredSchema } from './decode/infer-schema.ts';
 import { createJsonDecoder } from './decode/json-decoder.ts';
-import { checkSchema } from './decode/schema-check.ts';
+import { readPinnedSchema } from './pinned-schema.ts';
 import type { TopicContext } from './topic.ts';
 
 /** What the configuration says of one topic. */
@@ -99,9 +100,9 @@ export class Topics {
     // Pinning moved the control log on.
     const now = pinned === undefined ? await this.#control(true) : head;
     const sha256 = now.state.schemas[topic]!;
-    const schema = known?.schemaSha256 === sha256 ? known.schema : await this.#readSchema(sha256);
+    const schema = known?.schemaSha256 === sha256 ? known.schema : await readPinnedSchema(this.#o, sha256);
     const context = await this.#build(topic, schema, now);
-    if (known === undefined) this.#noteUnknownColumns(topic, schema);
+    if (known === undefined) this.#noteMisfits(topic, schema);
     this.#contexts.set(topic, context);
     return context;
   }
@@ -190,27 +191,8 @@ export class Topics {
   }
 
   /** A misspelt column would switch a check off in silence. */
-  #noteUnknownColumns(topic: string, schema: Schema): void {
-    const { roles, rules } = this.#o.settings(topic);
-    const names = new Set(schema.columns.map(({ name }) => name));
-    for (const [role, name] of Object.entries(roles))
-      if (typeof name === 'string' && !names.has(name))
-        this.#o.noted(topic, `column "${name}", configured as ${role}, is not in the schema: nothing of it is checked`);
-    for (const rule of rules)
-      if ('column' in rule && !names.has(rule.column))
-        this.#o.noted(topic, `rule "${rule.name}" is never checked: column "${rule.column}" is not in the schema`);
-  }
-
-  async #readSchema(sha256: string): Promise<Schema> {
-    const key = this.#o.layout.schema(sha256);
-    const schema = parseJson(await this.#object(key, sha256, BYTES_MAX.schema), key) as Schema;
-    try {
-      if (schemaDigest(schema) === sha256) checkSchema(schema, schema.format);
-      else throw new TypeError('it is not in the stored form');
-    } catch (cause) {
-      throw new IntegrityError('PAYLOAD_INVALID', key, `Cannot read "${key}": it is not a schema`, { cause });
-    }
-    return schema;
+  #noteMisfits(topic: string, schema: Schema): void {
+    for (const misfit of describeMisfits(this.#o.settings(topic), schema.columns)) this.#o.noted(topic, misfit);
   }
 
   #object(key: string, sha256: string, bytesMax: number): Promise<Buffer> {

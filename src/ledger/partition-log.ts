@@ -117,6 +117,15 @@ export class PartitionLogs {
     return head!;
   }
 
+  /** The newest batch at or before a slot, which a head vouches for; null without one. Cost: one GET an entry. */
+  async newestBatch(log: LogId, slot: number): Promise<LoggedBatch | null> {
+    for (let at = slot; at >= 0; at--) {
+      const { entry, digest } = await this.#readWritten(log, at);
+      if (entry.kind === 'batch') return { log, entry, digest };
+    }
+    return null;
+  }
+
   /**
    * Entries that a snapshot does not cover, in order, each checked against the one before.
    * @param covered how far the snapshot covers the log; undefined if it does not know it.

@@ -96,7 +96,7 @@ export class PartitionWriter {
 
   /**
    * Commits a batch or a gap in the next slot.
-   * @throws ConflictError FENCED when another writer has claimed the log: drop the batch and re-read;
+   * @throws ConflictError FENCED, with the newest slot, when another writer has claimed the log: drop the batch and re-read;
    *   HaltError FOREIGN_WRITER; IntegrityError SLOT_INVALID when the slot holds bytes that are no valid entry
    */
   async commit(fields: BatchFields | GapFields, signal: AbortSignal): Promise<LogHead> {
@@ -108,6 +108,7 @@ export class PartitionWriter {
     throw new ConflictError(
       'FENCED',
       `Cannot commit to "${name}": epoch ${newest?.epoch ?? 0} has taken over from epoch ${this.#head!.epoch}`,
+      { fields: { slot: newest?.slot ?? 0 } },
     );
   }
 
@@ -171,6 +172,7 @@ export class PartitionWriter {
     throw new HaltError(
       'FOREIGN_WRITER',
       `Cannot write to log "${name}": deployment "${head.deployment}" writes there, this is "${this.#context.deployment}" (mend: give each deployment its own pipeline name; if this one takes the other's place and the other is gone for good, set deployment: "${head.deployment}" in headgate.yaml)`,
+      { fields: { slot: head.slot, deployment: this.#context.deployment } },
     );
   }
 }

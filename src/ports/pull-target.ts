@@ -51,7 +51,7 @@ export interface PullTarget {
    * bytes, and a link to such a file or to a folder; also where a name begins with a dot. What this user may not read is
    * passed over: no reader of this user can read it either.
    * @param ours paths that are not meant.
-   * @param ownFolder name of a folder at the top that is passed over.
+   * @param ownFolder name of a folder at the top in which only names and links count, not the first bytes.
    */
   foreignData(ours: ReadonlySet<string>, ownFolder: string): AsyncIterable<string>;
 }

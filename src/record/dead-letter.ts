@@ -1,6 +1,6 @@
 /**
  * Why a record did not decode. Stored with the record; the number is what the hot path passes around.
- * Order is part of the stored format: append only.
+ * Order is part of the stored format: append only. docs/reference/dead-letters.md has each with its meaning.
  */
 export const DEAD_LETTER_REASONS = [
   'ok',

@@ -12,7 +12,7 @@ import { readEvidence } from '../publish/rejudge.ts';
 import { parseLogId } from '../record/log-id.ts';
 import { sha256Hex } from '../record/sha256.ts';
 import type { LedgerContext } from './ledger-context.ts';
-import { newestFirst } from './newest-first.ts';
+import { newestFirst } from '../ledger/newest-first.ts';
 import { currentSnapshot, type Actor } from './refs.ts';
 import { storedDigests } from './stored-digests.ts';
 

@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { Value } from 'typebox/value';
 
-import { ERROR_CODES, IntegrityError, type HeadgateError } from '../errors.ts';
+import { ERROR_CODES, IntegrityError, type ErrorFields, type HeadgateError } from '../errors.ts';
 import { eachLimited } from '../ledger/each-limited.ts';
 import { BYTES_MAX } from '../ledger/layout.ts';
 import { Count, Time } from '../ledger/stored-types.ts';
@@ -13,6 +13,8 @@ import type { LedgerContext } from './ledger-context.ts';
 const MESSAGE_MAX = 2_000;
 const LIST_PAGE = 1_000;
 const READS_AT_ONCE = 16;
+/** A note that could not be deleted is tried again after so long, at the next sign of any partition that is read. */
+const DELETE_RETRY_MS = 30_000;
 
 const Note = Type.Object(
   {
@@ -22,6 +24,10 @@ const Note = Type.Object(
     /** First offset that is not committed. */
     next: Count,
     since: Time,
+    /** Of a halt over foreign writes: the newest slot at that time, and the deployment that gave way. */
+    yielded: Type.Optional(
+      Type.Object({ slot: Count, deployment: Type.String({ maxLength: 4_096 }) }, { additionalProperties: false }),
+    ),
   },
   { additionalProperties: false },
 );
@@ -47,6 +53,8 @@ export class HaltNotes {
   readonly #onError: (error: Error) => void;
   /** Halts that the store tells of, as far as this process knows; null where it has taken the note back. */
   readonly #noted = new Map<string, Noted | null>();
+  /** Notes that are taken back and still in the store. */
+  readonly #undeleted = new Map<string, { readonly log: LogId; readonly dueAtMs: number }>();
   #writes: Promise<void> = Promise.resolve();
 
   private constructor(ledger: LedgerContext, onError: (error: Error) => void) {
@@ -66,7 +74,7 @@ export class HaltNotes {
    * Notes a halt; one by a rule is not noted, for the log itself says so.
    * @returns since when it has halted, ISO 8601: as noted, if it was noted already and not taken back. Never rejects.
    */
-  halted(log: LogId, { code, message }: HeadgateError, next: number): Promise<string> {
+  halted(log: LogId, { code, message, fields }: HeadgateError, next: number): Promise<string> {
     const name = formatLogId(log);
     const now = new Date(this.#ledger.clock.now()).toISOString();
     if (code === 'RULE' || name.length > 4_096) return Promise.resolve(now);
@@ -76,9 +84,11 @@ export class HaltNotes {
     // Another process may have noted it since this one started, and the partition is ours now.
     else if (before === undefined) since = this.#writes.then(() => this.#sinceNoted(log, code, next, now));
     this.#noted.set(name, { code, next, since });
+    this.#undeleted.delete(name);
+    const note = { log: name, code, message: message.slice(0, MESSAGE_MAX), next, ...yieldedOf(code, fields) };
     this.#write(async (store, key) => {
-      const note: HaltNote = { log: name, code, message: message.slice(0, MESSAGE_MAX), next, since: await since };
-      await store.put(key, Buffer.from(JSON.stringify({ halt: note }), 'utf8'));
+      const halt: HaltNote = { ...note, since: await since };
+      await store.put(key, Buffer.from(JSON.stringify({ halt }), 'utf8'));
     }, log);
     return since;
   }
@@ -86,6 +96,7 @@ export class HaltNotes {
   /** Takes the note of a partition back, if there is one. Called for whatever is read: cheap. */
   reading(log: LogId): void {
     if (this.#noted.size > 0) this.#takeBack(formatLogId(log), log);
+    if (this.#undeleted.size > 0) this.#deleteAgain();
   }
 
   /**
@@ -124,8 +135,30 @@ export class HaltNotes {
   #takeBack(name: string, log: LogId): boolean {
     if ((this.#noted.get(name) ?? null) === null) return false;
     this.#noted.set(name, null);
-    this.#write((store, key) => store.delete(key), log);
+    this.#delete(name, log);
     return true;
+  }
+
+  #delete(name: string, log: LogId): void {
+    this.#write(async (store, key) => {
+      try {
+        await store.delete(key);
+      } catch (error) {
+        // Unless it has halted again meanwhile: then the note is true.
+        if (this.#noted.get(name) === null)
+          this.#undeleted.set(name, { log, dueAtMs: this.#ledger.clock.monotonic() + DELETE_RETRY_MS });
+        throw error;
+      }
+    }, log);
+  }
+
+  #deleteAgain(): void {
+    const now = this.#ledger.clock.monotonic();
+    for (const [name, { log, dueAtMs }] of this.#undeleted) {
+      if (now < dueAtMs) continue;
+      this.#undeleted.delete(name);
+      this.#delete(name, log);
+    }
   }
 
   /** One after the other, so that the last word on a partition is the last one written. */
@@ -183,4 +216,9 @@ function parseNote(bytes: Buffer | null): HaltNote | null {
   } catch {
     return null;
   }
+}
+
+function yieldedOf(code: string, { slot, deployment }: ErrorFields): Pick<HaltNote, 'yielded'> {
+  if (code !== 'FOREIGN_WRITER' || typeof slot !== 'number' || typeof deployment !== 'string') return {};
+  return { yielded: { slot, deployment } };
 }

@@ -1,5 +1,8 @@
-import type { ErrorCode } from '../errors.ts';
+import { brokenHaltRules, describeHaltRules } from '../detect/rules/halt-rules.ts';
+import { IntegrityError, type ErrorCode } from '../errors.ts';
 import type { LogHead } from '../ledger/log-head.ts';
+import type { LoggedBatch } from '../ledger/partition-log.ts';
+import { readEvidence } from '../publish/rejudge.ts';
 import { formatLogId } from '../record/log-id.ts';
 import { readHaltNotes, type HaltNote } from './halt-notes.ts';
 import type { LedgerContext } from './ledger-context.ts';
@@ -23,7 +26,7 @@ export interface Halt {
  * The partitions that have halted: by a rule, as their logs say; for any other reason, as their processes have noted.
  * @param heads of all logs. @param resumed number of the control entry of the last resume; −1 = none
  * @returns by log; of one log, the halt that the log says first
- * Cost: the newest entries of a log that a rule has halted, and one GET a note.
+ * Cost: the newest entries of a log that a rule has halted and the evidence of its batch, and one GET a note.
  * @throws IntegrityError, UnavailableError
  */
 export async function findHalts(ledger: LedgerContext, heads: readonly LogHead[], resumed: number): Promise<Halt[]> {
@@ -42,26 +45,38 @@ export async function findHalts(ledger: LedgerContext, heads: readonly LogHead[]
   return halts.toSorted((a, b) => (a.log === b.log ? 0 : a.log < b.log ? -1 : 1));
 }
 
-async function haltOfRule({ logs }: LedgerContext, { log, slot, next }: LogHead): Promise<Halt> {
+async function haltOfRule(ledger: LedgerContext, { log, slot, next }: LogHead): Promise<Halt> {
   const name = formatLogId(log);
-  let since = '';
-  // Claims may follow the batch that halted the log; nothing else does.
-  for (let at = slot; at >= 0 && since === ''; at--) {
-    const verified = await logs.read(log, at);
-    if (verified?.entry.kind === 'batch') since = verified.entry.time;
-  }
+  // Claims may follow the batch that halted the log.
+  const batch = await ledger.logs.newestBatch(log, slot);
+  const what = describeHaltRules(batch === null ? [] : await rulesBrokenBy(ledger, batch));
   return {
     log: name,
     code: 'RULE',
-    message: `A rule with action halt was broken; its batch is committed as suspect (headgate quarantine show ${name}@${next - 1} tells which)`,
-    since,
+    message: `${what[0]!.toUpperCase()}${what.slice(1)}; the batch is committed as suspect (headgate quarantine show ${name}@${next - 1} tells more)`,
+    since: batch?.entry.time ?? '',
     next,
     wayOut: 'headgate resume --reason TEXT',
     source: 'log',
   };
 }
 
-/** A log that has grown since is read on, by whom ever. After another deployment's writes that is just the trouble. */
-function isOver({ code, next }: HaltNote, head: LogHead | undefined): boolean {
-  return head !== undefined && head.next > next && code !== 'FOREIGN_WRITER';
+/**
+ * A log that has grown since is read on, by whom ever. Where foreign writes were the trouble, it is once an entry follows of
+ * the deployment that gave way: none can without a claim of its own.
+ */
+function isOver({ code, next, yielded }: HaltNote, head: LogHead | undefined): boolean {
+  if (head === undefined) return false;
+  if (code !== 'FOREIGN_WRITER') return head.next > next;
+  return yielded !== undefined && head.slot > yielded.slot && head.deployment === yielded.deployment;
+}
+
+/** None where the evidence is not as it was signed: that is for `verify` to tell, the halt stands all the same. */
+async function rulesBrokenBy(ledger: LedgerContext, batch: LoggedBatch): Promise<readonly string[]> {
+  try {
+    return brokenHaltRules((await readEvidence(ledger, batch)).profile.rules);
+  } catch (error) {
+    if (error instanceof IntegrityError) return [];
+    throw error;
+  }
 }

@@ -1,7 +1,7 @@
 import { NotFoundError } from '../errors.ts';
 import type { ControlHead } from '../ledger/control-log.ts';
 import type { LedgerContext } from './ledger-context.ts';
-import { newestFirst } from './newest-first.ts';
+import { newestFirst } from '../ledger/newest-first.ts';
 import { storedDigests } from './stored-digests.ts';
 
 /** A snapshot that was published once, and what became of it. */

@@ -3,7 +3,7 @@ import type { ControlHead } from '../ledger/control-log.ts';
 import type { Snapshot, Snapshots } from '../ledger/snapshot.ts';
 import { formatLogId } from '../record/log-id.ts';
 import type { LedgerContext } from './ledger-context.ts';
-import { newestFirst } from './newest-first.ts';
+import { newestFirst } from '../ledger/newest-first.ts';
 
 /** True when `from`, or a snapshot that it grew out of, is `to`. Cost: one GET a snapshot between them. */
 export async function isAncestor(snapshots: Snapshots, to: string, from: string): Promise<boolean> {

@@ -62,8 +62,9 @@ describe('an auditor who may only read the store', () => {
     expect((await readdir(store, { recursive: true })).toSorted()).toEqual(before);
   }, 60_000);
 
-  it('is told that the store cannot be written by what would have to', async () => {
-    const { code, stdout } = await headgate(['doctor'], options);
+  it('is all right for what reads, and is told that the store cannot be written by what would have to', async () => {
+    expect(await headgate(['doctor'], options)).toMatchObject({ code: 0, stderr: '' });
+    const { code, stdout } = await headgate(['doctor', '--write'], options);
     expect(code).not.toBe(0);
     expect(stdout).toMatch(new RegExp(`^FAIL {2}store .*${describeShutOut()}.*set store.url`, 'm'));
   }, 60_000);

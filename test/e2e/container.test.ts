@@ -1,11 +1,14 @@
-import { chmod, mkdir, readFile, readdir } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { chmod, mkdir, readFile, readdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { headgate, headgateJson, type CommandOptions } from '../support/cli.ts';
+import { headgate, headgateJson, MAIN, type CommandOptions } from '../support/cli.ts';
 import { orders, TestPipeline } from '../support/pipeline.ts';
 import { describeShutOut, giveAway, isOtherUser, plainUser } from '../support/shut-out.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 /* What a container is to the program, without one: a user that has no name, and a configuration it cannot write beside. */
 
@@ -64,5 +67,20 @@ describe('headgate as a user without a name, where there is one to be, on a read
       );
       expect(code).toBe(78);
     }
+  }, 60_000);
+});
+
+describe('headgate on the path, as the image has it', () => {
+  it('says headgate in its hints', async () => {
+    const folder = await temporaryFolder();
+    await symlink(MAIN, join(folder, 'headgate'));
+    const called = promisify(execFile)('headgate', ['status'], {
+      cwd: folder,
+      env: { PATH: `${folder}:${process.env['PATH']}`, NODE_OPTIONS: '--enable-source-maps' },
+    });
+    await expect(called).rejects.toMatchObject({
+      code: 78,
+      stderr: expect.stringMatching(/\(mend: headgate init, or --config FILE\)\n$/) as string,
+    });
   }, 60_000);
 });

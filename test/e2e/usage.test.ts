@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
 import { headgate } from '../support/cli.ts';
+import { FakeS3 } from '../support/fake-s3.ts';
 import { orders, TestPipeline } from '../support/pipeline.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -125,6 +126,53 @@ describe('why a batch is held', () => {
     expect(held).toMatchObject([{ why: expect.stringMatching(/^Rule "sane amounts"[^]*amount"$/) as string }]);
     const { stdout } = await pipeline.run('quarantine', 'show', held[0]!.digest);
     expect(stdout).toMatch(/^findings\n +hard .*"sane amounts".*\nobserved only .*\n +rule .*"watched"/m);
+  }, 60_000);
+});
+
+describe('a setting that names a column that is not there', () => {
+  it('is told by the run that learns the schema, by each later one, and by doctor', async () => {
+    const pipeline = await TestPipeline.open(['--files', 'data-*.ndjson', '--pipeline', 'shop', '--label', 'expres']);
+    await pipeline.write('data-1.ndjson', orders(600));
+    const told = 'topic "shop": label is never checked: column "expres" is not in the schema (did you mean "express"?)';
+    const first = await pipeline.run('run', '--once');
+    expect(first.code).toBe(0);
+    expect(first.stderr).toContain(`${told}\n`);
+    expect(await pipeline.json('run', '--once')).toMatchObject({ warnings: [told] });
+    const { code, stdout } = await pipeline.run('doctor');
+    expect(code).toBe(78);
+    expect(stdout).toMatch(/^FAIL {2}topics .*\n {18}shop: label is never checked: .*did you mean "express"/m);
+  }, 60_000);
+});
+
+describe('what a run says is next', () => {
+  it('is learn, then approve, and for a batch that is too small that it is', async () => {
+    const pipeline = await TestPipeline.open(['--files', 'data-*.ndjson', '--pipeline', 'shop']);
+    const next = async (): Promise<string> => (await pipeline.run('run', '--once')).stdout.trim().split('\n').at(-1)!;
+    await pipeline.write('data-1.ndjson', orders(600));
+    expect(await next()).toMatch(/^there is no baseline yet: .* baseline learn --held$/);
+    await pipeline.json('baseline', 'learn', '--held');
+    await pipeline.write('data-2.ndjson', orders(1, 600));
+    expect(await next()).toMatch(/^a learned baseline waits for approval: .* baseline approve$/);
+    expect((await pipeline.run('quarantine', 'list')).stdout).toMatch(/waits for approval/);
+    await pipeline.json('baseline', 'approve');
+    await pipeline.write('data-3.ndjson', orders(1, 601));
+    expect(await next()).toMatch(/^1 batch of fewer than 500 records: too small/);
+    const { held } = await pipeline.json<{ held: { why: string }[] }>('quarantine', 'list');
+    expect(held.map(({ why }) => why)).toEqual(held.map(() => 'too few records to judge it alone'));
+    expect(held).toHaveLength(2);
+  }, 60_000);
+});
+
+describe('a command on a store in S3', () => {
+  it('has nothing to say about the version of Node', async () => {
+    await using server = await FakeS3.open();
+    const pipeline = await TestPipeline.open(['--files', 'x', '--store', 's3://bucket/prefix']);
+    const path = join(pipeline.folder, 'headgate.yaml');
+    const settings = `url: s3://bucket/prefix\n  endpoint: ${server.endpoint}\n  forcePathStyle: true`;
+    await writeFile(path, (await readFile(path, 'utf8')).replace(/url: .*/, settings));
+    const env = { AWS_ACCESS_KEY_ID: 'id', AWS_SECRET_ACCESS_KEY: 'secret', AWS_EC2_METADATA_DISABLED: 'true' };
+    expect(await headgate(['status'], { cwd: pipeline.folder, env })).toMatchObject({ code: 0, stderr: '' });
+    expect(server.requests.length).toBeGreaterThan(0);
   }, 60_000);
 });
 

@@ -1,6 +1,7 @@
 import { parquetFormat } from '../../src/adapters/parquet/format.ts';
 import { MemorySource, type MemoryCommits } from '../../src/adapters/memory/source.ts';
 import type { MemoryBroker } from '../../src/adapters/memory/broker.ts';
+import type { ErrorFields } from '../../src/errors.ts';
 import { JUDGE_DEFAULTS } from '../../src/detect/verdict.ts';
 import type { Rule } from '../../src/detect/rules/rule.ts';
 import type { CommittedBatch } from '../../src/ingest/events.ts';
@@ -8,6 +9,7 @@ import { Ingestor, type IngestLimits } from '../../src/ingest/ingestor.ts';
 import { BatchJudge } from '../../src/ingest/judge-batch.ts';
 import type { GapPolicy } from '../../src/ingest/partition.ts';
 import { Topics } from '../../src/ingest/topics.ts';
+import { CoveredHeads } from '../../src/ledger/covered-heads.ts';
 import { InlineEncoder } from '../../src/ledger/data/encode.ts';
 import type { PartitionEntry } from '../../src/ledger/partition-entry.ts';
 import type { ObjectStore } from '../../src/ports/object-store.ts';
@@ -48,8 +50,13 @@ export interface TestConsumerOptions {
 export class TestConsumer {
   readonly source: MemorySource;
   readonly committed: CommittedBatch[] = [];
-  readonly halts: { readonly log: string; readonly code: string; readonly next: number; readonly message: string }[] =
-    [];
+  readonly halts: {
+    readonly log: string;
+    readonly code: string;
+    readonly next: number;
+    readonly message: string;
+    readonly fields: ErrorFields;
+  }[] = [];
   readonly resumed: string[] = [];
   readonly reading = new Set<string>();
   readonly unread: { readonly log: string; readonly byte: number; readonly bytes: number }[] = [];
@@ -63,7 +70,7 @@ export class TestConsumer {
     const { clock, keys } = test;
     this.source = new MemorySource(broker, clock, options.commits);
     const ledger = test.reopened(options.store);
-    const { store, layout, logs, control } = ledger;
+    const { store, layout, logs, control, snapshots } = ledger;
     const seed = options.seed ?? 0;
     this.ingestor = new Ingestor({
       source: options.source ?? this.source,
@@ -95,6 +102,7 @@ export class TestConsumer {
         deployment: options.deployment ?? 'here',
         writer: sha256Hex(Buffer.from(`consumer ${seed}`)).slice(0, 24),
       },
+      covered: new CoveredHeads(control, snapshots),
       commit: {
         store,
         layout,
@@ -111,7 +119,8 @@ export class TestConsumer {
       once: options.once ?? true,
       events: {
         committed: (batch) => this.committed.push(batch),
-        halted: (log, { code, message }, next) => this.halts.push({ log: formatLogId(log), code, next, message }),
+        halted: (log, { code, message, fields }, next) =>
+          this.halts.push({ log: formatLogId(log), code, next, message, fields }),
         resumed: (log) => this.resumed.push(formatLogId(log)),
         reading: (log) => this.reading.add(formatLogId(log)),
         unread: (log, end) => this.unread.push({ log: formatLogId(log), ...end }),

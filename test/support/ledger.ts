@@ -305,7 +305,7 @@ export class TestLedger {
     const undecided = decided ? null : verdict;
     const judgement: Judgement = { ...real.judgement, outcome, reason: undecided, ...more };
     const evidence = encodeEvidence({ ...decodeEvidence(real.evidence, 'evidence'), judgement });
-    return { outcome, undecided, judgement, brokenHaltRule: halts ? 'amount-range' : null, evidence };
+    return { outcome, undecided, judgement, brokenHaltRules: halts ? ['amount-range'] : [], evidence };
   }
 }
 

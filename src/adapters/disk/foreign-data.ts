@@ -8,10 +8,10 @@ import { isCode } from './file-errors.ts';
  * Paths of the data below a folder that are not among `ours`.
  *
  * Data is what is Parquet by its name, be it a pipe, or by its first bytes, and a link to such a file or to a folder. A name
- * with a dot before it hides nothing: DuckDB's `**` finds it. Folders and files that this user may not read are passed
- * over, as DuckDB does.
+ * with a dot before it hides nothing: DuckDB's `**` finds it. In the folder of our own the first bytes do not count: what is
+ * in work there has none of these names. Folders and files that this user may not read are passed over, as DuckDB does.
  * @param ours paths with `/` on every system.
- * @param ownFolder name of the folder at the top that is passed over.
+ * @param ownFolder name of the folder of our own at the top.
  * @throws {Error} of the file system
  * Cost: reads every folder once, and the first bytes of each file that is not ours.
  */
@@ -21,14 +21,20 @@ export async function* foreignData(
   ownFolder: string,
 ): AsyncGenerator<string> {
   let spellings: ReadonlyMap<string, readonly string[]> | null = null;
-  for await (const path of filesBelow(folder, '', ownFolder)) {
-    if (ours.has(path) || !(await isData(join(folder, path)))) continue;
+  for await (const { path, isOwn } of filesBelow(folder, '', ownFolder, false)) {
+    if (ours.has(path) || !(await isData(join(folder, path), isOwn))) continue;
     spellings ??= spellingsOf(ours);
     if (!(await isOneOf(folder, path, spellings.get(path.toLowerCase()) ?? []))) yield path;
   }
 }
 
-async function* filesBelow(folder: string, below: string, passedOver: string | null): AsyncGenerator<string> {
+/** @param ownFolder null below the top. @param isOwn whether we are in that folder. */
+async function* filesBelow(
+  folder: string,
+  below: string,
+  ownFolder: string | null,
+  isOwn: boolean,
+): AsyncGenerator<{ readonly path: string; readonly isOwn: boolean }> {
   let entries;
   try {
     entries = await opendir(join(folder, below));
@@ -38,17 +44,20 @@ async function* filesBelow(folder: string, below: string, passedOver: string | n
   }
   for await (const entry of entries) {
     const path = posix.join(below, entry.name);
-    if (!entry.isDirectory()) yield path;
-    else if (passedOver === null || !(await isOneOf(folder, path, [passedOver]))) yield* filesBelow(folder, path, null);
+    if (!entry.isDirectory()) yield { path, isOwn };
+    else {
+      const isOurs = isOwn || (ownFolder !== null && (await isOneOf(folder, path, [ownFolder])));
+      yield* filesBelow(folder, path, null, isOurs);
+    }
   }
 }
 
-async function isData(path: string): Promise<boolean> {
+async function isData(path: string, byNameOnly: boolean): Promise<boolean> {
   const found = await stat(path).catch(() => null);
   // A link that leads nowhere stops every reader: no need to stop here.
   if (found === null) return false;
   if (found.isDirectory() || /\.(parquet|parq|pq)$/i.test(path)) return true;
-  if (!found.isFile()) return false;
+  if (byNameOnly || !found.isFile()) return false;
   try {
     // A pipe that took its place since is not waited for. Windows does not have the flag.
     const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { constants, createReadStream, type Stats } from 'node:fs';
-import { lstat, open, readdir, rename, rm } from 'node:fs/promises';
+import { lstat, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, posix } from 'node:path';
 
 import { HeadgateError, RequestError, UnavailableError } from '../../errors.ts';
@@ -31,6 +31,8 @@ export class DiskTarget implements PullTarget {
     for (const path of paths)
       for (let at = posix.dirname(path); at !== '.' && !parents.has(at); at = posix.dirname(at)) parents.add(at);
     const all = [...parents];
+    const why = await whyNoFolder(this.location);
+    if (why !== null) throw unusable(this.location, why);
     await this.#guarded(async () => {
       for (let from = 0; from < all.length; from += LOOKS_AT_ONCE)
         await Promise.all(all.slice(from, from + LOOKS_AT_ONCE).map((parent) => this.#assertFolder(parent)));
@@ -126,7 +128,7 @@ export class DiskTarget implements PullTarget {
     try {
       yield* foreignData(this.location, ours, ownFolder);
     } catch (error) {
-      throw targetError(this.location, error, 'read');
+      throw await targetError(this.location, error, 'read');
     }
   }
 
@@ -134,7 +136,7 @@ export class DiskTarget implements PullTarget {
     try {
       return await work();
     } catch (error) {
-      throw targetError(this.location, error, act);
+      throw await targetError(this.location, error, act);
     }
   }
 }
@@ -227,29 +229,51 @@ async function syncNames(folder: string): Promise<void> {
   });
 }
 
+const ELSEWHERE = 'pull into a folder on a disk of this machine';
 const TROUBLE: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full (mend: make room; what was verified is kept, the same command goes on from there)',
   EDQUOT: 'the quota is used up (mend: make room; what was verified is kept, the same command goes on from there)',
-  EROFS: 'the file system is read-only',
-  EACCES: 'this user may not write there',
-  EPERM: 'this user may not write there',
-  ENOTDIR: 'it is no folder, or lies below something that is none',
+  EROFS: `the file system is read-only (mend: mount it for writing, or ${ELSEWHERE})`,
+  EACCES: `this user may not write there (mend: let this user write there, or ${ELSEWHERE})`,
+  EPERM: `this user may not write there (mend: let this user write there, or ${ELSEWHERE})`,
+  ENOENT: 'something in it was removed meanwhile (mend: run the same command again)',
+  ENOTDIR: `it lies below something that is no folder (mend: ${ELSEWHERE})`,
 };
 
 /** What was done to the folder when it failed: the file system has one code for both. */
 type Act = 'read' | 'write';
 
 /** What the file system has against the folder, as an error for people; our own errors stay as they are. */
-function targetError(folder: string, error: unknown, act: Act): unknown {
+async function targetError(folder: string, error: unknown, act: Act): Promise<unknown> {
   if (error instanceof HeadgateError || !(error instanceof Error && 'code' in error && 'syscall' in error))
     return error;
   const code = codeOf(error);
   const { path = folder } = error as NodeJS.ErrnoException;
-  const why =
+  const general =
     act === 'read' && (code === 'EACCES' || code === 'EPERM')
       ? `this user may not read "${path}" (mend: let this user read it, or pull into another folder)`
-      : (TROUBLE[code] ?? error.message);
-  return new UnavailableError('TARGET_UNUSABLE', `Cannot pull into "${folder}": ${why}`, { cause: error });
+      : code === 'ENOENT' && error.syscall === 'mkdir'
+        ? `no folder can be made in "${dirname(path)}" (mend: ${ELSEWHERE})`
+        : (TROUBLE[code] ?? `${error.message} (mend: ${ELSEWHERE})`);
+  return unusable(folder, (await whyNoFolder(folder)) ?? general, error);
+}
+
+function unusable(folder: string, why: string, cause?: unknown): UnavailableError {
+  return new UnavailableError('TARGET_UNUSABLE', `Cannot pull into "${folder}": ${why}`, { cause });
+}
+
+/** What keeps the path from being a folder, with the way out; null if it is one, or nothing is known against it. */
+async function whyNoFolder(path: string): Promise<string | null> {
+  try {
+    return (await stat(path)).isDirectory() ? null : `"${path}" is no folder (mend: ${ELSEWHERE})`;
+  } catch (error) {
+    if (isCode(error, 'ELOOP')) return `its links go round in a circle (mend: ${ELSEWHERE})`;
+    if (isCode(error, 'ENAMETOOLONG')) return 'its name is longer than the disk allows (mend: pull into a shorter one)';
+    if (!isAbsent(error)) return null;
+  }
+  if ((await lstat(path).catch(() => null)) !== null)
+    return `it leads through the link "${path}", and that leads nowhere (mend: remove the link, or make the folder that it names)`;
+  return dirname(path) === path ? null : whyNoFolder(dirname(path));
 }
 
 async function sha256OfFile(path: string): Promise<string> {

@@ -45,6 +45,11 @@ export class DiskStore implements ObjectStore {
     return store;
   }
 
+  /** The folder of a store in which there are no keys: for temporary files, and for sockets of those who use the store. */
+  static scratchFolder(root: string): string {
+    return join(root, TEMPORARY);
+  }
+
   async create(key: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
     const path = this.#path(key);
     const temporary = await this.#writeTemporary(key, path, bytes);
@@ -153,7 +158,7 @@ export class DiskStore implements ObjectStore {
   }
 
   async #writeTemporary(key: string, path: string, bytes: Uint8Array): Promise<string> {
-    const temporary = join(this.location, TEMPORARY, randomUUID());
+    const temporary = join(DiskStore.scratchFolder(this.location), randomUUID());
     try {
       await this.#prepare();
       await this.#makeFolder(dirname(path));
@@ -174,7 +179,7 @@ export class DiskStore implements ObjectStore {
 
   #prepare(): Promise<void> {
     this.#prepared ??= (async () => {
-      await makeFolders(join(this.location, TEMPORARY));
+      await makeFolders(DiskStore.scratchFolder(this.location));
       await this.#removeOldTemporaries();
     })().catch((cause: unknown) => {
       this.#prepared = null;
@@ -221,12 +226,13 @@ export class DiskStore implements ObjectStore {
   }
 
   async #removeOldTemporaries(): Promise<void> {
-    const folder = join(this.location, TEMPORARY);
+    const folder = DiskStore.scratchFolder(this.location);
     const dayAgoMs = Date.now() - 86_400_000;
     for (const name of await readdir(folder)) {
       const path = join(folder, name);
       const found = await stat(path).catch(() => undefined);
-      if (found !== undefined && found.mtimeMs < dayAgoMs) await rm(path, { force: true });
+      // A socket is the lock of a run, which may last for longer.
+      if (found?.isFile() === true && found.mtimeMs < dayAgoMs) await rm(path, { force: true });
     }
   }
 }

@@ -213,10 +213,10 @@ export class FileReader {
   }
 
   async #adopt(file: FileHandle): Promise<void> {
-    const { path, once } = this.#o;
+    const { path, own, once } = this.#o;
     const now = await file.stat();
     if (!now.isFile()) throw fileTrouble(path, { code: now.isDirectory() ? 'EISDIR' : 'ENXIO' }, once);
-    const place = await this.#o.own.placeOfOpen(path, now);
+    const place = await own.placeOfOpen(path, now);
     if (place !== null) throw refusalOf(path, whyOwn(place));
     if (this.#committed === null) await this.#compare(file, now);
     else {

@@ -10,7 +10,7 @@ import type { LogId } from '../../record/log-id.ts';
 import { FileReader } from './file-reader.ts';
 import { refusalOf } from './file-trouble.ts';
 import { FileFinder, type FoundFiles } from './find-files.ts';
-import { OwnPlaces, type OwnPaths } from './own-places.ts';
+import { OWN_NOTHING, OwnPlaces, type OwnPaths } from './own-places.ts';
 import { PipeReader } from './pipe-reader.ts';
 import { RECORD_BYTES_MAX, type FileFormatName, type FileLayout } from './record-buffer.ts';
 
@@ -81,7 +81,7 @@ export class FileSource implements RecordSource {
   constructor(options: FileSourceOptions) {
     const { format, delimiter = ',', recordBytesMax = RECORD_BYTES_MAX } = options;
     this.#o = options;
-    this.#own = new OwnPlaces(options.own ?? { files: [], folders: [] });
+    this.#own = new OwnPlaces(options.own ?? OWN_NOTHING);
     this.#finder = new FileFinder(options.paths, options.base, options.stdinId, this.#own);
     this.#layout = { format, delimiter, recordBytesMax };
   }

@@ -104,9 +104,10 @@ export class FileFinder {
     for (const path of paths) {
       const target = this.#targets.get(path);
       if (target === undefined) continue;
-      const place = this.#own.placeOf(target);
+      const place = await this.#own.placeOf(target);
       if (place !== null) {
-        refuse(await this.#entranceOf(path, entrances), whyOwn(place));
+        const pulledInto = place.kind === 'pulled' ? this.#own.pulledInto(path) : null;
+        refuse(pulledInto === null ? await this.#entranceOf(path, entrances) : spellText(pulledInto), whyOwn(place));
         continue;
       }
       const file = { id: this.#idOf(path), path };
@@ -123,10 +124,10 @@ export class FileFinder {
   async #entranceOf(path: string, known: Map<string, string>): Promise<string> {
     const above = dirname(path);
     if (!known.has(above)) {
-      const isOwn = above !== path && this.#own.placeOf(await realOf(above)) !== null;
+      const isOwn = above !== path && (await this.#own.placeOf(await realOf(above))) !== null;
       known.set(above, isOwn ? await this.#entranceOf(above, known) : '');
     }
-    return known.get(above) || spellPath(Buffer.from(path, 'utf8'));
+    return known.get(above) || spellText(path);
   }
 
   async #follow(path: string): Promise<void> {
@@ -153,18 +154,24 @@ async function expand(
 ): Promise<string[]> {
   const path = isAbsolute(given) ? given : resolve(base, given);
   const found = await stat(path).catch(() => null);
-  const spelled = spellPath(Buffer.from(resolve(path), 'utf8'));
+  const spelled = spellText(resolve(path));
   if (found?.isFile() === true) return [spelled];
   if (found?.isDirectory() === true) return walk(spelled, refuse);
   if (found !== null) {
     blame(`names "${given}", which is neither a file nor a folder (a pipe is read as standard input, "-")`);
   } else if (isDynamicPattern(given)) {
     const fs = spellingFs(refuse);
-    return glob(given, { cwd: base, absolute: true, onlyFiles: true, dot: false, expandDirectories: false, fs });
+    // The matcher throws at two slashes in a row.
+    const pattern = given.replace(/(?<!^)\/{2,}/g, '/');
+    return glob(pattern, { cwd: base, absolute: true, onlyFiles: true, dot: false, expandDirectories: false, fs });
   } else {
     blame(`names "${given}", which does not exist below ${base}`);
   }
   return [];
+}
+
+function spellText(path: string): string {
+  return spellPath(Buffer.from(path, 'utf8'));
 }
 
 /** All files below a folder. Links to folders come last, and not twice, so that circles end. */

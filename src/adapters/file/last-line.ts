@@ -16,8 +16,10 @@ const BRACE_OPEN = 0x7b;
 const BRACE_CLOSE = 0x7d;
 /** Of a line that is only a number, or a word such as `true`; a longer one is taken for a part. */
 const SCALAR_BYTES_MAX = 1_024;
-/** A last line that may be whole or not, as in CSV, is taken once its file has not changed for so long. */
+/** A last line that may be whole or not, as in CSV, is taken once its file has been watched for so long and has not changed. */
 const QUIET_MS = 5_000;
+/** A file untouched for so long is not watched: no clock or time zone of another machine is as far off as that. */
+const OLD_MS = 86_400_000;
 
 /** Decides what a one-pass reader does with the bytes behind the last line break of a file. */
 export class LastLine {
@@ -45,13 +47,12 @@ export class LastLine {
     return judged === 'whole' ? 'take' : 'leave';
   }
 
-  /** Has the file not changed for a while: by its own time, or, where that cannot be believed, by watching it? */
+  /** Has the file not changed while it was watched? Its own time says little of that: on a shared disk it is another machine's. */
   #awaitQuiet(now: Stats): 'take' | 'leave' | 'wait' {
-    const clock = this.#clock;
-    if (clock.now() - now.mtimeMs >= QUIET_MS) return 'take';
-    const { file, sinceMs } = (this.#waiting ??= { file: now, sinceMs: clock.monotonic() });
+    if (this.#clock.now() - now.mtimeMs >= OLD_MS) return 'take';
+    const { file, sinceMs } = (this.#waiting ??= { file: now, sinceMs: this.#clock.monotonic() });
     if (now.size !== file.size || now.mtimeMs !== file.mtimeMs) return 'leave';
-    return clock.monotonic() - sinceMs >= QUIET_MS ? 'take' : 'wait';
+    return this.#clock.monotonic() - sinceMs >= QUIET_MS ? 'take' : 'wait';
   }
 }
 

@@ -79,7 +79,8 @@ export class RecordBuffer {
     const { format, delimiter, recordBytesMax } = layout;
     this.#name = name;
     this.#layout = layout;
-    this.#splitter = format === 'csv' ? new CsvSplitter(recordBytesMax, delimiter) : new NdjsonSplitter(recordBytesMax);
+    this.#splitter =
+      format === 'csv' ? new CsvSplitter(recordBytesMax, delimiter, byte === 0) : new NdjsonSplitter(recordBytesMax);
     this.#at = byte;
     this.#prefix = new BufferPrefix(hash, this.#bytes, byte);
     this.#firstOffset = offset;

@@ -21,7 +21,7 @@ const DEAD: ReadonlySet<string | undefined> = new Set(['ECONNREFUSED', 'ENOENT',
 
 /** What is locked. */
 export interface LockedWork {
-  /** The machine's own folder; where it is missing, the lock is held elsewhere. */
+  /** Where all find it who do the same work; where it is missing or takes no socket, the lock is held elsewhere. */
   readonly folder: string;
   /** Store, pipeline and topic: whoever names the same does the same work. */
   readonly names: readonly string[];
@@ -106,7 +106,7 @@ function lockName(names: readonly string[]): string {
   return `headgate-${createHash('sha256').update(JSON.stringify(names)).digest('hex').slice(0, 16)}`;
 }
 
-/** Where the lock may be, best first: beside what this machine remembers of the store, or where sockets can be in any case. */
+/** Where the lock may be, best first: in the folder that is meant, or where sockets can be in any case. */
 function lockPlaces({ folder, names }: LockedWork): LockPlace[] {
   return [folder, tmpdir()].map((each) => ({ folder: each, name: lockName(names) }));
 }
@@ -178,7 +178,8 @@ function listen(path: string, since: string): Promise<Claim | string> {
     });
     const claim: Claim = { server, path, isHeld: false };
     server.on('error', ({ code }: NodeJS.ErrnoException) => resolve(code ?? 'UNKNOWN'));
-    server.listen(path, () => {
+    // Other users must be able to ask, or could not tell a claim that is dead.
+    server.listen({ path, readableAll: true, writableAll: true }, () => {
       server.unref();
       resolve(claim);
     });

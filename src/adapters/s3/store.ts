@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Readable } from 'node:stream';
 
 import {
@@ -212,6 +213,8 @@ export class S3Store implements ObjectStore {
     const abort = new AbortController();
     const stop = (): void => abort.abort(new Error('the call was stopped'));
     const timer = setTimeout(() => abort.abort(fault(`no answer within ${limitMs} ms`, NO_ANSWER)), limitMs);
+    // Any number of calls may be on their way under one signal, which Node would take for a leak: each takes its listener away.
+    if (signal !== undefined) setMaxListeners(0, signal);
     signal?.addEventListener('abort', stop, { once: true });
     // The SDK does not look at the signal while it waits for credentials.
     const aborted = new Promise<never>((_, reject) => {

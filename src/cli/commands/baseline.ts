@@ -13,10 +13,10 @@ import { profileSource } from '../../ingest/profile-source.ts';
 import { approve, learn, storedProfiles, type LearnFrom } from '../../respond/baselines.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { counted, formatBytes, table } from '../output.ts';
-import type { Register } from '../register.ts';
 import { onRef, type RefAct } from './refs.ts';
 
-interface LearnOptions {
+/** Options of `headgate baseline learn`. */
+export interface LearnOptions {
   readonly held?: boolean;
   readonly published?: boolean;
   readonly withSuspect?: boolean;
@@ -25,44 +25,12 @@ interface LearnOptions {
   readonly reason: string;
 }
 
-/** `headgate baseline …`. */
-export const registerBaseline: Register = (program, runner) => {
-  const baseline = program.command('baseline').description('what batches are compared with');
-  baseline
-    .command('learn')
-    .description('learn a candidate from accepted data; judging by it starts with approve')
-    .option(
-      '--held',
-      'from the batches that are held for want of a baseline (default; may be joined with the next two)',
-    )
-    .option('--published', 'from the published batches, but for suspect ones that observe mode let through')
-    .option('--with-suspect', 'as --published, with the suspect ones: after a change that has come to stay')
-    .option('--files <path...>', 'from files, folders, globs or s3://bucket/key, in the format of the source')
-    .option('--topic <name>', 'topic (needed if the source has several)')
-    .option('--reason <text>', 'why; it is signed', 'learned by hand')
-    .action((options: LearnOptions) =>
-      runner()((context) => onRef(context, options, (act) => learnFrom(act, options))),
-    );
-  baseline
-    .command('approve')
-    .argument('[baseline]', 'digest or its first digits (default: the newest candidate)')
-    .description('put a learned baseline in force')
-    .option('--topic <name>', 'topic (needed if the source has several)')
-    .option('--reason <text>', 'why; it is signed', 'approved by hand')
-    .action((id: string | undefined, options: { topic?: string; reason: string }) =>
-      runner()((context) => onRef(context, options, (act) => approveOne(act, id, options.topic))),
-    );
-  baseline
-    .command('show')
-    .argument('[baseline]', 'digest (default: the one in force)')
-    .description('what a baseline says of each column')
-    .option('--topic <name>', 'topic (needed if the source has several)')
-    .action((id: string | undefined, { topic }: { topic?: string }) =>
-      runner()((context) => showBaseline(context, id, topic)),
-    );
-};
+/** `headgate baseline learn`: a candidate from what is stored or from files. */
+export function learnFrom(context: CommandContext, options: LearnOptions): Promise<CommandResult> {
+  return onRef(context, options, (act) => learnOne(act, options));
+}
 
-async function learnFrom(act: RefAct, options: LearnOptions): Promise<CommandResult> {
+async function learnOne(act: RefAct, options: LearnOptions): Promise<CommandResult> {
   const { context, ledger, actor, ref } = act;
   const topic = topicOf(act, options.topic);
   const profiles =
@@ -128,17 +96,30 @@ async function download(loaded: RefAct['loaded'], url: string, path: string): Pr
   return path;
 }
 
-async function approveOne(act: RefAct, id: string | undefined, topicName: string | undefined): Promise<CommandResult> {
-  const { context, ledger, actor } = act;
+/** `headgate baseline approve`. @param id digest or its first digits; undefined for the newest candidate */
+export function approveOne(
+  context: CommandContext,
+  id: string | undefined,
+  options: { readonly topic?: string; readonly reason: string },
+): Promise<CommandResult> {
+  return onRef(context, options, (act) => putInForce(act, id, options.topic));
+}
+
+async function putInForce(act: RefAct, id: string | undefined, topicName: string | undefined): Promise<CommandResult> {
+  const { context, loaded, ledger, actor } = act;
   const topic = topicOf(act, topicName);
   const baseline = await approve(ledger, topic, id, actor, context.kill);
+  const next = 'batches held for want of a baseline are judged with the next publish: headgate publish --once';
   context.output.result({ topic, baseline }, [
-    `${baseline.slice(0, 12)} is in force for "${topic}"; batches held for want of a baseline are judged with the next publish`,
+    `${baseline.slice(0, 12)} is in force for "${topic}"`,
+    // Observe mode holds nothing.
+    ...(loaded.config.mode === 'observe' ? [] : [context.output.called(next)]),
   ]);
   return undefined;
 }
 
-async function showBaseline(
+/** `headgate baseline show`. @throws RequestError */
+export async function showBaseline(
   context: CommandContext,
   id: string | undefined,
   topicName: string | undefined,

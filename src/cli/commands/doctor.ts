@@ -3,18 +3,18 @@ import { isAbsolute, relative, resolve, sep } from 'node:path';
 
 import { openAlerts } from '../../compose/alerts.ts';
 import { openKey, openState, openStore, readTrust, type KeyName } from '../../compose/ledger.ts';
+import { findMisfits, topicsOfSource } from '../../compose/misfits.ts';
 import { openSource } from '../../compose/source.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { systemClock } from '../../adapters/system/clock.ts';
 import { systemRng } from '../../adapters/system/rng.ts';
-import { HeadgateError } from '../../errors.ts';
+import { ConfigError, HeadgateError } from '../../errors.ts';
 import { Layout } from '../../ledger/layout.ts';
 import { probeFully } from '../../ledger/probe.ts';
 import { openLedger } from '../../respond/ledger-context.ts';
 import { load, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT, exitCodeOf } from '../exit-codes.ts';
 import { counted } from '../output.ts';
-import type { Register } from '../register.ts';
 
 /** What a check found: nothing to do, something to look at, something that must be mended, or that another must be first. */
 type Status = 'ok' | 'warn' | 'fail' | 'skip';
@@ -38,15 +38,9 @@ const MARKS: Readonly<Record<Status, string>> = { ok: 'ok  ', warn: 'WARN', fail
 const NAME_WIDTH = 9;
 
 /** `headgate doctor`: one line a check, each failure with its mend. */
-export const registerDoctor: Register = (program, runner) => {
-  program
-    .command('doctor')
-    .description('check configuration, keys, state folder, store, clock, source and queue')
-    .action(() => runner()(doctor));
-};
-
-async function doctor(context: CommandContext): Promise<CommandResult> {
+export async function doctor(context: CommandContext, mustWrite: boolean): Promise<CommandResult> {
   const loaded = await load(context);
+  const use = await useOf(loaded, mustWrite);
   const checks = new Checks(context);
   await checks.run(
     'config',
@@ -55,13 +49,27 @@ async function doctor(context: CommandContext): Promise<CommandResult> {
   );
   await checks.run('trust', [], () => checkTrust(loaded));
   for (const name of ['ingest', 'publisher', 'approver'] as const)
-    await checks.run(name, ['trust'], () => checkKey(loaded, name));
+    await checks.run(name, ['trust'], () => checkKey(loaded, name, use));
   await checks.run('state', [], () => checkState(loaded));
-  await checks.run('store', [], () => checkStore(loaded));
+  await checks.run('store', [], () => checkStore(loaded, use));
   await checks.run('clock', ['trust', 'store'], () => checkClock(loaded));
-  await checks.run('source', [], () => checkSource(loaded));
-  await checks.run('alerts', ['trust', 'store'], () => checkAlerts(context, loaded));
+  await checks.run('topics', ['trust', 'store'], () => checkTopics(loaded));
+  await checks.run('source', [], async () => (use === 'run' ? checkSource(loaded) : NOT_NEEDED));
+  await checks.run('alerts', ['trust', 'store'], async () =>
+    use === 'run' ? checkAlerts(context, loaded) : NOT_NEEDED,
+  );
   return checks.report();
+}
+
+/** What this machine does, as its private keys tell: it reads and publishes, it decides, or it only looks on. */
+type Use = 'run' | 'decide' | 'read';
+
+const NOT_NEEDED = 'not checked: nothing is run without the private keys (--write checks it)';
+
+async function useOf({ folder, config }: LoadedConfig, mustWrite: boolean): Promise<Use> {
+  const isHere = (name: KeyName): Promise<boolean> => exists(resolve(folder, config.keys[name]));
+  if (mustWrite || (await isHere('ingest')) || (await isHere('publisher'))) return 'run';
+  return (await isHere('approver')) ? 'decide' : 'read';
 }
 
 /** Checks one after the other, told as they end. */
@@ -116,10 +124,14 @@ async function checkTrust(loaded: LoadedConfig): Promise<string> {
   return `${resolve(loaded.folder, loaded.config.trust)}: ${counted(document.keys.length, 'key')}`;
 }
 
-async function checkKey(loaded: LoadedConfig, name: KeyName): Promise<Found> {
+async function checkKey(loaded: LoadedConfig, name: KeyName, use: Use): Promise<Found> {
   const path = resolve(loaded.folder, loaded.config.keys[name]);
   if (name === 'approver' && !(await exists(path)))
-    return `not here (fine on servers: decisions are signed where "${path}" is)`;
+    return use === 'read'
+      ? 'not here, not needed for reading'
+      : `not here (fine on servers: decisions are signed where "${path}" is)`;
+  if (name !== 'approver' && use !== 'run')
+    return `not here, not needed for ${use === 'read' ? 'reading' : 'decisions'} (--write checks it)`;
   const { keyId } = await openKey(loaded, await readTrust(loaded), name);
   return `${keyId} may sign as ${name}`;
 }
@@ -135,8 +147,15 @@ async function checkState(loaded: LoadedConfig): Promise<Found> {
   return `${path} can be written`;
 }
 
-async function checkStore(loaded: LoadedConfig): Promise<string> {
+async function checkStore(loaded: LoadedConfig, use: Use): Promise<Found> {
   await using store = await openStore(loaded);
+  if (use === 'read') {
+    const { pipeline } = loaded.config;
+    if ((await store.stat(new Layout(pipeline).probeRecord())) !== null) return `${store.location} can be read`;
+    return {
+      warn: `${store.location} holds nothing of "${pipeline}" yet (mend: run once, or set store.url to where it was run)`,
+    };
+  }
   await probeFully(store, new Layout(loaded.config.pipeline), systemRng);
   return `${store.location} creates each key exactly once`;
 }
@@ -150,6 +169,24 @@ async function checkClock(loaded: LoadedConfig): Promise<Found> {
   return {
     warn: `this machine's clock is ${Math.round(behindMs / 1_000)} s behind the newest entry (mend: synchronise the clocks of this machine and of ${newest!.entry.by}, NTP)`,
   };
+}
+
+/** A misspelt column switches a check off, and a rule that no value can keep holds every batch. */
+async function checkTopics(loaded: LoadedConfig): Promise<string> {
+  await using store = await openStore(loaded);
+  const ledger = openLedger(store, await readTrust(loaded), systemClock);
+  const { state } = await ledger.control.head();
+  const { misfits, unpinned } = await findMisfits(loaded, ledger, state.schemas);
+  if (misfits.length > 0)
+    throw new ConfigError(
+      'CONFIG_INVALID',
+      'Cannot check all that the configuration asks for:',
+      misfits.map(({ topic, message }) => ({ path: topic, message })),
+    );
+  const pinned = topicsOfSource(loaded).length - unpinned.length;
+  const rest = `${counted(unpinned.length, 'topic')} without a schema yet: whether all columns that are named exist shows when the first records are read`;
+  if (pinned === 0) return rest;
+  return `every column that is named is in its schema${unpinned.length === 0 ? '' : `; ${rest}`}`;
 }
 
 function isWithin(folder: string, path: string): boolean {

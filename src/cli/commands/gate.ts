@@ -10,33 +10,13 @@ import { resolveSnapshot } from '../../respond/refs.ts';
 import { endCode, withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { counted, formatBytes, formatCount, table } from '../output.ts';
-import type { Register } from '../register.ts';
 
-/** `headgate gate` and `headgate pull`: what a training job calls. */
-export const registerGate: Register = (program, runner) => {
-  program
-    .command('gate')
-    .argument('[ref]', 'ref or snapshot to ask for', 'main')
-    .description(
-      'exit 0 only if the ref may be trained on; a snapshot that it named earlier, too, unless a rollback has left it behind',
-    )
-    .option('--max-age <duration>', 'refuse (exit 3) when the newest control entry is older, e.g. 24h')
-    .action((ref: string, { maxAge }: { maxAge?: string }) => runner()((context) => askGate(context, ref, maxAge)));
-  program
-    .command('pull')
-    .argument('<ref>', 'ref or snapshot')
-    .argument('[dir]', 'target folder; not needed with --list')
-    .description(
-      'download the snapshot that the gate lets pass; no file is visible before all are verified, and DIR/.headgate/complete.json is there only while DIR holds all of it; a snapshot given by its id is gated like a ref',
-    )
-    .option('--list', 'print address, version and SHA-256 of each file instead, for reading in place')
-    .option('--ungated', 'do not ask the gate first: for looking into what must not be trained on')
-    .action((ref: string, dir: string | undefined, options: { list?: boolean; ungated?: boolean }) =>
-      runner()((context) => pullRef(context, ref, dir, options)),
-    );
-};
-
-async function askGate(context: CommandContext, ref: string, maxAge: string | undefined): Promise<CommandResult> {
+/** `headgate gate`. */
+export async function askGate(
+  context: CommandContext,
+  ref: string,
+  maxAge: string | undefined,
+): Promise<CommandResult> {
   const maxAgeMs = maxAge === undefined ? null : parseDuration(maxAge);
   try {
     return await withLedger(context, async (_loaded, ledger) => {
@@ -72,7 +52,8 @@ function gateLines(report: GateReport): string[] {
   ];
 }
 
-async function pullRef(
+/** `headgate pull`. */
+export async function pullRef(
   context: CommandContext,
   ref: string,
   dir: string | undefined,

@@ -11,41 +11,13 @@ import { sshFingerprint } from '../../record/public-key.ts';
 import { shellWord } from '../called-as.ts';
 import { CONFIG_NAME, type CommandContext, type CommandResult } from '../context.ts';
 import { counted } from '../output.ts';
-import type { Register } from '../register.ts';
 import { complete, isUrl, type Answers, type InitOptions } from './init-answers.ts';
 
 const ROLES = ['ingest', 'publisher', 'approver'] as const;
 
-/** `headgate init` and `headgate keys generate`. */
-export const registerInit: Register = (program, runner) => {
-  program
-    .command('init')
-    .argument('[dir]', 'folder to set up', '.')
-    .description('write a configuration, keys and a trust root; asks on a terminal, flags otherwise')
-    .option('--pipeline <name>', 'name of the pipeline (default: the folder’s name)')
-    .option('--files <path...>', 'read these files, folders or (quoted) globs')
-    .option('--csv', 'the files are CSV (default: newline-delimited JSON)')
-    .option('--kafka <broker...>', 'read Kafka through these brokers (host:port; the port is 9092 if none is given)')
-    .option('--topics <name...>', 'topics to read, or the name of the stream that the files make up')
-    .option('--store <url>', 'folder or s3://bucket/prefix (default: store in the folder that is set up)')
-    .option('--label <column>', 'column that a model learns to predict')
-    .option('--source <column>', 'column that says who sent a record')
-    .action((dir: string, options: InitOptions) =>
-      runner()((context) => init(context, resolve(context.folder, dir), options)),
-    );
-  const keys = program.command('keys').description('signing keys');
-  keys
-    .command('generate')
-    .argument('<file>', 'private key file to write')
-    .description('make a P-256 key; prints the entry for the trust file')
-    .option('--roles <role...>', 'roles for the printed entry', ['ingest'])
-    .option('--passphrase-env <name>', 'environment variable that holds a passphrase to encrypt the key with')
-    .action((file: string, options: { roles: string[]; passphraseEnv?: string }) =>
-      runner()((context) => generate(context, file, options)),
-    );
-};
-
-async function init(context: CommandContext, folder: string, given: InitOptions): Promise<CommandResult> {
+/** `headgate init`: writes a configuration, keys and a trust root. @param dir from the folder of the call */
+export async function init(context: CommandContext, dir: string, given: InitOptions): Promise<CommandResult> {
+  const folder = resolve(context.folder, dir);
   const answers = await complete(context, folder, given);
   const configPath = join(folder, CONFIG_NAME);
   const text = configText(answers);
@@ -191,7 +163,8 @@ async function keepSecretsOutOfGit(folder: string, store: string): Promise<void>
   if (missing.length > 0) await writeFile(path, `${end}${missing.join('\n')}\n`, { flag: 'a' });
 }
 
-async function generate(
+/** `headgate keys generate`. */
+export async function generate(
   context: CommandContext,
   file: string,
   { roles, passphraseEnv }: { roles: string[]; passphraseEnv?: string },

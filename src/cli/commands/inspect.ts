@@ -5,26 +5,13 @@ import { newestEntries } from '../../respond/newest-entries.ts';
 import { currentSnapshot, resolveSnapshot } from '../../respond/refs.ts';
 import { parseLimit, withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { counted, formatBytes, formatCount, table } from '../output.ts';
-import type { Register } from '../register.ts';
 
-/** `headgate log` and `show`: looking without touching. */
-export const registerInspect: Register = (program, runner) => {
-  program
-    .command('log')
-    .argument('[log]', 'a partition log, CLUSTER/TOPIC/PARTITION; without it the control log')
-    .description('what was decided, or what was read from one partition, newest first')
-    .option('-n, --limit <count>', 'entries to show', '20')
-    .action((log: string | undefined, { limit }: { limit: string }) =>
-      runner()((context) => showLog(context, log, limit)),
-    );
-  program
-    .command('show')
-    .argument('<id>', 'a ref, a snapshot, or control entry number N (which goes before a snapshot that begins so)')
-    .description('one snapshot or control entry')
-    .action((id: string) => runner()((context) => show(context, id)));
-};
-
-async function showLog(context: CommandContext, name: string | undefined, limitText: string): Promise<CommandResult> {
+/** `headgate log`: entries of one log, newest first. */
+export async function showLog(
+  context: CommandContext,
+  name: string | undefined,
+  limitText: string,
+): Promise<CommandResult> {
   const limit = parseLimit(limitText);
   return withLedger(context, async (_loaded, ledger) => {
     if (name === undefined) {
@@ -78,7 +65,8 @@ function about(
   return `${entry.ref ?? entry.topic ?? ''}${target === undefined ? '' : ` → ${target.slice(0, 12)}`}`;
 }
 
-async function show(context: CommandContext, id: string): Promise<CommandResult> {
+/** `headgate show`: one snapshot or control entry. */
+export async function show(context: CommandContext, id: string): Promise<CommandResult> {
   return withLedger(context, async (_loaded, ledger) => {
     const head = await ledger.control.head();
     if (head.state.refs[id] === undefined && isEntryNumber(id, nextSeq(head))) {

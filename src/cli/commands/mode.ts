@@ -1,20 +1,9 @@
 import { setTopLevelKey } from '../../config/edit.ts';
 import { RequestError } from '../../errors.ts';
 import { load, type CommandContext, type CommandResult } from '../context.ts';
-import type { Register } from '../register.ts';
 
-/** `headgate mode`. */
-export const registerMode: Register = (program, runner) => {
-  program
-    .command('mode')
-    .argument('[mode]', 'observe or enforce; without it the current one is printed')
-    .description(
-      'observe publishes everything that is read from then on and counts what would have been held; enforce holds it',
-    )
-    .action((mode: string | undefined) => runner()((context) => changeMode(context, mode)));
-};
-
-async function changeMode(context: CommandContext, mode: string | undefined): Promise<CommandResult> {
+/** `headgate mode`. @throws RequestError */
+export async function changeMode(context: CommandContext, mode: string | undefined): Promise<CommandResult> {
   const { config, path } = await load(context);
   if (mode === undefined || mode === config.mode) {
     context.output.result({ mode: config.mode, changed: false }, [`${config.mode} mode`]);

@@ -1,52 +1,27 @@
 import type { Finding } from '../../detect/judgement.ts';
 import { eachLimited } from '../../ledger/each-limited.ts';
+import type { ControlState } from '../../ledger/control-state.ts';
 import type { BatchLine } from '../../ledger/snapshot.ts';
 import { readEvidence } from '../../publish/rejudge.ts';
-import { formatLogId } from '../../record/log-id.ts';
+import { formatLogId, parseLogId } from '../../record/log-id.ts';
 import { decide, findBatch } from '../../respond/decisions.ts';
 import { judgementInForce } from '../../respond/judgement-in-force.ts';
 import type { LedgerContext } from '../../respond/ledger-context.ts';
 import { describeUnion, reasonsOf, whySuspect } from '../../respond/reasons.ts';
 import { currentSnapshot } from '../../respond/refs.ts';
 import { parseLimit, withLedger, type CommandContext, type CommandResult } from '../context.ts';
+import { whyNoBaseline } from '../hints.ts';
 import { counted, formatCount, table } from '../output.ts';
-import type { Register } from '../register.ts';
-import { onRef, type RefAct } from './refs.ts';
+import { onRef, type ActOptions, type RefAct } from './refs.ts';
 
 const READS_AT_ONCE = 16;
 
-/** `headgate quarantine …`. */
-export const registerQuarantine: Register = (program, runner) => {
-  const quarantine = program.command('quarantine').description('batches that are held back');
-  quarantine
-    .command('list')
-    .description('batches that are held back, and why')
-    .option('--ref <name>', 'ref (default: the published one)')
-    .option('-n, --limit <count>', 'batches to show; --json has all, reasons only for these', '50')
-    .action(({ ref, limit }: { ref?: string; limit: string }) => runner()((context) => list(context, ref, limit)));
-  quarantine
-    .command('show')
-    .argument('<batch>', 'digest or its first digits, or LOG@OFFSET')
-    .description('one batch: its verdict, its reasons, its evidence')
-    .option('--ref <name>', 'ref (default: the published one)')
-    .action((batch: string, { ref }: { ref?: string }) => runner()((context) => show(context, batch, ref)));
-  for (const [name, outcome, description] of [
-    ['release', 'released', 'let a held batch into the dataset'],
-    ['condemn', 'condemned', 'keep a batch out of the dataset for good'],
-  ] as const) {
-    quarantine
-      .command(name)
-      .argument('<batch...>', 'digests or their first digits, or LOG@OFFSET')
-      .description(`${description}; signed, and carried out by the publisher`)
-      .requiredOption('--reason <text>', 'why; it is signed')
-      .option('--ref <name>', 'ref (default: the published one)')
-      .action((batches: string[], options: { reason: string; ref?: string }) =>
-        runner()((context) => onRef(context, options, (act) => decideAll(act, batches, outcome))),
-      );
-  }
-};
-
-async function list(context: CommandContext, ref: string | undefined, limitText: string): Promise<CommandResult> {
+/** `headgate quarantine list`: what is held, and why. */
+export async function list(
+  context: CommandContext,
+  ref: string | undefined,
+  limitText: string,
+): Promise<CommandResult> {
   const limit = parseLimit(limitText);
   return withLedger(context, async (loaded, ledger) => {
     const head = await ledger.control.head();
@@ -59,22 +34,25 @@ async function list(context: CommandContext, ref: string | undefined, limitText:
     const shown = lines.slice(0, limit);
     const reasons = new Map<string, string>();
     await eachLimited(shown, READS_AT_ONCE, async (line) => {
-      reasons.set(line.digest, await whyHeld(ledger, line));
+      reasons.set(line.digest, await whyHeld(ledger, line, head.state, loaded.config.judge.recordsMin));
     });
     const held = lines.map((line) => ({
       ...line,
       decision: head.state.decisions[line.digest]?.outcome ?? null,
       why: reasons.get(line.digest) ?? null,
     }));
-    const rows = held
-      .slice(0, limit)
-      .map(({ digest, standing, log, start, end, records, decision, why }) => [
-        digest.slice(0, 12),
-        standing,
-        `${log} [${start}, ${end})`,
-        formatCount(records),
-        decision === null || decision === standing ? (why ?? '') : `${decision}, not yet published`,
-      ]);
+    const rows = held.slice(0, limit).map(({ digest, standing, log, start, end, records, decision, why }) => [
+      digest.slice(0, 12),
+      standing,
+      `${log} [${start}, ${end})`,
+      formatCount(records),
+      decision === null || decision === standing
+        ? // What was found in records is no sentence of ours.
+          standing === 'no-baseline'
+          ? context.output.called(why ?? '')
+          : (why ?? '')
+        : `${decision}, not yet published`,
+    ]);
     const more = held.length > limit ? [`… ${held.length - limit} more (--limit ${held.length} shows all)`] : [];
     context.output.result(
       { ref: name, held },
@@ -87,13 +65,18 @@ async function list(context: CommandContext, ref: string | undefined, limitText:
 }
 
 /** Why a batch is held, in one sentence. */
-async function whyHeld(ledger: LedgerContext, { standing, log, slot, digest }: BatchLine): Promise<string> {
+async function whyHeld(
+  ledger: LedgerContext,
+  { standing, log, slot, digest, rows }: BatchLine,
+  state: ControlState,
+  recordsMin: number,
+): Promise<string> {
   switch (standing) {
     case 'clean':
     case 'released':
       return '';
     case 'no-baseline':
-      return 'there was no baseline yet';
+      return whyNoBaseline({ topic: parseLogId(log)?.topic ?? '', rows }, state, recordsMin);
     case 'small':
       return 'too few records to judge it alone';
     case 'failed':
@@ -108,7 +91,8 @@ async function whyHeld(ledger: LedgerContext, { standing, log, slot, digest }: B
   }
 }
 
-async function show(context: CommandContext, id: string, ref: string | undefined): Promise<CommandResult> {
+/** `headgate quarantine show`: one batch. */
+export async function show(context: CommandContext, id: string, ref: string | undefined): Promise<CommandResult> {
   return withLedger(context, async (loaded, ledger) => {
     const batch = await findBatch(ledger, ref ?? loaded.config.publish.ref, id);
     const { judgement, baseline, seq, together } = await judgementInForce(ledger, batch);
@@ -149,7 +133,17 @@ function describeFinding({ hard, action, pValue, family, detector, sentence, det
   return `  ${weight}  ${family}/${detector}: ${sentence}${examples}`;
 }
 
-async function decideAll(
+/** `headgate quarantine release` and `condemn`. @param batches digests or their first digits, or LOG@OFFSET */
+export function decideAll(
+  context: CommandContext,
+  batches: readonly string[],
+  outcome: 'released' | 'condemned',
+  options: ActOptions,
+): Promise<CommandResult> {
+  return onRef(context, options, (act) => decideEach(act, batches, outcome));
+}
+
+async function decideEach(
   { context, ledger, ref, actor }: RefAct,
   batches: readonly string[],
   outcome: 'released' | 'condemned',

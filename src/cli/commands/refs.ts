@@ -5,36 +5,9 @@ import { diffSnapshots } from '../../respond/diff.ts';
 import { currentSnapshot, hold, resolveSnapshot, resume, rollback, type Actor } from '../../respond/refs.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { counted } from '../output.ts';
-import type { Register } from '../register.ts';
 
-/** `headgate hold`, `resume`, `rollback`, `diff`. */
-export const registerRefs: Register = (program, runner) => {
-  const act = (name: string, description: string) =>
-    program
-      .command(name)
-      .description(description)
-      .requiredOption('--reason <text>', 'why; it is signed')
-      .option('--ref <name>', 'ref to act on (default: the published one)');
-  act('hold', 'stop a ref: nothing is published until resume').action((options: ActOptions) =>
-    runner()((context) => onRef(context, options, holdRef)),
-  );
-  act('resume', 'let a ref, and partitions that a rule has halted, go on').action((options: ActOptions) =>
-    runner()((context) => onRef(context, options, resumeRef)),
-  );
-  act('rollback', 'point a ref at an older snapshot and hold it there; metadata only, reversible')
-    .option('--to <target>', 'last-clean, a snapshot, or an ISO 8601 time', 'last-clean')
-    .action((options: ActOptions & { to: string }) =>
-      runner()((context) => onRef(context, options, (on) => rollbackRef(on, options.to))),
-    );
-  program
-    .command('diff')
-    .argument('<a>', 'ref or snapshot')
-    .argument('<b>', 'ref or snapshot')
-    .description('what two snapshots have apart')
-    .action((a: string, b: string) => runner()((context) => diff(context, a, b)));
-};
-
-interface ActOptions {
+/** Options of every act on a ref. */
+export interface ActOptions {
   readonly reason: string;
   readonly ref?: string;
 }
@@ -66,7 +39,12 @@ export function onRef(
   });
 }
 
-async function holdRef({ context, ledger, ref, actor }: RefAct): Promise<CommandResult> {
+/** `headgate hold`. */
+export function holdRef(context: CommandContext, options: ActOptions): Promise<CommandResult> {
+  return onRef(context, options, holdOne);
+}
+
+async function holdOne({ context, ledger, ref, actor }: RefAct): Promise<CommandResult> {
   const { unchanged } = await hold(ledger, ref, actor, context.kill);
   context.output.result({ ref, held: true, unchanged }, [
     unchanged ? `"${ref}" was on hold already` : `"${ref}" is on hold; reading and judging go on`,
@@ -74,7 +52,12 @@ async function holdRef({ context, ledger, ref, actor }: RefAct): Promise<Command
   return undefined;
 }
 
-async function resumeRef({ context, loaded, ledger, ref, actor }: RefAct): Promise<CommandResult> {
+/** `headgate resume`. */
+export function resumeRef(context: CommandContext, options: ActOptions): Promise<CommandResult> {
+  return onRef(context, options, resumeOne);
+}
+
+async function resumeOne({ context, loaded, ledger, ref, actor }: RefAct): Promise<CommandResult> {
   // Partitions may halt before the first snapshot: the ref of this pipeline is let go on before it is published, too.
   if (ref !== loaded.config.publish.ref) currentSnapshot(await ledger.control.head(), ref);
   const publisher = await openKey(loaded, ledger.trust, 'publisher');
@@ -85,7 +68,15 @@ async function resumeRef({ context, loaded, ledger, ref, actor }: RefAct): Promi
   return undefined;
 }
 
-async function rollbackRef({ context, ledger, ref, actor }: RefAct, to: string): Promise<CommandResult> {
+/** `headgate rollback`. @param options `to`: `last-clean`, a snapshot, or a time */
+export function rollbackRef(
+  context: CommandContext,
+  options: ActOptions & { readonly to: string },
+): Promise<CommandResult> {
+  return onRef(context, options, (act) => rollbackOne(act, options.to));
+}
+
+async function rollbackOne({ context, ledger, ref, actor }: RefAct, to: string): Promise<CommandResult> {
   const report = await rollback(ledger, ref, to, actor, context.kill);
   const text = report.unchanged
     ? `"${ref}" names ${report.to.slice(0, 12)} already; it is on hold`
@@ -94,7 +85,8 @@ async function rollbackRef({ context, ledger, ref, actor }: RefAct, to: string):
   return undefined;
 }
 
-async function diff(context: CommandContext, a: string, b: string): Promise<CommandResult> {
+/** `headgate diff`. */
+export async function diff(context: CommandContext, a: string, b: string): Promise<CommandResult> {
   return withLedger(context, async (_loaded, ledger) => {
     const [from, to] = await Promise.all([resolveSnapshot(ledger, a), resolveSnapshot(ledger, b)]);
     const report = await diffSnapshots(ledger, from, to);

@@ -2,6 +2,7 @@ import { systemRng } from '../../adapters/system/rng.ts';
 import { openAlerts, type OpenedAlerts } from '../../compose/alerts.ts';
 import { openIngest, type OpenedIngest } from '../../compose/ingest.ts';
 import { openKey, openLedgerOf, type OpenedLedger } from '../../compose/ledger.ts';
+import { findMisfits } from '../../compose/misfits.ts';
 import { openPublisher } from '../../compose/publishing.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { HeadgateError, IntegrityError, UnavailableError } from '../../errors.ts';
@@ -14,27 +15,11 @@ import { haltCause, type AlertCause } from '../../respond/alert-cause.ts';
 import { HaltNotes } from '../../respond/halt-notes.ts';
 import { endCode, load, tellRetry, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
+import { Unjudged } from '../hints.ts';
 import { counted, formatCount } from '../output.ts';
-import type { Register } from '../register.ts';
 
-/** `headgate run`, `ingest`, `publish`, `worker`: the long-running processes. */
-export const registerRun: Register = (program, runner) => {
-  const processes: readonly [name: string, parts: Parts, description: string][] = [
-    ['run', { ingest: true, publish: true, alerts: true }, 'read, judge, commit, publish and alert in one process'],
-    ['ingest', { ingest: true, publish: false, alerts: false }, 'read, judge and commit'],
-    ['publish', { ingest: false, publish: true, alerts: false }, 'turn clean batches into snapshots'],
-    ['worker', { ingest: false, publish: false, alerts: true }, 'send alerts'],
-  ];
-  for (const [name, parts, description] of processes) {
-    program
-      .command(name)
-      .description(description)
-      .option('--once', 'do what is there now, then stop')
-      .action(({ once = false }: { once?: boolean }) => runner()((context) => run(context, parts, once)));
-  }
-};
-
-interface Parts {
+/** What a process does. */
+export interface Parts {
   readonly ingest: boolean;
   readonly publish: boolean;
   readonly alerts: boolean;
@@ -69,7 +54,8 @@ const ALERTS_WAIT_MS = 10_000;
 /** Alerts whose jobs were lost are made again within this time. */
 const RECONCILE_MS = 15_000;
 
-async function run(context: CommandContext, parts: Parts, once: boolean): Promise<CommandResult> {
+/** `headgate run`, `ingest`, `publish`, `worker`: the long-running processes. @param parts what this one does */
+export async function run(context: CommandContext, parts: Parts, once: boolean): Promise<CommandResult> {
   const loaded = await load(context);
   context.limitDrain(loaded.config.drainTimeoutMs);
   await using ledger = await openLedgerOf(loaded, tellRetry(context));
@@ -92,6 +78,7 @@ class Session {
   /** Partitions that have halted and were not read on since, by log. */
   readonly #halts = new Map<string, Halt>();
   readonly #unread = new Map<string, Unread>();
+  readonly #unjudged = new Unjudged();
   #alerts: OpenedAlerts | null = null;
 
   constructor(context: CommandContext, loaded: LoadedConfig, ledger: OpenedLedger, once: boolean) {
@@ -197,6 +184,7 @@ class Session {
     tally.batches++;
     tally[judged.outcome]++;
     tally.deadLetters += deadLetters;
+    if (judged.undecided !== null) this.#unjudged.add(log.topic, judged.undecided);
     this.#context.output.progress(
       `${counted(tally.records, 'record')}, ${counted(tally.batches, 'batch')}: ${formatCount(tally.clean)} clean, ${formatCount(tally.suspect)} suspect, ${formatCount(tally.undecided)} undecided`,
     );
@@ -281,13 +269,15 @@ class Session {
       lines.push(
         `"${ref}" ${snapshot === null ? 'is not published yet' : `names ${snapshot.slice(0, 12)}`}, ${counted(held, 'batch')} held back`,
       );
-    if (tally.undecided > 0 && Object.keys(state.baselines).length === 0)
-      lines.push(
-        this.#context.output.called(
-          'there is no baseline yet: headgate baseline learn --held, then headgate baseline approve',
-        ),
-      );
-    this.#context.output.result({ ...tally, held, snapshot, halted: [...this.#halts.values()], unread }, lines);
+    const { output } = this.#context;
+    const { judge, mode } = this.#loaded.config;
+    const hints = this.#unjudged.hints(state, { ref, mode, recordsMin: judge.recordsMin, publishes: parts.publish });
+    lines.push(...hints.map((hint) => output.called(hint)));
+    // People were told when the topics were opened.
+    const { misfits } = await findMisfits(this.#loaded, this.#ledger, parts.ingest ? state.schemas : {});
+    const warnings = misfits.map(({ topic, message }) => `topic "${topic}": ${message}`);
+    const halted = [...this.#halts.values()];
+    output.result({ ...tally, held, snapshot, halted, unread, warnings }, lines);
     return endCode(this.#context, this.#halts.size > 0 ? EXIT.halted : EXIT.ok);
   }
 }

@@ -7,21 +7,11 @@ import { findHalts, type Halt } from '../../respond/halts.ts';
 import type { LedgerContext } from '../../respond/ledger-context.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { counted, formatBytes, formatCount, table, type Output } from '../output.ts';
-import type { Register } from '../register.ts';
 
 const LOGS_SHOWN_MAX = 50;
 
 /** `headgate status`: where the pipeline stands. */
-export const registerStatus: Register = (program, runner) => {
-  program
-    .command('status')
-    .description(
-      'what is published, held and in force, and which partitions have halted: by a rule, as the log says; otherwise, as the process that stopped has noted',
-    )
-    .action(() => runner()(status));
-};
-
-async function status(context: CommandContext): Promise<CommandResult> {
+export async function status(context: CommandContext): Promise<CommandResult> {
   return withLedger(context, async (loaded, ledger) => {
     const report = await readStatus(loaded, ledger);
     context.output.result(report, describe(report, context.output));

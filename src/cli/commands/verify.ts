@@ -5,18 +5,9 @@ import { verifyPipeline, type VerifyReport } from '../../respond/verify.ts';
 import { endCode, load, tellRetry, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { counted, formatBytes } from '../output.ts';
-import type { Register } from '../register.ts';
 
 /** `headgate verify`. */
-export const registerVerify: Register = (program, runner) => {
-  program
-    .command('verify')
-    .description('check signatures, chains, roots and objects of the whole pipeline; exit 2 and names what is wrong')
-    .option('--deep', 'also decode every file and recompute every record’s leaf')
-    .action(({ deep = false }: { deep?: boolean }) => runner()((context) => verify(context, deep)));
-};
-
-async function verify(context: CommandContext, deep: boolean): Promise<CommandResult> {
+export async function verify(context: CommandContext, deep: boolean): Promise<CommandResult> {
   const loaded = await load(context);
   await using ledger = await openLedgerOf(loaded, tellRetry(context));
   const atMark = await problemAtMark(ledger);

@@ -1,4 +1,4 @@
-import Type, { type Static } from 'typebox';
+import Type, { type Static, type TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 
 import { RequestError } from '../../errors.ts';
@@ -16,9 +16,19 @@ const RECORD = `${OWN_FOLDER}/complete.json`;
 
 /** Most bytes of either: half a million files with the longest names. More comes from elsewhere. */
 const BYTES_MAX = 256 * 1_024 * 1_024;
+/** Most commas and opening brackets of either: five for each of a million files, as short as their names can be. */
+const PARTS_MAX = 5 * 1_024 * 1_024;
+/** A file in a list in the whole. */
+const DEPTH_MAX = 3;
 
 /** Two escaped segments and a file name; nothing that leads out of the folder. */
 const OWN_PATH = '^[A-Za-z0-9%_-][A-Za-z0-9%_.~-]*/[A-Za-z0-9%_-][A-Za-z0-9%_.~-]*/\\d+-[0-9a-f]{8}\\.parquet$';
+
+/**
+ * How a file that a pull has written is told from others: by its path, of which the first group is the folder that was
+ * pulled into, and by one of these that lies below that.
+ */
+export const PULLED = { path: new RegExp(`^(.*)/${OWN_PATH.slice(1)}`, 's'), marks: [RECORD, MANIFEST] } as const;
 
 /** Trust: a folder may come from elsewhere, so paths are checked. */
 const Manifest = Type.Object({ files: Type.Array(Type.Object({ path: Type.String({ pattern: OWN_PATH }) })) });
@@ -34,12 +44,39 @@ export async function readOwnPaths(target: PullTarget): Promise<ReadonlySet<stri
   const text = await target.read(MANIFEST, BYTES_MAX);
   if (text === null) return new Set();
   try {
-    const manifest: unknown = JSON.parse(text);
-    Value.Assert(Manifest, manifest);
+    const manifest = parseAs(Manifest, text);
     return new Set(manifest.files.map((file) => file.path));
   } catch (cause) {
     throw conflict(target, 'use manifest', MANIFEST, 'it does not tell which files a pull has written', cause);
   }
+}
+
+/** Parses what is small when it is parsed, and not only as text: of the smallest values, 256 MiB would fill any memory. */
+function parseAs<Schema extends TSchema>(schema: Schema, text: string): Static<Schema> {
+  let [parts, depth] = [0, 0];
+  for (let at = 0; at < text.length; at++) {
+    const c = text[at]!;
+    if (c === '"') at = endOfString(text, at);
+    else if (c === ']' || c === '}') depth--;
+    else if (c === '[' || c === '{' || c === ',') {
+      if (c !== ',') depth++;
+      if (++parts > PARTS_MAX || depth > DEPTH_MAX) throw new RangeError('it holds more than a pull writes down');
+    }
+  }
+  const parsed: unknown = JSON.parse(text);
+  // Not Assert, which would describe each of a million faults.
+  if (!Value.Check(schema, parsed)) throw new TypeError('it has another shape');
+  return parsed;
+}
+
+/** Position of the quote that ends the string. */
+function endOfString(text: string, start: number): number {
+  for (let at = start + 1; at < text.length; at++) {
+    const c = text[at];
+    if (c === '"') return at;
+    if (c === '\\') at++;
+  }
+  return text.length;
 }
 
 /** Writes down which files are ours. */
@@ -70,8 +107,7 @@ export async function readClaim(target: PullTarget): Promise<Claim | 'unreadable
   try {
     const text = await target.read(RECORD, BYTES_MAX);
     if (text === null) return null;
-    const record: unknown = JSON.parse(text);
-    Value.Assert(CompletionRecord, record);
+    const record = parseAs(CompletionRecord, text);
     return { snapshot: record.snapshot, paths: new Set(record.files.map(({ path }) => path)) };
   } catch {
     return 'unreadable';

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
-import { calledAs, shellWord, withProgram } from '../../../src/cli/called-as.ts';
+import { calledAs, COMMANDS, shellWord, withProgram } from '../../../src/cli/called-as.ts';
+import { buildProgram } from '../../../src/cli/program.ts';
 
 describe('the way to call this program again', () => {
   it.each([
@@ -23,9 +24,25 @@ describe('the way to call this program again', () => {
       ['line one\nheadgate init', 'line one\nnpx headgate init'],
       ['Cannot find "headgate status", /x/headgate log, my-headgate log', null],
       ['Headgate failed; headgate: fault; headgate', null],
+      [
+        'ref "my headgate run" and file "/x/a headgate log/b" (headgate status)',
+        'ref "my headgate run" and file "/x/a headgate log/b" (npx headgate status)',
+      ],
+      ['Cannot find "headgate x, headgate status', 'Cannot find "headgate x, npx headgate status'],
+      ['the ref headgate x, the file /a/b headgate log.ndjson, the log headgate status/0', null],
+      ['a "quote" headgate log "b"', 'a "quote" npx headgate log "b"'],
+      [
+        'next: headgate gate, headgate baseline learn --held.',
+        'next: npx headgate gate, npx headgate baseline learn --held.',
+      ],
     ] as const)
       expect(withProgram(sentence, 'npx headgate')).toBe(expected ?? sentence);
     expect(withProgram('headgate log', "node '$&/main.js'")).toBe("node '$&/main.js' log");
+  });
+
+  it('knows every command that there is', () => {
+    const names = buildProgram(() => () => Promise.resolve()).commands.map((command) => command.name());
+    expect([...COMMANDS].toSorted()).toEqual(names.toSorted());
   });
 
   it('is quoted as a shell wants it', () => {

@@ -273,4 +273,45 @@ describe('the columns of a topic', () => {
       '/topics/orders/source: is "nobody", which is no column of the schema',
     ]);
   });
+
+  it('may be named by what a single topic with columns of its own takes from the defaults', () => {
+    const text = `topicDefaults: { label: late, time: at, rules: [{ rule: unique, column: nr }] }
+topics: { orders: { schema: [{ path: id, type: int64 }], time: null } }`;
+    expect(faultsOf(text, { base: KAFKA })).toEqual([
+      '/topicDefaults/label: is "late", which is no column of the schema',
+      '/topicDefaults/rules/0/column: is "nr", which is no column of the schema',
+    ]);
+  });
+
+  it.each([
+    ['int64', '[1, "2", 0.5, true]', 1, '"2"', 'a whole number', ' (and so on: 2 more)'],
+    ['int64', '[0.5]', 0, '0.5', 'a whole number', ''],
+    ['float64', '[1, "2", 0.5]', 1, '"2"', 'a number', ''],
+    ['timestamp, unit: ns', '["2026-01-01"]', 0, '"2026-01-01"', 'a time in ms since 1970', ''],
+    ['string', '[x, no, 8001, true]', 2, '8001', 'a text in quotes', ' (and so on: 1 more)'],
+    ['json', '[1]', 0, '1', 'a text in quotes', ''],
+    ['boolean', '[true, "true"]', 1, '"true"', 'true or false', ''],
+  ])('of type %s never have a value of %s that a rule allows', (type, values, i, odd, wanted, more) => {
+    const rules = `, rules: [{ rule: set, column: a, values: ${values} }]`;
+    expect(faultsOf(schema(`{ path: a, type: ${type} }`, rules))).toEqual([
+      `/topicDefaults/rules/0/values/${i}: is ${odd}, wanted ${wanted}; column "a" is ${type.split(',')[0]}${more}`,
+    ]);
+  });
+
+  it.each([
+    ['range, column: a, min: 0', 'numbers or times', ['string', 'json', 'boolean']],
+    ['pattern, column: a, pattern: x', 'texts', ['int64', 'float64', 'boolean']],
+  ])('are not those of a rule %s unless they hold %s', (rule, what, types) => {
+    for (const type of types)
+      expect(faultsOf(schema(`{ path: a, type: ${type} }`, `, rules: [{ rule: ${rule} }]`))).toEqual([
+        `/topicDefaults/rules/0/rule: is ${rule.split(',')[0]}, wanted a column of ${what}; column "a" is ${type}`,
+      ]);
+  });
+
+  it('may have any rule that their values can keep', () => {
+    const columns = `{ path: n, type: decimal, precision: 4, scale: 2 }, { path: t, type: timestamp, unit: ms }, { path: s, type: string }`;
+    const rules = `{ rule: range, column: n, min: 0 }, { rule: range, column: t, min: 0 }, { rule: set, column: t, values: [5] },
+      { rule: pattern, column: s, pattern: x }, { rule: set, column: s, values: ["5"] }, { rule: unique, column: n }, { rule: not_null, column: t }`;
+    expect(parse(schema(columns, `, rules: [${rules}]`)).config.topicDefaults.rules).toHaveLength(7);
+  });
 });

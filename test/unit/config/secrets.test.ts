@@ -48,7 +48,7 @@ const WHOLE = {
     label: 'a',
     rules: [{ rule: 'range', column: 'a', min: 1 }],
   },
-  topics: { t: { rules: [{ rule: 'set', column: 'a', values: ['x'] }] } },
+  topics: { t: { rules: [{ rule: 'set', column: 'a', values: [5] }] } },
   queue: { url: `redis://:${CANARY}@host` },
   alerts: [{ name: 'a', type: 'webhook', url: `https://host/${CANARY}`, secrets: [CANARY] }],
   batch: { recordsMax: 5 },

@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 
 import { EXIT } from '../../../src/cli/exit-codes.ts';
 import { buildProgram } from '../../../src/cli/program.ts';
+import { parseConfig } from '../../../src/config/load.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const PAGES = [
@@ -19,6 +20,7 @@ const PAGES = [
   'docs/operating/files.md',
   'docs/operating/gate.md',
   'docs/operating/kafka.md',
+  'docs/reference/dead-letters.md',
 ];
 const read = (page: string): string => readFileSync(join(ROOT, page), 'utf8');
 const silent = { writeOut: () => undefined, writeErr: () => undefined };
@@ -75,6 +77,26 @@ describe('every command line', () => {
     expect(spanLines('README.md').length).toBeGreaterThan(9);
     for (const line of ['headgate hold', 'headgate gate --bogus', 'headgate bogus', 'headgate pull'])
       await expect(newProgram().parseAsync(argumentsOf(line), { from: 'user' }), line).rejects.toThrow(CommanderError);
+  });
+});
+
+describe('every piece of configuration', () => {
+  const blocks = PAGES.flatMap((page) =>
+    [...read(page).matchAll(/```yaml\n([^]*?)```/g)].map(([, text]) => [page, text!] as const),
+  );
+
+  it.each(blocks)('in %s is accepted as printed', (_, text) => {
+    const source = text.includes('source:') ? '' : 'source: { files: { topic: t, paths: [data] } }\n';
+    // Files that it refers to lie elsewhere.
+    const here = text.replace(/\$\{file:[^}]*\}/g, 'x');
+    const environment = { KAFKA_PASSWORD: 'x' };
+    expect(() =>
+      parseConfig(`pipeline: p\ndeployment: d\n${source}${here}`, '/x/headgate.yaml', environment),
+    ).not.toThrow();
+  });
+
+  it('is found', () => {
+    expect(blocks.length).toBeGreaterThan(1);
   });
 });
 

@@ -230,10 +230,19 @@ describe('Dockerfile', () => {
     expect(finalStage).toContain('COPY --from=build /made/ /var/lib/');
   });
 
+  it('has headgate on the path, so that it can be called as its hints say', () => {
+    expect(lines).toContain('RUN install -d /linked && ln -s /app/dist/src/cli/main.js /linked/headgate');
+    expect(finalStage).toContain('COPY --from=build /linked/ /usr/local/bin/');
+    // The link leads to a script that names its interpreter and may be run.
+    const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: { build: string } };
+    expect(scripts.build).toContain("chmodSync('dist/src/cli/main.js', 0o755)");
+  });
+
   it('runs as a user without privileges and starts headgate', () => {
     expect(finalStage).toContain('USER node');
     const entry = finalStage.find((line) => line.startsWith('ENTRYPOINT '))?.slice('ENTRYPOINT '.length);
-    expect(JSON.parse(entry ?? '')).toEqual(['node', '--enable-source-maps', '/app/dist/src/cli/main.js']);
+    expect(JSON.parse(entry ?? '')).toEqual(['headgate']);
+    expect(finalStage).toContain('ENV NODE_ENV=production NODE_OPTIONS=--enable-source-maps');
     expect(finalStage.indexOf('USER node')).toBeLessThan(finalStage.findIndex((line) => line.startsWith('ENTRYPOINT')));
   });
 });

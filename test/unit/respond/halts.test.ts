@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import { MemoryStore } from '../../../src/adapters/memory/store.ts';
-import { HaltError, UnavailableError } from '../../../src/errors.ts';
+import { HaltError, UnavailableError, type ConflictError } from '../../../src/errors.ts';
 import type { LogHead } from '../../../src/ledger/log-head.ts';
 import { formatLogId } from '../../../src/record/log-id.ts';
 import { HaltNotes, readHaltNotes } from '../../../src/respond/halt-notes.ts';
@@ -42,7 +42,7 @@ describe('halts', () => {
     await test.commit(b);
     await (await test.newWriter(a)).claim({ next: entry.end, label: null }, never);
     const wanted = { log: 'test/orders/0', code: 'RULE', since: entry.time, next: entry.end, source: 'log' };
-    const message = expect.stringContaining(`(headgate quarantine show test/orders/0@${entry.end - 1} tells which)`);
+    const message = expect.stringContaining(`(headgate quarantine show test/orders/0@${entry.end - 1} tells more)`);
     expect(await find()).toMatchObject([{ ...wanted, message, wayOut: 'headgate resume --reason TEXT' }]);
     await test.act({ kind: 'resume', by: 'a person', ref: 'main', reason: 'looked' });
     expect(await find()).toEqual([]);
@@ -97,6 +97,89 @@ describe('halts', () => {
     await test.commit(a);
     await test.commit(b);
     expect((await find()).map(({ log, code }) => [log, code])).toEqual([['test/orders/1', 'FOREIGN_WRITER']]);
+  });
+
+  it('over foreign writes are over once an entry follows of the deployment that gave way, and not of the other', async () => {
+    await test.commit(a);
+    const notes = await open();
+    const ours = await test.newWriter(a, { deployment: 'elsewhere' });
+    const halt = await ours.claim({ next: 0, label: null }, never).catch((error: unknown) => error as HaltError);
+    void notes.halted(a, halt as HaltError, 2);
+    await notes.settled();
+    expect(await find()).toMatchObject([{ code: 'FOREIGN_WRITER', log: 'test/orders/0' }]);
+    await test.commit(a);
+    expect(await find()).toMatchObject([{ code: 'FOREIGN_WRITER' }]);
+    const head = (await test.ledger.logs.head(a))!;
+    expect(await readHaltNotes(test.ledger)).toMatchObject([
+      { yielded: { slot: head.slot - 1, deployment: 'elsewhere' } },
+    ]);
+    const taken = { ...head, slot: head.slot + 1, deployment: 'elsewhere' };
+    expect(await findHalts(test.ledger, [taken], -1)).toEqual([]);
+  });
+
+  it('over a partition that two processes took from each other are over once one of them reads on', async () => {
+    await test.commit(a);
+    const [first, second] = [await test.newWriter(a), await test.newWriter(a)];
+    await first.claim({ next: 0, label: null }, never);
+    await second.claim({ next: 0, label: null }, never);
+    const fenced = (await test.commit(a, {}, first).catch((error: unknown) => error)) as ConflictError;
+    expect(fenced).toMatchObject({ code: 'FENCED', fields: { slot: second.head!.slot } });
+    const notes = await open();
+    const fields = { ...fenced.fields, deployment: 'here' };
+    void notes.halted(a, new HaltError('FOREIGN_WRITER', 'taken over three times', { fields }), 2);
+    await notes.settled();
+    expect(await find()).toMatchObject([{ code: 'FOREIGN_WRITER' }]);
+    await test.commit(a, {}, second);
+    expect(await find()).toEqual([]);
+  });
+
+  it('are not told for ever because a note could not be deleted: that is tried again while anything is read', async () => {
+    let isAway = true;
+    const store = new (class extends StoreDecorator {
+      deletes = 0;
+      override delete(key: string): Promise<void> {
+        this.deletes++;
+        if (!isAway) return super.delete(key);
+        return Promise.reject(new UnavailableError('STORE_UNAVAILABLE', 'Cannot delete: planned fault'));
+      }
+    })(test.store);
+    const notes = await HaltNotes.open(test.reopened(store), (error) => errors.push(error));
+    for (const log of [a, b]) void notes.halted(log, new HaltError('GAP', 'gone'), 0);
+    notes.reading(a);
+    notes.gone(b, []);
+    await notes.settled();
+    for (let i = 0; i < 5; i++) notes.reading(a);
+    await notes.settled();
+    expect([store.deletes, errors.length]).toEqual([2, 2]);
+    isAway = false;
+    clock.advance(60_000);
+    notes.reading(a);
+    await notes.settled();
+    expect([store.deletes, await find()]).toEqual([4, []]);
+  });
+
+  it('that come again are noted again, and not deleted because that failed before', async () => {
+    let isAway = true;
+    const store = new (class extends StoreDecorator {
+      override delete(key: string): Promise<void> {
+        if (!isAway) return super.delete(key);
+        return Promise.reject(new UnavailableError('STORE_UNAVAILABLE', 'Cannot delete: planned fault'));
+      }
+    })(test.store);
+    const notes = await HaltNotes.open(test.reopened(store), (error) => errors.push(error));
+    void notes.halted(a, new HaltError('GAP', 'gone'), 0);
+    notes.reading(a);
+    // One that comes before, and one that comes after it is known that the delete failed.
+    void notes.halted(a, new HaltError('CRC', 'broken'), 0);
+    await notes.settled();
+    notes.reading(a);
+    await notes.settled();
+    void notes.halted(a, new HaltError('ORDER', 'broken'), 0);
+    isAway = false;
+    clock.advance(60_000);
+    notes.reading(b);
+    await notes.settled();
+    expect(await find()).toMatchObject([{ code: 'ORDER' }]);
   });
 
   it('are over once the partition is not there any more, but not those of other topics and clusters', async () => {

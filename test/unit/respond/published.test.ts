@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 
 import { MemoryStore } from '../../../src/adapters/memory/store.ts';
 import { findPublished } from '../../../src/respond/published.ts';
-import { newestFirst } from '../../../src/respond/newest-first.ts';
+import { newestFirst } from '../../../src/ledger/newest-first.ts';
 import { resolveSnapshot, rollback } from '../../../src/respond/refs.ts';
 import { StoreDecorator } from '../../support/faulty-store.ts';
 import { bytesOf, overwrite, signControlEntry } from '../../support/forge.ts';

@@ -237,6 +237,33 @@ describe('pull', () => {
   });
 
   it.each([
+    ['deep', (text: string) => `{"files":${text}`, '['],
+    ['deep in objects', (text: string) => `{"files":${text}`, '{"a":'],
+    ['of very many values', (text: string) => `{"files":[${text}1]}`, '[],'],
+    ['of very many values of the wrong kind', (text: string) => `{"files":[${text}1]}`, '7,'],
+  ])('refuses a manifest that is %s, and a record like it, in little time and memory', async (_, make, unit) => {
+    const snapshot = await publish();
+    await into(snapshot);
+    const own = (name: string): string => join(folder, '.headgate', name);
+    const good = await readFile(own('manifest.json'));
+    const text = make(unit.repeat(30_000_000 / unit.length));
+    const before = process.memoryUsage().rss;
+    for (const name of ['manifest.json', 'complete.json']) {
+      await writeFile(own(name), text);
+      if (name === 'manifest.json') {
+        await expect(into(snapshot)).rejects.toMatchObject({
+          code: 'PULL_CONFLICT',
+          message: expect.stringContaining('it does not tell which files a pull has written') as string,
+        });
+        expect(await claim()).toBeNull();
+        await writeFile(own(name), good);
+      } else expect(await into(snapshot)).toMatchObject({ complete: true, downloaded: 0 });
+    }
+    expect(process.memoryUsage().rss - before).toBeLessThan(400_000_000);
+    expect(await claim()).toBe(snapshot);
+  });
+
+  it.each([
     ['no JSON', '{'],
     ['another shape', '{"files":[{"path":1}]}'],
     [
@@ -655,6 +682,15 @@ describe('pull', () => {
       await symlink(join(folder, 'nowhere'), join(folder, 'dangling.parquet'));
       expect(await into(snapshot)).toMatchObject({ complete: true });
       expect(await readFile(join(folder, 'notes.txt'), 'utf8')).toBe('mine');
+    });
+  });
+
+  it('refuses a target that is a link to nowhere before anything is downloaded', async () => {
+    const snapshot = await publish();
+    await symlink('nowhere', folder);
+    await expect(into(snapshot)).rejects.toMatchObject({
+      code: 'TARGET_UNUSABLE',
+      message: expect.stringContaining('and that leads nowhere (mend: ') as string,
     });
   });
 

@@ -116,10 +116,18 @@ describe('the folder that a pull fills', () => {
     expect(await foreign()).toEqual(['a/b/theirs', 'a/ours.parquet']);
   });
 
-  it('passes over its own folder at the top, whatever lies in it, and no other with a dot before its name', async () => {
-    for (const path of ['.own/part', '.own/a.parquet', 'a/.own/b.parquet', '.own.parquet'])
+  it('passes over its own folder at the top but for what readers find there by its name, and over no other', async () => {
+    for (const path of [
+      '.own/staging/x.part',
+      '.own/part',
+      'a/.own/b',
+      '.own.parquet',
+      '.own/a.parquet',
+      '.own/b/c.pq',
+    ])
       await target.write(path, Buffer.from('PAR1'));
-    expect(await foreign()).toEqual(['.own.parquet', 'a/.own/b.parquet']);
+    await symlink('..', join(folder, '.own/link'));
+    expect(await foreign()).toEqual(['.own.parquet', '.own/a.parquet', '.own/b/c.pq', '.own/link', 'a/.own/b']);
   });
 
   it.runIf(process.platform === 'linux')(
@@ -214,6 +222,45 @@ describe('the folder that a pull fills', () => {
   it('ends with an error where no folder can be made, below /proc, too', async () => {
     await expect(new DiskTarget('/proc/headgate/out').write('a/b', Buffer.from('x'))).rejects.toMatchObject({
       code: 'TARGET_UNUSABLE',
+      message:
+        'Cannot pull into "/proc/headgate/out": no folder can be made in "/proc" (mend: pull into a folder on a disk of this machine)',
     });
+  });
+
+  it.each([
+    ['a link that leads nowhere', 'link', 'it leads through the link "BASE/link", and that leads nowhere'],
+    ['a folder below such a link', 'link/a/b', 'it leads through the link "BASE/link", and that leads nowhere'],
+    ['a link to itself', 'circle', 'its links go round in a circle'],
+    ['a file', 'file', '"BASE/file" is no folder'],
+    ['a link to a file', 'to-file', '"BASE/to-file" is no folder'],
+    ['a folder below a file', 'file/a/b', '"BASE/file" is no folder'],
+    ['a name that is too long', 'x'.repeat(300), 'its name is longer than the disk allows'],
+  ])('is refused before anything else if it is %s, with the way out', async (_, path, why) => {
+    const base = join(folder, '..');
+    await mkdir(base);
+    await writeFile(join(base, 'file'), 'a file');
+    await symlink('nowhere', join(base, 'link'));
+    await symlink('circle', join(base, 'circle'));
+    await symlink('file', join(base, 'to-file'));
+    const other = new DiskTarget(join(base, path));
+    const message = `Cannot pull into "${join(base, path)}": ${why.replace('BASE', base)} (mend: `;
+    await expect(other.assertFolders([])).rejects.toMatchObject({
+      name: 'UnavailableError',
+      code: 'TARGET_UNUSABLE',
+      message: expect.stringContaining(message) as string,
+    });
+    await expect(other.write('a', Buffer.from('x'))).rejects.toMatchObject({
+      code: 'TARGET_UNUSABLE',
+      message: expect.not.stringMatching(/ENOENT|EEXIST|ENOTDIR/) as string,
+    });
+  });
+
+  it('may be a link to a folder', async () => {
+    await mkdir(folder, { recursive: true });
+    await symlink(folder, `${folder}-link`);
+    const other = new DiskTarget(`${folder}-link/below`);
+    await other.assertFolders(['a/b']);
+    await other.write('a/b', Buffer.from('x'));
+    expect(await target.list('below/a')).toEqual(['b']);
   });
 });

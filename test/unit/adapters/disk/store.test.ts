@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 
 import fc from 'fast-check';
@@ -184,6 +186,17 @@ describe('a store on disk', () => {
       expect((await readdir(join(folder, '.tmp'))).toSorted()).toEqual(['old', 'young']);
       await next.create('b', Buffer.from(''));
       expect(await readdir(join(folder, '.tmp'))).toEqual(['young']);
+    });
+
+    it('leaves alone the locks of runs that have lasted for longer than a day', async () => {
+      const lock = join(folder, '.tmp', 'run.lock');
+      const server = createServer().listen(lock);
+      await once(server, 'listening');
+      const dayAgo = new Date(Date.now() - 90_000_000);
+      await utimes(lock, dayAgo, dayAgo);
+      await (await DiskStore.open(folder)).create('b', Buffer.from(''));
+      expect(await readdir(join(folder, '.tmp'))).toEqual(['run.lock']);
+      server.close();
     });
   });
 

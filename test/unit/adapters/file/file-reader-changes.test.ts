@@ -18,8 +18,7 @@ import { fileTrouble } from '../../../../src/adapters/file/file-trouble.ts';
 import type { FileLayout } from '../../../../src/adapters/file/record-buffer.ts';
 import type { SourcePosition } from '../../../../src/record/chunk.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
-import { ManualClock } from '../../../support/manual-clock.ts';
-import { ALL, CSV, LATER_MS, NDJSON, NOTHING_OWN, positionOf, readValues } from './reading.ts';
+import { ALL, CSV, hastyClock, NDJSON, NOTHING_OWN, positionOf, readValues } from './reading.ts';
 
 /* A file may only grow: everything else halts it. */
 
@@ -42,7 +41,7 @@ async function open(
   position: SourcePosition | null = null,
 ): Promise<FileReader> {
   const reader = await FileReader.open(
-    { path, layout: NDJSON, own: NOTHING_OWN, once: true, clock: new ManualClock(LATER_MS), readBytes: 16, ...options },
+    { path, layout: NDJSON, own: NOTHING_OWN, once: true, clock: hastyClock(), readBytes: 16, ...options },
     offset,
     position,
   );

@@ -1,4 +1,4 @@
-import { appendFile, rename, rm, writeFile } from 'node:fs/promises';
+import { appendFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import fc from 'fast-check';
@@ -12,7 +12,7 @@ import { ManualClock } from '../../../support/manual-clock.ts';
 import {
   ALL,
   CSV,
-  LATER_MS,
+  hastyClock,
   NDJSON,
   NOTHING_OWN,
   positionOf,
@@ -40,7 +40,7 @@ async function open(
   position: SourcePosition | null = null,
 ): Promise<FileReader> {
   const reader = await FileReader.open(
-    { path, layout: NDJSON, own: NOTHING_OWN, once: true, clock: new ManualClock(LATER_MS), readBytes: 64, ...options },
+    { path, layout: NDJSON, own: NOTHING_OWN, once: true, clock: hastyClock(), readBytes: 64, ...options },
     offset,
     position,
   );
@@ -200,6 +200,18 @@ describe('a file reader', () => {
     expect(reader.ended).toBe(true);
   });
 
+  it('finds the records of a CSV file with a byte order mark, also when it goes on from one of them', async () => {
+    const text = '\ufeff"a,\nb",c\n1,2\n\ufeff"3,4\n5,6\n7,8\n';
+    await writeFile(path, text);
+    const values = ['1,2', Buffer.from('\ufeff"3,4').toString('latin1'), '5,6', '7,8'];
+    expect(await readValues(await open({ layout: CSV, readBytes: 2 }))).toEqual(values);
+    for (const read of [1, 2, 3]) {
+      const start = Buffer.from(text).length - Buffer.from(values.slice(read).join('\n'), 'latin1').length - 1;
+      const reader = await open({ layout: CSV }, read, positionOf(Buffer.from(text), start));
+      expect(await readValues(reader, read)).toEqual(values.slice(read));
+    }
+  });
+
   it('gives each chunk of a CSV file its header', async () => {
     await writeFile(path, `a,"b\nc"\r\n${'1,2\n'.repeat(100)}`);
     const reader = await open({ layout: CSV });
@@ -297,9 +309,17 @@ describe('a file reader', () => {
       },
     );
 
-    it('waits for a CSV file to be quiet, by watching it where its time cannot be believed', async () => {
+    it('takes the CSV line of a file that is older than a day at once', async () => {
       await writeFile(path, 'a,b\n1,2');
-      const clock = new ManualClock(0);
+      const clock = new ManualClock();
+      await utimes(path, 1, (clock.now() - 86_400_000) / 1_000);
+      expect(await readValues(await open({ layout: CSV, clock }))).toEqual(['1,2']);
+    });
+
+    it('waits for a newer CSV file to be quiet by watching it: its time may be that of another clock', async () => {
+      await writeFile(path, 'a,b\n1,2');
+      const clock = new ManualClock();
+      await utimes(path, 1, (clock.now() - 86_000_000) / 1_000);
       const reader = await open({ layout: CSV, clock });
       for (let waitedMs = 0; waitedMs < 5_000; waitedMs += 1_000) {
         expect(await readValues(reader)).toEqual([]);

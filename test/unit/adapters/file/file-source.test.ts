@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FileSource, type FileSourceOptions } from '../../../../src/adapters/file/file-source.ts';
 import type { ReadResult } from '../../../../src/ports/record-source.ts';
 import type { LogId } from '../../../../src/record/log-id.ts';
+import { PULLED } from '../../../../src/respond/pull/own-files.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 import { ALL, positionOf, valuesOf } from './reading.ts';
@@ -163,6 +164,20 @@ describe('a one-pass file source', () => {
   });
 });
 
+describe('last lines of CSV without a line break', () => {
+  it('are watched side by side: many files take no longer than one', async () => {
+    for (const name of ['a', 'b', 'c']) await writeFile(join(base, name), 'x,y\n1,2');
+    const source = await joined({ format: 'csv' });
+    const offsets = { a: 0, b: 0, c: 0 };
+    const drained = Object.keys(offsets).map((name) => [name, 'drained']);
+    expect(brief(await poll(source, offsets))).toEqual(drained);
+    await clock.advance(4_999);
+    expect(brief(await poll(source, offsets))).toEqual(drained);
+    await clock.advance(1);
+    expect(brief(await poll(source, offsets))).toEqual(Object.keys(offsets).map((name) => [name, ['1,2']]));
+  });
+});
+
 describe('what belongs to the pipeline itself', () => {
   let own: NonNullable<FileSourceOptions['own']>;
 
@@ -170,7 +185,12 @@ describe('what belongs to the pipeline itself', () => {
     for (const folder of ['gate/keys', 'gate/store/p/log', 'data'])
       await mkdir(join(base, folder), { recursive: true });
     const trust = join(base, 'gate/trust.json');
-    own = { files: [join(base, 'gate/keys/ingest.pem'), trust], folders: ['keys', 'store'].map(gate) };
+    own = {
+      files: [join(base, 'gate/keys/ingest.pem'), trust],
+      keyFolders: [gate('keys')],
+      folders: [gate('store')],
+      pulled: PULLED,
+    };
     for (const name of [
       'gate/keys/ingest.pem',
       'gate/keys/old.pem',
@@ -235,6 +255,7 @@ describe('what belongs to the pipeline itself', () => {
   it.each([
     ['a link', (path: string) => symlink(gate('keys/old.pem'), path), () => `into "${gate('keys')}"`],
     ['another name of the file', (path: string) => link(gate('trust.json'), path), () => `to "${gate('trust.json')}"`],
+    ['another name of a key', (path: string) => link(gate('keys/old.pem'), path), () => `into "${gate('keys')}"`],
   ])('is refused where %s takes the place of a file that was found', async (_, replace, words) => {
     const source = await joined({ own, paths: ['data'] });
     await rm(join(base, 'data/x'));
@@ -244,6 +265,32 @@ describe('what belongs to the pipeline itself', () => {
       kind: 'halt',
       error: { message: expect.stringContaining(`it leads ${words()}, which belongs to this pipeline itself`) },
     });
+  });
+
+  it('is no folder below that of the keys', async () => {
+    await mkdir(gate('keys/data'));
+    await writeFile(gate('keys/data/x'), 'x\n');
+    expect(await readAll(await joined({ own, paths: ['gate/keys/data'] }))).toEqual([['gate/keys/data/x', ['x']]]);
+    expect(await readAll(await joined({ own, paths: ['gate/keys'] }))).toEqual([
+      refusal('gate/keys', `into "${gate('keys')}"`),
+      ['gate/keys/data/x', ['x']],
+    ]);
+  });
+
+  it('is what a pull has written, the folder named once, by whatever links it is reached', async () => {
+    for (const name of ['0/0-0123abcd', '0/9-0123abcd', '1/0-0123abcd']) {
+      await mkdir(join(base, `data/out/t/${name}/..`), { recursive: true });
+      await writeFile(join(base, `data/out/t/${name}.parquet`), 'PAR1');
+    }
+    await mkdir(join(base, 'data/out/.headgate'));
+    await writeFile(join(base, 'data/out/.headgate/complete.json'), '{}');
+    await symlink('out/t/0/0-0123abcd.parquet', join(base, 'data/link'));
+    const pulled = (id: string): string =>
+      `Cannot read "${id}": it leads to what was pulled into "${join(base, 'data/out')}", and what was published is not read again (way out: mend it and run again)`;
+    expect(await readAll(await joined({ own, paths: ['data'] }))).toEqual([
+      ...['data/link', 'data/out'].map((id) => [id, expect.objectContaining({ message: pulled(id) })]),
+      ['data/x', ['data/x']],
+    ]);
   });
 
   it('is no name that only begins alike', async () => {

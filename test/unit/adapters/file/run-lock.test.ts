@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
@@ -53,6 +53,12 @@ describe('the lock of a run', () => {
       expect(held).toBeDefined();
     }
     expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('can be asked by every user, or one that is dead would lock out all but its own', async () => {
+    await using held = await acquire();
+    expect(held).toBeDefined();
+    expect((await stat(await lockFile())).mode & 0o222).toBe(0o222);
   });
 
   it('is of one work only', async () => {

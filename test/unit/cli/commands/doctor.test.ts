@@ -7,6 +7,7 @@ import { DiskStore } from '../../../../src/adapters/disk/store.ts';
 import { openPemSigner } from '../../../../src/adapters/keys/pem-signer.ts';
 import { systemClock } from '../../../../src/adapters/system/clock.ts';
 import { TrustRoot } from '../../../../src/ledger/trust.ts';
+import { encodeSchema, schemaDigest, type Schema } from '../../../../src/record/schema.ts';
 import { openLedger } from '../../../../src/respond/ledger-context.ts';
 import { runHere } from '../../../support/in-process.ts';
 import { never } from '../../../support/ledger.ts';
@@ -154,6 +155,106 @@ describe('headgate doctor', () => {
       code: 0,
       status: 'warn',
       detail: expect.stringContaining('no file yet for data/*.ndjson') as string,
+    });
+  });
+
+  describe('on a machine without a private key', () => {
+    beforeEach(async () => {
+      await runHere(folder, 'run', '--once');
+      await rm(join(folder, 'keys'), { recursive: true });
+    });
+
+    it('asks for nothing that reading does not need, and writes nothing into the store', async () => {
+      const before = await readdir(join(folder, 'store'), { recursive: true });
+      const path = join(folder, 'headgate.yaml');
+      await writeFile(path, `${await readFile(path, 'utf8')}\nqueue: { url: "redis://127.0.0.1:1" }\n`);
+      for (const name of ['ingest', 'publisher', 'approver'])
+        expect(await check(name)).toMatchObject({
+          code: 0,
+          status: 'ok',
+          detail: expect.stringMatching(/^not here, not needed for reading/) as string,
+        });
+      expect(await check('store')).toMatchObject({ detail: expect.stringMatching(/can be read$/) as string });
+      expect(await check('alerts')).toMatchObject({ code: 0, detail: expect.stringMatching(/^not checked/) as string });
+      expect(await readdir(join(folder, 'store'), { recursive: true })).toEqual(before);
+      await rm(join(folder, 'store'), { recursive: true });
+      expect(await check('store')).toMatchObject({
+        code: 0,
+        status: 'warn',
+        detail: expect.stringContaining('holds nothing of "shop" yet') as string,
+      });
+    });
+
+    it('asks for all that run needs with --write', async () => {
+      const { code, stdout } = await runHere(folder, 'doctor', '--write');
+      expect(code).toBe(78);
+      expect(stdout).toMatch(/^FAIL {2}ingest /m);
+      expect(stdout).toMatch(/^FAIL {2}publisher /m);
+      expect(stdout).toMatch(/^ok {4}approver {2}not here \(fine on servers/m);
+      expect(stdout).toMatch(/^ok {4}store .*creates each key exactly once$/m);
+    });
+  });
+
+  it('asks for no other key where decisions are signed', async () => {
+    for (const name of ['ingest', 'publisher']) await rm(join(folder, 'keys', `${name}.pem`));
+    expect(await check('ingest')).toMatchObject({
+      code: 0,
+      detail: expect.stringMatching(/not needed for decisions/) as string,
+    });
+    expect(await check('approver')).toMatchObject({ detail: expect.stringMatching(/may sign as approver$/) as string });
+    expect(await check('store')).toMatchObject({ detail: expect.stringMatching(/exactly once$/) as string });
+  });
+
+  describe('with settings of columns', () => {
+    const pin = async (columns: Schema['columns']): Promise<void> => {
+      await using store = await DiskStore.open(join(folder, 'store'));
+      const path = join(folder, 'trust.json');
+      const ledger = openLedger(store, TrustRoot.parse(await readFile(path, 'utf8'), path), systemClock);
+      const schema: Schema = { version: 1, format: 'json', columns };
+      const sha256 = schemaDigest(schema);
+      await store.create(ledger.layout.schema(sha256), encodeSchema(schema));
+      const act = { kind: 'schema', by: 'Ada', topic: 'shop', schema: sha256, reason: 'test' } as const;
+      await ledger.control.append(await openPemSigner(join(folder, 'keys', 'ingest.pem'), undefined), () => act, never);
+    };
+    const configure = async (settings: string): Promise<void> => {
+      const path = join(folder, 'headgate.yaml');
+      const text = await readFile(path, 'utf8');
+      await writeFile(path, text.replace(/^topicDefaults:\n(  .*\n)*/m, `topicDefaults: ${settings}\n`));
+    };
+    const columns = ['carrier', 'late', 'zip'].map((name, i) => ({
+      name,
+      path: [name],
+      type: (['string', 'boolean', 'string'] as const)[i]!,
+    }));
+
+    it('fails on every name that the pinned schema does not have, and on rules that no value can keep', async () => {
+      await configure(
+        '{ label: lat, rules: [{ rule: unique, column: zipp, name: u }, { rule: range, column: zip, min: 1, name: r }, ' +
+          '{ rule: set, column: zip, values: [x, 8001], name: s }, { rule: not_null, column: day, name: n }], alertColumns: [carier, zip] }',
+      );
+      expect(await check('topics')).toMatchObject({
+        code: 0,
+        ok: true,
+        detail: expect.stringMatching(/^1 topic without a schema/) as string,
+      });
+      await pin(columns);
+      const { code, status, detail } = await check('topics');
+      expect({ code, status }).toEqual({ code: 78, status: 'fail' });
+      expect(detail.split('\n')).toEqual([
+        'Cannot check all that the configuration asks for:',
+        '  shop: label is never checked: column "lat" is not in the schema (did you mean "late"?)',
+        '  shop: rule "u" is never checked: column "zipp" is not in the schema (did you mean "zip"?)',
+        '  shop: rule "r" fails in every row: column "zip" is string, wanted a column of numbers or times',
+        '  shop: rule "s" allows 8001, which never occurs: column "zip" is string, wanted a text in quotes',
+        '  shop: rule "n" fails in every row: column "day" is not in the schema',
+        '  shop: alertColumns has "carier", which is not in the schema (did you mean "carrier"?)',
+      ]);
+    });
+
+    it('passes those that fit', async () => {
+      await configure('{ label: late, source: carrier, rules: [{ rule: set, column: zip, values: ["8001"] }] }');
+      await pin(columns);
+      expect(await check('topics')).toMatchObject({ code: 0, detail: 'every column that is named is in its schema' });
     });
   });
 });

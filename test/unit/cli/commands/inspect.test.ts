@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 
+import { buildProgram } from '../../../../src/cli/program.ts';
 import { signControlEntry } from '../../../support/forge.ts';
 import { openFolder, runHere } from '../../../support/in-process.ts';
 import { never, partition, type TestLedger } from '../../../support/ledger.ts';
@@ -35,6 +36,23 @@ describe('headgate show and log', () => {
       expect(await shown('show', String(seq)), String(seq)).toMatchObject({ code: 0, kind: 'publish', seq });
   });
 
+  it('show what each example in the help of show says', async () => {
+    const show = buildProgram(() => async () => undefined).commands.find((command) => command.name() === 'show')!;
+    const examples = [...show.helpInformation().matchAll(/^ {2}headgate show (\S+) {2,}(.*)$/gm)];
+    expect(examples.map(([, id]) => id)).toEqual(['main', '3f9a2c', '0']);
+    const sha256 = (await test.ledger.control.head()).state.refs['main']!;
+    for (const [, id, says] of examples) {
+      const isSnapshot = says!.startsWith('the snapshot');
+      const given = id === '3f9a2c' ? snapshotDigits(sha256) : id!;
+      expect(await shown('show', given), id).toMatchObject(isSnapshot ? { code: 0, sha256 } : { code: 0, seq: 0 });
+    }
+  });
+
+  it('say what an id may be when it is none of that', async () => {
+    for (const id of ['mian', '3f9a2', 'ffffff'])
+      expect(await shown('show', id)).toMatchObject({ code: 64, error: { code: 'NOT_FOUND' } });
+  });
+
   it('say that there are no control entries yet, not that the newest is one below zero', async () => {
     const empty = await openFolder({ prepared: false });
     const { code, stderr } = await runHere(empty.folder, 'show', '0');
@@ -51,3 +69,8 @@ describe('headgate show and log', () => {
       expect(await shown('log', name)).toMatchObject({ code: 64, error: { code: 'REQUEST_INVALID' } });
   });
 });
+
+/** Six of its digits, or more: as many as make them no number, which would be that of a control entry. */
+function snapshotDigits(sha256: string): string {
+  return sha256.slice(0, Math.max(6, sha256.search(/[a-f]/) + 1));
+}

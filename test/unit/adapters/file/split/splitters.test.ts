@@ -43,7 +43,7 @@ function upToTooLong(records: readonly string[]): Found[] {
 const ndjson = (text: string, ...cuts: number[]): Found[] =>
   run(new NdjsonSplitter(RECORD_BYTES_MAX), Buffer.from(text), cuts);
 const csv = (text: string, ...cuts: number[]): Found[] =>
-  run(new CsvSplitter(RECORD_BYTES_MAX, ','), Buffer.from(text), cuts);
+  run(new CsvSplitter(RECORD_BYTES_MAX, ',', true), Buffer.from(text), cuts);
 
 describe('the NDJSON splitter', () => {
   it('ends a record at LF or CRLF, with or without one at the end of the file', () => {
@@ -81,8 +81,26 @@ describe('the CSV splitter', () => {
     expect(csv('a\n"b\nc\n')).toEqual(['a', '"b\nc\n']);
   });
 
+  it('passes over a byte order mark before the first field of a file, however the file is cut, and over no other', () => {
+    const mark = Buffer.from('\ufeff').toString('latin1');
+    const found = [`${mark}"a,\n",b`, '1,2'];
+    const text = '\ufeff"a,\n",b\r\n1,2\n';
+    for (let cut = 0; cut <= Buffer.byteLength(text); cut++)
+      for (const other of [0, 1, 2, 3]) expect(csv(text, cut, other)).toEqual(found);
+    expect(csv('\ufeff\n\ufeff"b\nc"\n')).toEqual([mark, `${mark}"b`, 'c"']);
+    for (const length of [0, 1, 2, 3]) {
+      const part = Buffer.from('\ufeff').subarray(0, length);
+      const start = (): CsvSplitter => new CsvSplitter(RECORD_BYTES_MAX, ',', true);
+      expect(run(start(), part, [0, 1])).toEqual(length === 0 ? [] : [part.toString('latin1')]);
+      const quoted = Buffer.concat([part, Buffer.from('"a\nb')]);
+      expect(run(start(), quoted, [0, 1])).toHaveLength(length === 0 || length === 3 ? 1 : 2);
+    }
+    const later = new CsvSplitter(RECORD_BYTES_MAX, ',', false);
+    expect(run(later, Buffer.from('\ufeff"b\nc"'), [])).toEqual([`${mark}"b`, 'c"']);
+  });
+
   it('starts the next file afresh', () => {
-    const splitter = new CsvSplitter(RECORD_BYTES_MAX, ',');
+    const splitter = new CsvSplitter(RECORD_BYTES_MAX, ',', true);
     expect(run(splitter, Buffer.from('"a\n'), [])).toEqual(['"a\n']);
     expect(run(splitter, Buffer.from('b\nc'), [])).toEqual(['b', 'c']);
   });
@@ -90,7 +108,7 @@ describe('the CSV splitter', () => {
 
 describe.each([
   ['NDJSON', (cap: number) => new NdjsonSplitter(cap), splitNdjson],
-  ['CSV', (cap: number) => new CsvSplitter(cap, ','), splitCsv],
+  ['CSV', (cap: number) => new CsvSplitter(cap, ',', true), splitCsv],
 ] as const)('the %s splitter, fed in pieces', (_, create, model) => {
   const alphabet = fc.constantFrom('a', 'bcd', ',', '"', '""', '\n', '\r', '\r\n', '\u0000', 'long long long text');
   const file = fc.array(alphabet, { maxLength: 40 }).map((list) => list.join(''));

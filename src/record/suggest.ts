@@ -1,10 +1,12 @@
+import { quoteName } from './quote-name.ts';
+
 /** ` (did you mean "x"?)` for the known name nearest to `name`: within two edits, and fewer for short names; empty if none is near. */
 export function suggest(name: string, known: readonly string[]): string {
   const near = known
     .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
     .filter(({ candidate, distance }) => distance <= Math.min(2, Math.floor(candidate.length / 3)))
     .sort((a, b) => a.distance - b.distance)[0];
-  return near === undefined ? '' : ` (did you mean "${near.candidate}"?)`;
+  return near === undefined ? '' : ` (did you mean ${quoteName(near.candidate)}?)`;
 }
 
 /** Longer texts are no names; comparing them would take time in the square of their length. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { suggest } from '../../../src/config/suggest.ts';
+import { suggest } from '../../../src/record/suggest.ts';
 
 const KNOWN = ['recordsMax', 'bytesMax', 'label', 'url', 'mode', 'kafka'];
 

@@ -1,6 +1,6 @@
 import { IntegrityError } from '../errors.ts';
-import type { ControlHead, ControlLog, VerifiedControlEntry } from '../ledger/control-log.ts';
-import { eachLimited } from '../ledger/each-limited.ts';
+import type { ControlHead, ControlLog, VerifiedControlEntry } from './control-log.ts';
+import { eachLimited } from './each-limited.ts';
 
 const READS_AT_ONCE = 16;
 /** Most entries read ahead of whoever asks: reading ahead saves waiting, and costs reads when the search ends. */

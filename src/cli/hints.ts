@@ -1,0 +1,76 @@
+import type { ControlState } from '../ledger/control-state.ts';
+import type { UndecidedReason } from '../ledger/partition-entry.ts';
+import { counted } from './output.ts';
+
+/** Batches of one run that got no verdict of their own, by topic and reason. */
+export class Unjudged {
+  readonly #counts = new Map<string, Map<UndecidedReason, number>>();
+
+  add(topic: string, reason: UndecidedReason): void {
+    const reasons = this.#counts.get(topic) ?? new Map<UndecidedReason, number>();
+    reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+    this.#counts.set(topic, reasons);
+  }
+
+  /** Why, and the next command: a line a topic and reason. */
+  hints(state: ControlState, process: Publishing): string[] {
+    const isOneOfSeveral = this.#counts.size > 1;
+    return [...this.#counts].flatMap(([topic, reasons]) =>
+      [...reasons].flatMap(([reason, count]) => {
+        const hint = hintFor(reason, counted(count, 'batch'), state, { ...process, topic, isOneOfSeveral });
+        return hint === null ? [] : [`${isOneOfSeveral ? `topic "${topic}": ` : ''}${hint}`];
+      }),
+    );
+  }
+}
+
+/** What becomes of the batches of a process. */
+interface Publishing {
+  /** The published ref. */
+  readonly ref: string;
+  readonly mode: 'enforce' | 'observe';
+  /** Fewer records are not judged alone. */
+  readonly recordsMin: number;
+  /** True if the process publishes, too. */
+  readonly publishes: boolean;
+}
+
+function hintFor(
+  reason: UndecidedReason,
+  batches: string,
+  { baselines, candidates, refs }: ControlState,
+  about: Publishing & { readonly topic: string; readonly isOneOfSeveral: boolean },
+): string | null {
+  const { ref, mode, recordsMin, publishes, topic, isOneOfSeveral } = about;
+  // Whatever was read in observe mode is published, and not judged again.
+  const isHeld = mode === 'enforce';
+  if (reason === 'failed')
+    return `judging ${batches} failed${isHeld ? ': headgate quarantine list shows them' : '; published all the same'}`;
+  if (reason === 'small') {
+    const small = `${batches} of fewer than ${recordsMin} records: too small to be judged alone`;
+    return `${small}, ${isHeld ? 'judged together when published' : 'published all the same'}`;
+  }
+  const option = isOneOfSeveral ? ` --topic ${topic}` : '';
+  if (baselines[topic] !== undefined)
+    // The publish that ended this run has judged them.
+    return publishes || !isHeld ? null : `${batches} wait to be judged by the new baseline: headgate publish --once`;
+  if (candidates[topic] !== undefined)
+    return `a learned baseline waits for approval: headgate baseline approve${option}`;
+  if (refs[ref] === undefined)
+    return `there is no baseline yet, and "${ref}" is not published: headgate publish --once`;
+  return `there is no baseline yet: headgate baseline learn ${isHeld ? '--held' : '--published'}${option}`;
+}
+
+/** A batch that was read before there was a baseline. */
+interface ReadBefore {
+  readonly topic: string;
+  readonly rows: number;
+}
+
+/** Why a batch that was read before there was a baseline is still held, and what is next. */
+export function whyNoBaseline({ topic, rows }: ReadBefore, state: ControlState, recordsMin: number): string {
+  if (state.baselines[topic] !== undefined)
+    return rows < recordsMin ? 'too few records to judge it alone' : 'the next publish judges it by the new baseline';
+  if (state.candidates[topic] !== undefined) return 'a learned baseline waits for approval (headgate baseline approve)';
+  return 'there is no baseline yet (headgate baseline learn --held)';
+}
