@@ -133,8 +133,14 @@ function filesMatching(pattern: string, base: string, files: readonly string[]):
   const fs = { readdirSync } as unknown as NonNullable<GlobOptions['fs']>;
   // As in find-files.ts; a test holds the two together.
   const options = { cwd: base, absolute: true, onlyFiles: true, dot: false, expandDirectories: false, fs };
-  const found = new Set(globSync(pattern.replace(/(?<!^)\/{2,}/g, '/'), options).map((path) => resolve(path)));
-  return files.filter((file) => found.has(file));
+  try {
+    const found = new Set(globSync(pattern.replace(/(?<!^)\/{2,}/g, '/'), options).map((path) => resolve(path)));
+    return files.filter((file) => found.has(file));
+  } catch (error) {
+    // The matcher's, of a pattern that nothing could match.
+    if (error instanceof TypeError) return [];
+    throw error;
+  }
 }
 
 function withEnd(folder: string): string {

@@ -160,10 +160,15 @@ async function expand(
   if (found !== null) {
     blame(`names "${given}", which is neither a file nor a folder (a pipe is read as standard input, "-")`);
   } else if (isDynamicPattern(given)) {
-    const fs = spellingFs(refuse);
-    // The matcher throws at two slashes in a row.
+    // Two slashes in a row would not match.
     const pattern = given.replace(/(?<!^)\/{2,}/g, '/');
-    return glob(pattern, { cwd: base, absolute: true, onlyFiles: true, dot: false, expandDirectories: false, fs });
+    const options = { cwd: base, absolute: true, onlyFiles: true, dot: false, expandDirectories: false };
+    try {
+      return await glob(pattern, { ...options, fs: spellingFs(refuse) });
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+      blame(`names "${given}", which is no pattern that a file could match`);
+    }
   } else {
     blame(`names "${given}", which does not exist below ${base}`);
   }

@@ -116,7 +116,7 @@ describe('a source of files', () => {
         if (found !== undefined) expect(faults).toEqual([taken(found)]);
         else for (const fault of faults) expect(fault).toMatch(/takes in "(store|keys|.headgate)"/);
       }),
-      { numRuns: 1_000, examples: [['*//'], ['**//*.pem']] },
+      { numRuns: 1_000, examples: [['*//'], ['**//*.pem'], ['./!']] },
     );
   });
 

@@ -75,6 +75,14 @@ describe('the paths of a file source', () => {
     });
   });
 
+  it('may have slashes too many, but must not be a pattern that nothing could match', async () => {
+    await make('a/b.csv');
+    expect(await find('a//*.csv', './!')).toMatchObject({
+      ids: ['a/b.csv'],
+      faults: ['/source/files/paths/1 names "./!", which is no pattern that a file could match'],
+    });
+  });
+
   it('must name files or folders (C3)', async () => {
     const { faults } = await find('/dev/null');
     expect(faults).toEqual([
