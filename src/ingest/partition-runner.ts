@@ -127,6 +127,8 @@ export class PartitionRunner {
     } catch (error) {
       return this.#fail(session, error);
     }
+    // It may have failed meanwhile.
+    if (this.#session !== session) return;
     if (session.trouble === null && !this.busy) this.#c.events.reading(this.log);
     if (this.#stopAt !== null && session.next >= this.#stopAt) session.end();
     this.#conclude(session);

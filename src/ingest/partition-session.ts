@@ -1,5 +1,5 @@
 import { formatLogId, type LogId } from '../record/log-id.ts';
-import type { RecordChunk } from '../record/chunk.ts';
+import { ownBytes, type RecordChunk } from '../record/chunk.ts';
 import type { LogHead } from '../ledger/log-head.ts';
 import type { PartitionWriter } from '../ledger/partition-writer.ts';
 import type { BatchBuilder } from './batch-builder.ts';
@@ -188,7 +188,10 @@ export class PartitionSession {
   }
 
   #fill(monotonicMs: number, isLast: boolean): Promise<void> {
-    const filled = this.#filling.then(() => this.#fillNow(monotonicMs, isLast));
+    const filled = this.#filling.then(async () => {
+      await this.#fillNow(monotonicMs, isLast);
+      for (const [i, { chunk, from }] of this.#waiting.entries()) this.#waiting[i] = { chunk: ownBytes(chunk), from };
+    });
     this.#filling = filled.catch(() => undefined);
     return filled;
   }

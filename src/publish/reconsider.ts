@@ -14,7 +14,8 @@ export interface Rejudged {
 }
 
 /**
- * Judges batches of one topic from their stored profiles against a baseline: all together, or each by itself.
+ * Judges batches of one topic from their stored profiles against a baseline: each by itself, or together those that are too
+ * small for that.
  * @returns null when nothing could be decided.
  * @throws IntegrityError when evidence is missing or changed; UnavailableError
  */
@@ -43,8 +44,8 @@ const REFS_BYTES_MAX = 131_072;
 
 /**
  * Looks at batches again whose own verdict is not the last word:
- * - small batches of a topic are judged together, so that a slow topic is not held for ever;
  * - batches held for want of a baseline are judged once there is one;
+ * - small batches of a topic are judged together, so that a slow topic is not held for ever;
  * - a clean batch that was judged by a baseline no longer in force at the last publish is judged again.
  * @param waiting batches that no snapshot covers yet, and those that it holds for one of these reasons.
  */
@@ -72,7 +73,8 @@ export async function reconsider(
       const act = verdictAct(by, baseline, await judge(group, 'each'));
       if (act !== null) return { act, undecidable };
     }
-    const small = largestOf(mine.filter(({ entry }) => entry.undecided === 'small'));
+    // Of those without a baseline, what was not decided by itself may be too small.
+    const small = largestOf([...mine.filter(({ entry }) => entry.undecided === 'small'), ...unjudged]);
     const act = verdictAct(by, baseline, await judge(small, 'union'));
     if (act !== null) return { act, undecidable };
     for (const { digest } of stale) undecidable.add(digest);

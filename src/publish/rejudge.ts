@@ -41,8 +41,11 @@ export function makeRejudge(context: RejudgeContext): Rejudge {
     await eachLimited(batches.entries(), READS_AT_ONCE, async ([i, batch]) => {
       profiles[i] = (await readEvidence(context, batch)).profile;
     });
+    const stored = batches.map((batch, i) => ({ batch, profile: profiles[i]! }));
     const judgements =
-      as === 'union' ? judgeUnions(context, profiles, prepared) : judgeEach(context, batches, profiles, prepared);
+      as === 'union'
+        ? judgeUnions(context, stored, prepared)
+        : stored.map((each) => judgeOne(context, each, prepared!));
     const of = (outcome: Judgement['outcome']): NewBatch[] =>
       batches.filter((_, i) => judgements[i]!.outcome === outcome);
     if (of('undecided').length < batches.length) {
@@ -68,32 +71,46 @@ export async function readEvidence(
   return decodeEvidence(await getVerified(store, key, sha256, Math.max(1, bytes)), key);
 }
 
-function judgeEach(
-  { settings }: RejudgeContext,
-  batches: readonly NewBatch[],
-  profiles: readonly Profile[],
-  baseline: PreparedBaseline,
-): Judgement[] {
-  return profiles.map((profile, i) => {
-    // A batch that waited for its first baseline may be one of those that it was learned from.
-    const learnedFrom = batches[i]!.entry.undecided === 'no-baseline';
-    return judge(profile, learnedFrom ? withoutOwnRows(baseline, profile) : baseline, settings);
-  });
+/** A batch with its profile. */
+interface Stored {
+  readonly batch: NewBatch;
+  readonly profile: Profile;
 }
 
-/** The judgement of the union that each batch belongs to. Only batches of one schema and the same roles have a union. */
-function judgeUnions(
-  { settings }: RejudgeContext,
-  profiles: readonly Profile[],
-  baseline: PreparedBaseline,
-): Judgement[] {
-  const shapes = profiles.map(({ schema, roles }) => canonicalJson({ schema, roles }));
-  const judgements = new Map<string, Judgement>();
-  for (const shape of new Set(shapes)) {
-    const union = mergeProfiles(profiles.filter((_, i) => shapes[i] === shape));
-    judgements.set(shape, judge(union, baseline, settings));
+function judgeOne({ settings }: RejudgeContext, stored: Stored, baseline: PreparedBaseline): Judgement {
+  return judge(stored.profile, asSeenBy(stored, baseline), settings);
+}
+
+/** A batch that waited for its first baseline may be one of those that it was learned from. */
+function asSeenBy({ batch, profile }: Stored, baseline: PreparedBaseline): PreparedBaseline {
+  return batch.entry.undecided === 'no-baseline' ? withoutOwnRows(baseline, profile) : baseline;
+}
+
+/**
+ * The judgement of the union that each batch belongs to. Only batches of one schema and the same roles have a union. One that
+ * was never judged is in it only if it is too small to be judged by itself; else it has its own judgement.
+ */
+function judgeUnions(context: RejudgeContext, stored: readonly Stored[], baseline: PreparedBaseline): Judgement[] {
+  const unions = new Map<string, Stored[]>();
+  const judgements = new Map<Stored, Judgement>();
+  for (const each of stored) {
+    const own = each.batch.entry.undecided === 'small' ? null : judgeOne(context, each, baseline);
+    if (own !== null && own.reason !== 'small') {
+      judgements.set(each, own);
+      continue;
+    }
+    const { schema, roles } = each.profile;
+    const shape = canonicalJson({ schema, roles });
+    const union = unions.get(shape) ?? [];
+    unions.set(shape, union);
+    union.push(each);
   }
-  return shapes.map((shape) => judgements.get(shape)!);
+  for (const union of unions.values()) {
+    const past = union.reduce((before, each) => asSeenBy(each, before), baseline);
+    const judgement = judge(mergeProfiles(union.map(({ profile }) => profile)), past, context.settings);
+    for (const each of union) judgements.set(each, judgement);
+  }
+  return stored.map((each) => judgements.get(each)!);
 }
 
 async function storeEvidence(

@@ -31,7 +31,7 @@ export interface RecordChunk {
   readonly nextOffset: number;
   /** Number of records. */
   readonly count: number;
-  /** Backing bytes of keys and values. */
+  /** Backing bytes of keys and values, maybe a part of a buffer that other chunks share; see {@link ownBytes}. */
   readonly bytes: Uint8Array;
   /** `count` offsets, exact integers below 2^53. */
   readonly offsets: Float64Array;
@@ -68,4 +68,10 @@ export interface ChunkHeaders {
 export interface SourcePosition {
   readonly byte: number;
   readonly prefixSha256: string;
+}
+
+/** The chunk for those who keep it: without the rest of a much larger buffer, which would stay in memory with it. */
+export function ownBytes(chunk: RecordChunk): RecordChunk {
+  const { bytes } = chunk;
+  return bytes.buffer.byteLength > 2 * bytes.length ? { ...chunk, bytes: Uint8Array.from(bytes) } : chunk;
 }

@@ -174,11 +174,8 @@ export class ByteParts {
     return address;
   }
 
-  /** One buffer. A single part is not copied unless that would keep a buffer more than twice its size alive. */
+  /** One buffer; a single part is not copied. */
   join(): Uint8Array {
-    const [first] = this.#parts;
-    if (first === undefined) return new Uint8Array(0);
-    if (this.#parts.length > 1) return Buffer.concat(this.#parts, this.#bytes);
-    return first.buffer.byteLength > 2 * first.length ? Buffer.from(first) : first;
+    return this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts, this.#bytes);
   }
 }

@@ -141,7 +141,10 @@ class Model {
     const inForce = [this.baseline, base?.baseline];
     const stale = open.filter(({ verdict, baseline }) => verdict === 'clean' && !inForce.includes(baseline));
     const unjudged = open.filter(({ verdict }) => verdict === 'no-baseline');
-    const small = open.filter(({ verdict }) => verdict === 'small');
+    const small = open.filter(
+      ({ verdict, truths }) =>
+        verdict === 'small' || (verdict === 'no-baseline' && truths[this.baseline] === 'undecided'),
+    );
     const unclear = new Set<string>();
     for (const batch of [...stale, ...unjudged]) {
       const truth = batch.truths[this.baseline]!;

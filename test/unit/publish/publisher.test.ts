@@ -293,6 +293,13 @@ describe('the publisher', () => {
       expect(await kinds()).toEqual(['publish', 'publish', 'verdict', 'publish']);
     });
 
+    it('judges those with them that there was no baseline for, once none can be decided by itself', async () => {
+      publisher = test.publisher(union((count) => (count < 3 ? null : 'clean')));
+      for (const verdict of ['small', 'no-baseline', 'small'] as const) await test.commit(a, { verdict });
+      expect(await publish()).toMatchObject({ published: 3, held: 0 });
+      expect(asked).toEqual(['orders each 1', 'orders union 3']);
+    });
+
     it('holds them for good when together they are suspect', async () => {
       publisher = test.publisher(union(() => 'suspect'));
       const batch = await test.commit(a, { verdict: 'small' });

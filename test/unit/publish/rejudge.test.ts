@@ -110,6 +110,17 @@ describe('judging stored batches again', () => {
     expect(await rejudge(TOPIC, poison, 'union', baseline, never)).toMatchObject({ clean: [], suspect: poison });
   });
 
+  it('joins what was too small when there was no baseline, but not what can be judged by itself', async () => {
+    const parts: LoggedBatch[] = [];
+    for (let i = 0; i < 6; i++)
+      parts.push(await test.commit(log, { verdict: i % 2 ? 'small' : 'no-baseline', values: orders(100, 700 + i) }));
+    const poisoned = await test.commit(log, { verdict: 'no-baseline', values: orders(600, 710, 10) });
+    expect(await rejudge(TOPIC, [...parts, poisoned], 'union', baseline, never)).toMatchObject({
+      clean: parts,
+      suspect: [poisoned],
+    });
+  });
+
   it('never joins batches of two schemas: each kind is judged by itself', async () => {
     const parts: LoggedBatch[] = [];
     for (let i = 0; i < 6; i++) parts.push(await test.commit(log, { verdict: 'small', values: orders(100, 400 + i) }));
