@@ -188,15 +188,17 @@ export class PartitionSession {
   }
 
   #fill(monotonicMs: number, isLast: boolean): Promise<void> {
-    const filled = this.#filling.then(async () => {
-      await this.#fillNow(monotonicMs, isLast);
-      for (const [i, { chunk, from }] of this.#waiting.entries()) this.#waiting[i] = { chunk: ownBytes(chunk), from };
-    });
+    const filled = this.#filling.then(() => this.#fillNow(monotonicMs, isLast));
     this.#filling = filled.catch(() => undefined);
     return filled;
   }
 
   async #fillNow(monotonicMs: number, isLast: boolean): Promise<void> {
+    await this.#takeIn(monotonicMs, isLast);
+    for (const [i, { chunk, from }] of this.#waiting.entries()) this.#waiting[i] = { chunk: ownBytes(chunk), from };
+  }
+
+  async #takeIn(monotonicMs: number, isLast: boolean): Promise<void> {
     while (this.#waiting.length > 0) {
       if (this.#open === null) {
         const chunks = this.#waiting.map(({ chunk }) => chunk);
