@@ -19,6 +19,8 @@ import { actorName, openKey, type KeyName } from './ledger.ts';
 import { openSourceAlone } from './source.ts';
 
 /** Script of the encoding thread; run from the sources (tests), the built one is used. */
+/** Share of memoryBytesMax that is kept on top of it, so that batches need not ask the system for theirs. */
+const SPARE_SHARE = 1 / 4;
 const ENCODE_SCRIPT = import.meta.url.endsWith('.ts')
   ? new URL('../../dist/workers/encode.js', import.meta.url)
   : new URL('../../workers/encode.js', import.meta.url);
@@ -89,7 +91,7 @@ export async function openIngest(
   const judge = new BatchJudge(judgeSettings(loaded), sketchSeed(loaded), clock);
   const { files, kafka } = config.source;
   const source = await openSourceAlone(loaded, once, log);
-  const encoder = new ThreadEncoder(ENCODE_SCRIPT);
+  const encoder = new ThreadEncoder(ENCODE_SCRIPT, { spareBytesMax: config.memoryBytesMax * SPARE_SHARE });
   const close = async (): Promise<void> => {
     try {
       await source[Symbol.asyncDispose]();

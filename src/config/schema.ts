@@ -166,7 +166,7 @@ export const ConfigSchema = Type.Object(
       },
     ]),
     memoryBytesMax: count(
-      'Bytes of records that all open batches may hold together; at the limit, reading pauses.',
+      'Bytes of records that all open batches may hold together; at the limit, reading pauses. Columns, encoding and up to a quarter more, kept for the next batches, come on top.',
       134_217_728,
       1_048_576,
     ),

@@ -4,6 +4,7 @@ import { HaltError, IntegrityError, UnavailableError, type ErrorCode } from '../
 import type { BatchEncoder, EncodedBatch } from '../../ports/batch-encoder.ts';
 import type { BatchContent } from '../../record/batch-content.ts';
 import { formatLogId } from '../../record/log-id.ts';
+import { SpareBuffers } from './spare-buffers.ts';
 
 /** Message to the thread; buffers of `content` move with it. */
 export interface EncodeRequest {
@@ -52,12 +53,6 @@ const HANDED_OVER_MAX = 2;
 const DEATHS_MAX = 3;
 /** Batches whose deaths are remembered; those that nobody asks for again are forgotten in time. */
 const DEATHS_KNOWN_MAX = 1_000;
-/** Smaller buffers are cheap to make, larger ones too rare to keep; as many as batches of one partition are on their way. */
-const SPARE_BYTES_MIN = 1_048_576;
-const SPARE_BYTES_MAX = 67_108_864;
-const SPARES_MAX = 3;
-/** A larger one would lie in a small batch for as long as that is open, counted as its few bytes. */
-const SPARE_EXCESS_MAX = 8;
 /** What the thread leaves behind are a few large buffers: where the young generation fills soon, they are freed soon. */
 const THREAD_LIMITS = { maxYoungGenerationSizeMb: 6 };
 /** Far beyond what the largest batch takes. Arrow's reader can hang on what its writer wrote (apache/arrow-js#315). */
@@ -73,18 +68,20 @@ export class ThreadEncoder implements BatchEncoder {
   readonly #queue: Waiting[] = [];
   /** Threads that died over a batch since it was last encoded, by log and start, oldest first. */
   readonly #deaths = new Map<string, number>();
-  readonly #spares: ArrayBuffer[] = [];
+  readonly #spares: SpareBuffers;
   #thread: Thread | null = null;
   #nextId = 0;
   #disposed = false;
 
   /**
    * @param script address of the built workers/encode.js.
-   * @param timeoutMs longest that one batch may take; a thread that takes longer is ended.
+   * @param options.spareBytesMax bytes of buffers that are kept for {@link takeSpare}.
+   * @param options.timeoutMs longest that one batch may take; a thread that takes longer is ended.
    */
-  constructor(script: URL, timeoutMs: number = BATCH_TIMEOUT_MS) {
+  constructor(script: URL, options: { spareBytesMax: number; timeoutMs?: number }) {
     this.#script = script;
-    this.#timeoutMs = timeoutMs;
+    this.#spares = new SpareBuffers(options.spareBytesMax);
+    this.#timeoutMs = options.timeoutMs ?? BATCH_TIMEOUT_MS;
   }
 
   /**
@@ -101,17 +98,7 @@ export class ThreadEncoder implements BatchEncoder {
   }
 
   takeSpare(bytes: number): ArrayBuffer | null {
-    const at = this.#spares.findIndex(
-      ({ byteLength }) => byteLength >= bytes && byteLength <= SPARE_EXCESS_MAX * bytes,
-    );
-    return at === -1 ? null : this.#spares.splice(at, 1)[0]!;
-  }
-
-  #keepSpare(buffer: ArrayBuffer): void {
-    if (buffer.byteLength < SPARE_BYTES_MIN || buffer.byteLength > SPARE_BYTES_MAX) return;
-    // Newest first: of the old ones some may be too small for the batches of today.
-    this.#spares.unshift(buffer);
-    this.#spares.length = Math.min(this.#spares.length, SPARES_MAX);
+    return this.#spares.take(bytes);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -145,7 +132,7 @@ export class ThreadEncoder implements BatchEncoder {
       timer: undefined,
     };
     thread.worker.on('message', (reply: EncodeReply) => {
-      if (reply.ok) this.#keepSpare(reply.spare);
+      if (reply.ok) this.#spares.keep(reply.spare);
       this.#settle(thread, reply);
       this.#watch(thread);
       this.#handOver();
