@@ -83,8 +83,8 @@ export async function pull(
 
 /**
  * Which files are ours, and which of the snapshot are missing. A completion record that turns out not to be true is
- * withdrawn, however this ends: a file that it lists is gone or changed, something lies where it may not, nothing tells
- * which files are ours, or whether there is foreign data.
+ * withdrawn, however this ends: a file that it and the snapshot list is gone or changed, something lies where it may not,
+ * nothing tells which files are ours, or whether there is foreign data.
  * @throws RequestError PULL_CONFLICT
  */
 async function inspect(

@@ -8,8 +8,8 @@ import type { LedgerContext } from '../ledger-context.ts';
 export interface PullFile {
   /**
    * Path below the target folder: `<topic>/<partition>/<start>-<sha8>.parquet`, the same in every snapshot and on every
-   * system. On a disk that
-   * does not tell upper from lower case, topics whose names differ in nothing else share a folder; no file is lost.
+   * system. On a disk that does not tell upper from lower case, topics whose names differ in nothing else share a folder; no
+   * file is lost.
    */
   readonly path: string;
   readonly sha256: string;
