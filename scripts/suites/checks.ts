@@ -6,7 +6,7 @@ const MINUTES_5 = 300_000;
 
 interface Check {
   readonly name: string;
-  /** A program of node_modules/.bin, and its arguments. */
+  /** npm, or a program of node_modules/.bin, and its arguments. */
   readonly command: readonly [program: string, ...programArguments: string[]];
 }
 
@@ -15,7 +15,7 @@ const CHECKS: readonly Check[] = [
   { name: 'lint', command: ['oxlint', '--type-aware', '--deny-warnings'] },
   { name: 'format', command: ['oxfmt', '--check'] },
   { name: 'unused', command: ['knip', '--no-progress'] },
-  { name: 'build', command: ['tsc', '-p', 'tsconfig.build.json'] },
+  { name: 'build', command: ['npm', 'run', '--silent', 'build'] },
 ];
 
 /** The checks of the whole repository, in the order in which they run; the last one builds `dist` for the tests. */
@@ -33,5 +33,6 @@ export async function runCheck(root: string, suite: Suite, signal: AbortSignal):
   if (check === undefined) throw new RangeError(`Cannot run check "${suite.name}": there is none`);
   const [program, ...programArguments] = check.command;
   const options = { cwd: root, environment: toolEnvironment(), timeoutMs: suite.limitMs, signal };
-  return judgeCommand(suite, await runCommand(join(root, 'node_modules', '.bin', program), programArguments, options));
+  const path = program === 'npm' ? program : join(root, 'node_modules', '.bin', program);
+  return judgeCommand(suite, await runCommand(path, programArguments, options));
 }

@@ -1,4 +1,4 @@
-import { misfitOfKind, misfitOfValue } from '../detect/rules/fit.ts';
+import { misfitOfKind, misfitOfLimit, misfitOfRole, misfitOfValue } from '../detect/rules/fit.ts';
 import { compilePattern } from '../detect/rules/pattern.ts';
 import type { ConfigFault } from '../errors.ts';
 import { columnName } from '../record/schema.ts';
@@ -162,24 +162,43 @@ function checkColumnNames({ schemaAt, schema, names }: Place, sound: SoundParts,
           ? []
           : [{ path: at, message: `is ${shown(at)}, which is no column of the schema${suggest(column, known)}` }],
       ),
+      ...checkTime(`${path}/time`, roles.time, types, sound, shown),
       ...ruled.filter(({ at }) => sound.hasAll(at)).flatMap(({ at, item }) => checkFit(at, item, types, shown)),
     ];
   });
 }
 
-/** A rule that no value of its column can keep, and values that none can have. */
-function checkFit(
-  at: string,
-  { rule, column, values = [] }: RuleConfig,
-  types: ReadonlyMap<string, ColumnConfig['type']>,
+type Types = ReadonlyMap<string, ColumnConfig['type']>;
+
+function checkTime(
+  path: string,
+  column: TopicConfig['time'] | undefined,
+  types: Types,
+  sound: SoundParts,
   shown: Shown,
 ): ConfigFault[] {
   const type = types.get(column ?? '');
+  const wanted = type === undefined || !sound.has(path) ? null : misfitOfRole('time', type);
+  return wanted === null ? [] : [{ path, message: `is ${shown(path)}, ${wanted}; that column is ${type}` }];
+}
+
+/** A rule that no value of its column can keep, and values that none can have. */
+function checkFit(at: string, rule: RuleConfig, types: Types, shown: Shown): ConfigFault[] {
+  const { rule: kind, column, values = [] } = rule;
+  const type = types.get(column ?? '');
   if (type === undefined) return [];
   const where = `column ${shown(`${at}/column`)} is ${type}`;
-  const wanted = misfitOfKind(rule, type);
-  if (wanted !== null) return [{ path: `${at}/rule`, message: `is ${rule}, ${wanted}; ${where}` }];
-  if (rule !== 'set') return [];
+  const wanted = misfitOfKind(kind, type);
+  if (wanted !== null) return [{ path: `${at}/rule`, message: `is ${kind}, ${wanted}; ${where}` }];
+  if (kind === 'range')
+    return (['min', 'max'] as const).flatMap((key) => {
+      const limit = rule[key];
+      const misfit = limit === undefined ? null : misfitOfLimit(limit, type);
+      return misfit === null
+        ? []
+        : [{ path: `${at}/${key}`, message: `is ${shown(`${at}/${key}`)}, ${misfit}; ${where}` }];
+    });
+  if (kind !== 'set') return [];
   const odd = values.map((value) => misfitOfValue(value, type));
   const first = odd.findIndex((misfit) => misfit !== null);
   if (first === -1) return [];

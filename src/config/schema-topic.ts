@@ -96,9 +96,9 @@ export const Topic = Type.Object(
     ),
     source: maybe(
       text('', { examples: ['carrier'] }),
-      'Column that says who sent a record. Turns on the search for the culprit.',
+      'Column that says who sent a record. It is recorded in every profile; no check uses it yet.',
     ),
-    time: maybe(text('', { examples: ['time_hour'] }), 'Column that says when a record happened.'),
+    time: maybe(text('', { examples: ['time_hour'] }), 'Column that says when a record happened, of type timestamp.'),
     rules: list(Rule, 'What every batch must keep, whatever the baseline says.', 1_000, [
       { name: 'sane distance', rule: 'range', column: 'distance', min: 0, max: 10_000, action: 'quarantine' },
     ]),

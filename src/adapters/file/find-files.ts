@@ -49,9 +49,10 @@ export class FileFinder {
   readonly #paths: readonly string[];
   readonly #base: string;
   readonly #stdinId: string;
-  /** Real path of every path that was found, so that links are followed once. */
-  readonly #targets = new Map<string, string>();
-  readonly #known = new Set<string>();
+  /** Ids that were found the last time. */
+  #known: ReadonlySet<string> = new Set();
+  /** Where the paths that were found the last time lead; null for one that was gone again. */
+  #targets: ReadonlyMap<string, string | null> = new Map();
   readonly #own: OwnPlaces;
 
   /**
@@ -87,7 +88,7 @@ export class FileFinder {
     await this.#own.look();
     const files = await this.#withoutAliases([...found], refuse);
     if (this.#paths.includes(STDIN)) files.push({ id: this.#stdinId, path: null });
-    for (const { id } of files) this.#known.add(id);
+    this.#known = new Set(files.map(({ id }) => id));
     return { files: files.sort((a, b) => (a.id < b.id ? -1 : 1)), refused: [...refused.values()], faults };
   }
 
@@ -97,13 +98,11 @@ export class FileFinder {
 
   /** Drops what is gone by now, what belongs to the pipeline itself, and all names of a file but one. */
   async #withoutAliases(paths: readonly string[], refuse: Refuse): Promise<SourceFile[]> {
-    for (let at = 0; at < paths.length; at += LOOKS_AT_ONCE)
-      await Promise.all(paths.slice(at, at + LOOKS_AT_ONCE).map((path) => this.#follow(path)));
+    await this.#follow(paths);
     const byTarget = new Map<string, SourceFile>();
     const entrances = new Map<string, string>();
-    for (const path of paths) {
-      const target = this.#targets.get(path);
-      if (target === undefined) continue;
+    for (const [path, target] of this.#targets) {
+      if (target === null) continue;
       const place = await this.#own.placeOf(target);
       if (place !== null) {
         const pulledInto = place.kind === 'pulled' ? this.#own.pulledInto(path) : null;
@@ -130,18 +129,31 @@ export class FileFinder {
     return known.get(above) || spellText(path);
   }
 
-  async #follow(path: string): Promise<void> {
-    if (this.#targets.has(path)) return;
-    try {
-      this.#targets.set(path, spellPath(await realpath(path, 'buffer')));
-    } catch (cause) {
-      if (!isMissing(cause)) this.#targets.set(path, path);
+  /** Anew whenever a path comes or goes: a file may have become a link to where it went. */
+  async #follow(paths: readonly string[]): Promise<void> {
+    const before = this.#targets;
+    if (paths.length === before.size && paths.every((path) => typeof before.get(path) === 'string')) return;
+    const targets = new Map<string, string | null>();
+    for (let at = 0; at < paths.length; at += LOOKS_AT_ONCE) {
+      const group = paths.slice(at, at + LOOKS_AT_ONCE);
+      const found = await Promise.all(group.map(targetOf));
+      for (const [i, path] of group.entries()) targets.set(path, found[i]!);
     }
+    this.#targets = targets;
   }
 
   #isBetter(id: string, other: string): boolean {
     const rank = (each: string): number => (this.#known.has(each) ? 0 : each.length);
     return rank(id) < rank(other) || (rank(id) === rank(other) && id < other);
+  }
+}
+
+/** The real path; null of what is gone, and the path itself where that cannot be told. */
+async function targetOf(path: string): Promise<string | null> {
+  try {
+    return spellPath(await realpath(path, 'buffer'));
+  } catch (cause) {
+    return isMissing(cause) ? null : path;
   }
 }
 

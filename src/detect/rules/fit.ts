@@ -25,6 +25,15 @@ export function misfitOfKind(kind: Rule['kind'], type: ColumnType): string | nul
   return kind === 'range' ? 'wanted a column of numbers or times' : 'wanted a column of texts';
 }
 
+/**
+ * What a limit would have to be for values of this type; null if it is. A whole number that a double cannot hold was rounded
+ * when the configuration was read: values beside it would pass.
+ */
+export function misfitOfLimit(limit: number, type: ColumnType): string | null {
+  const isRounded = Number.isInteger(limit) && !Number.isSafeInteger(limit);
+  return isRounded && type !== 'float64' ? 'wanted a number from -9007199254740991 to 9007199254740991' : null;
+}
+
 /** What a value would have to be to occur in a column of this type; null if it can. */
 export function misfitOfValue(value: string | number | boolean, type: ColumnType): string | null {
   switch (HOLDS[type]) {
@@ -33,10 +42,15 @@ export function misfitOfValue(value: string | number | boolean, type: ColumnType
     case 'text':
       return typeof value === 'string' ? null : 'wanted a text in quotes';
     case 'number':
-      if (type === 'int64') return Number.isInteger(value) ? null : 'wanted a whole number';
-      if (typeof value === 'number') return null;
+      if (type === 'int64' && !Number.isInteger(value)) return 'wanted a whole number';
+      if (typeof value === 'number') return misfitOfLimit(value, type);
       return type === 'timestamp' ? 'wanted a time in ms since 1970' : 'wanted a number';
   }
+}
+
+/** Why a column of this type cannot have a role; null if it can. */
+export function misfitOfRole(role: keyof Roles, type: ColumnType): string | null {
+  return role === 'time' && type !== 'timestamp' ? 'wanted a timestamp' : null;
 }
 
 /** What a configuration says of columns. */
@@ -44,6 +58,13 @@ export interface Asked {
   readonly roles: Roles;
   readonly rules: readonly Rule[];
 }
+
+/** What comes of a role whose column does not fit. */
+const WITHOUT: Readonly<Record<keyof Roles, string>> = {
+  label: 'label is never checked',
+  source: 'source is never recorded',
+  time: 'time is never checked',
+};
 
 /**
  * What a configuration asks of columns that are not there, or of values that cannot occur in them: checks that would be off
@@ -54,25 +75,50 @@ export function describeMisfits({ roles, rules }: Asked, columns: readonly Colum
   const missing = (name: string): string =>
     `column ${quoteName(name)} is not in the schema${suggest(name, [...types.keys()])}`;
   return [
-    ...Object.entries(roles)
-      .filter(([, name]) => typeof name === 'string' && !types.has(name))
-      .map(([role, name]) => `${role} is never checked: ${missing(name as string)}`),
+    ...(['label', 'source', 'time'] as const).flatMap((role) => {
+      const name = roles[role];
+      if (name === null) return [];
+      const type = types.get(name);
+      if (type === undefined) return [`${WITHOUT[role]}: ${missing(name)}`];
+      const wanted = misfitOfRole(role, type);
+      return wanted === null ? [] : [`${WITHOUT[role]}: column ${quoteName(name)} is ${type}, ${wanted}`];
+    }),
     ...rules.flatMap((rule) => {
       if (!('column' in rule)) return [];
       const type = types.get(rule.column);
       const subject = `rule ${quoteName(rule.name)}`;
-      if (type === undefined)
-        return [
-          `${subject} ${rule.kind === 'not_null' ? 'fails in every row' : 'is never checked'}: ${missing(rule.column)}`,
-        ];
-      const where = `column ${quoteName(rule.column)} is ${type}`;
-      const wanted = misfitOfKind(rule.kind, type);
-      if (wanted !== null) return [`${subject} fails in every row: ${where}, ${wanted}`];
-      if (rule.kind !== 'set') return [];
-      const odd = rule.values.find((value) => misfitOfValue(value, type) !== null);
-      if (odd === undefined) return [];
-      const shown = typeof odd === 'string' ? quoteName(odd) : String(odd);
-      return [`${subject} allows ${shown}, which never occurs: ${where}, ${misfitOfValue(odd, type)}`];
+      if (type !== undefined) {
+        const misfit = misfitOfRule(rule, type);
+        return misfit === null
+          ? []
+          : [`${subject} ${misfit[0]}: column ${quoteName(rule.column)} is ${type}, ${misfit[1]}`];
+      }
+      return [
+        `${subject} ${rule.kind === 'not_null' ? 'is broken by every row' : 'is never checked'}: ${missing(rule.column)}`,
+      ];
     }),
   ];
+}
+
+/** What comes of a rule that a column of this type does not fit, and what would; null if it fits. */
+function misfitOfRule(rule: Rule, type: ColumnType): readonly [string, string] | null {
+  const wanted = misfitOfKind(rule.kind, type);
+  if (wanted !== null) return ['is broken by every row', wanted];
+  if (rule.kind === 'range') {
+    for (const key of ['min', 'max'] as const) {
+      const limit = rule[key];
+      const misfit = limit === undefined ? null : misfitOfLimit(limit, type);
+      if (misfit !== null) return [`has ${key} ${limit}, which is not exact`, misfit];
+    }
+  }
+  if (rule.kind === 'set') {
+    for (const value of rule.values) {
+      const misfit = misfitOfValue(value, type);
+      if (misfit === null) continue;
+      const shown = typeof value === 'string' ? quoteName(value) : String(value);
+      const isRounded = typeof value === 'number' && misfitOfLimit(value, type) === misfit;
+      return [`allows ${shown}, which ${isRounded ? 'is not exact' : 'never occurs'}`, misfit];
+    }
+  }
+  return null;
 }

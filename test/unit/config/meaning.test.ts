@@ -308,6 +308,17 @@ topics: { orders: { schema: [{ path: id, type: int64 }], time: null } }`;
       ]);
   });
 
+  it('refuse a limit that was rounded when it was read, and a time that is none', () => {
+    expect(
+      faultsOf(
+        schema('{ path: a, type: int64 }', ', time: a, rules: [{ rule: range, column: a, max: 9007199254740993 }]'),
+      ),
+    ).toEqual([
+      '/topicDefaults/time: is "a", wanted a timestamp; that column is int64',
+      '/topicDefaults/rules/0/max: is 9007199254740992, wanted a number from -9007199254740991 to 9007199254740991; column "a" is int64',
+    ]);
+  });
+
   it('may have any rule that their values can keep', () => {
     const columns = `{ path: n, type: decimal, precision: 4, scale: 2 }, { path: t, type: timestamp, unit: ms }, { path: s, type: string }`;
     const rules = `{ rule: range, column: n, min: 0 }, { rule: range, column: t, min: 0 }, { rule: set, column: t, values: [5] },

@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import fc from 'fast-check';
@@ -122,6 +122,15 @@ describe('the paths of a file source', () => {
     await finder.find();
     await symlink('long-name.csv', join(base, 'a.csv'));
     expect((await finder.find()).files.map(({ id }) => id)).toEqual(['long-name.csv']);
+  });
+
+  it('keep the name of a file that was moved and left a link behind', async () => {
+    await make('data/x.csv', 'archive/old.csv');
+    const finder = new FileFinder(['data', 'archive'], base, 'stdin-1', NOTHING_OWN);
+    await finder.find();
+    await rename(join(base, 'data/x.csv'), join(base, 'archive/x.csv'));
+    await symlink('../archive/x.csv', join(base, 'data/x.csv'));
+    expect((await finder.find()).files.map(({ id }) => id)).toEqual(['archive/old.csv', 'data/x.csv']);
   });
 
   it('may lead out of the base folder', async () => {

@@ -39,6 +39,21 @@ describe('a rule', () => {
     );
   });
 
+  it.each(['int64', 'decimal', 'timestamp'] as const)('of %s knows no whole number that was rounded', (type) => {
+    const wanted = `column "a" is ${type}, wanted a number from -9007199254740991 to 9007199254740991`;
+    expect(misfitsOf(type, { kind: 'range', max: 9_007_199_254_740_992 })).toEqual([
+      `rule "r" has max 9007199254740992, which is not exact: ${wanted}`,
+    ]);
+    expect(misfitsOf(type, { kind: 'range', min: -9_007_199_254_740_992, max: 1 })).toEqual([
+      `rule "r" has min -9007199254740992, which is not exact: ${wanted}`,
+    ]);
+    expect(misfitsOf(type, { kind: 'set', values: [1, 9_007_199_254_740_992] })).toEqual([
+      `rule "r" allows 9007199254740992, which is not exact: ${wanted}`,
+    ]);
+    expect(misfitsOf(type, { kind: 'range', min: -9_007_199_254_740_991, max: 9_007_199_254_740_991 })).toEqual([]);
+    expect(misfitsOf('float64', { kind: 'range', max: 1e20 })).toEqual([]);
+  });
+
   it('says what is wrong in a sentence without anything that could pass for other text', () => {
     expect(misfitsOf('int64', { kind: 'set', values: [1, 'x"\u{202e}y'] })).toEqual([
       'rule "r" allows "x\u{fffd}\u{fffd}y", which never occurs: column "a" is int64, wanted a whole number',
@@ -47,5 +62,12 @@ describe('a rule', () => {
       'time is never checked: column "A" is not in the schema (did you mean "a"?)',
       'rule "r" is never checked: column "b\u{fffd}" is not in the schema',
     ]);
+  });
+});
+
+describe('a time', () => {
+  it.each(TYPES)('of type %s is one only if it is a timestamp', (type) => {
+    const wanted = `time is never checked: column "a" is ${type}, wanted a timestamp`;
+    expect(misfitsOf(type, { kind: 'not_null' }, { time: 'a' })).toEqual(type === 'timestamp' ? [] : [wanted]);
   });
 });
