@@ -18,9 +18,9 @@ import { judgeSettings } from './publishing.ts';
 import { actorName, openKey, type KeyName } from './ledger.ts';
 import { openSourceAlone } from './source.ts';
 
-/** Script of the encoding thread; run from the sources (tests), the built one is used. */
 /** Share of memoryBytesMax that is kept on top of it, so that batches need not ask the system for theirs. */
 const SPARE_SHARE = 1 / 4;
+/** Script of the encoding thread; run from the sources (tests), the built one is used. */
 const ENCODE_SCRIPT = import.meta.url.endsWith('.ts')
   ? new URL('../../dist/workers/encode.js', import.meta.url)
   : new URL('../../workers/encode.js', import.meta.url);

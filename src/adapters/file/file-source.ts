@@ -10,7 +10,7 @@ import type { LogId } from '../../record/log-id.ts';
 import { FileReader } from './file-reader.ts';
 import { refusalOf } from './file-trouble.ts';
 import { FileFinder, type FoundFiles } from './find-files.ts';
-import { OWN_NOTHING, OwnPlaces, type OwnPaths } from './own-places.ts';
+import { OWN_NOTHING, OwnPlaces, type NotData } from './own-places.ts';
 import { PipeReader } from './pipe-reader.ts';
 import { RECORD_BYTES_MAX, type FileFormatName, type FileLayout } from './record-buffer.ts';
 
@@ -33,7 +33,7 @@ export interface FileSourceOptions {
   /** Opens standard input; asked at most once, and only if `-` is among the paths. */
   readonly openStdin: () => Readable;
   /** What must not be read though the paths lead there; by default nothing. */
-  readonly own?: OwnPaths;
+  readonly own?: NotData;
   /** Held for as long as the source is open. */
   readonly lock?: AsyncDisposable | null;
   /** Bytes of one read; by default 1 MiB. */

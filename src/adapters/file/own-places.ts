@@ -6,7 +6,7 @@ import { UnavailableError } from '../../errors.ts';
 import { describeName, pathOf, spellPath } from './file-names.ts';
 
 /** What belongs to the pipeline itself: its keys, its store and the like. All paths are absolute; none need exist. */
-export interface OwnPaths {
+export interface NotData {
   readonly files: readonly string[];
   /** Each with the files that lie directly in it: beside a key lie others. */
   readonly keyFolders: readonly string[];
@@ -25,7 +25,7 @@ export interface PulledFiles {
 }
 
 /** Where all is data. */
-export const OWN_NOTHING: OwnPaths = { files: [], keyFolders: [], folders: [], pulled: null };
+export const OWN_NOTHING: NotData = { files: [], keyFolders: [], folders: [], pulled: null };
 
 /** One of them, as it is now. */
 export interface OwnPlace {
@@ -43,12 +43,12 @@ export interface OwnPlace {
  * Trust: whoever may write among the data may make links, at any time.
  */
 export class OwnPlaces {
-  readonly #paths: OwnPaths;
+  readonly #paths: NotData;
   #places: readonly OwnPlace[] = [];
   /** Whether a pull has left its marks in a folder; until the next look. */
   readonly #marked = new Map<string, Promise<boolean>>();
 
-  constructor(paths: OwnPaths) {
+  constructor(paths: NotData) {
     this.#paths = paths;
   }
 

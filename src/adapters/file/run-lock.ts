@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { readdir, rename, rm } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,12 +11,20 @@ import type { Clock } from '../../ports/clock.ts';
 
 /** A socket's path may have 104 bytes on macOS, 108 on Linux, the last of them 0. */
 const SOCKET_PATH_BYTES_MAX = 103;
+/** Linux: leads to a folder that this process has open, however long its own path is. */
+const OPEN_FOLDERS = '/proc/self/fd';
 const NONCE_BYTES = 6;
+/** Endings of a claim's name: while its socket is made, and when it can be asked. */
+const BIND = '.bind';
+const LOCK = '.lock';
+const LONGEST_ENDING = 5;
 const ANSWER_MS = 1_000;
 const ANSWER_BYTES_MAX = 200;
 /** Another claim that is to give way, or is about to end, is asked again so often. */
 const ROUNDS_MAX = 200;
 const ROUND_MS = 10;
+/** A socket that does not listen yet is no older than that, by far. */
+const BIND_MS_MAX = 3_600_000;
 /** What a connection says of a socket that nobody listens on any more, or of a file that is none. */
 const DEAD: ReadonlySet<string | undefined> = new Set(['ECONNREFUSED', 'ENOENT', 'ENOTSOCK']);
 
@@ -32,7 +41,9 @@ export interface LockedWork {
 /** Where the claims to one lock are. */
 interface LockPlace {
   readonly folder: string;
-  /** What the names of all of them begin with. */
+  /** The same folder, by a path that is short enough for sockets. */
+  readonly short: string;
+  /** What the names of all claims begin with. */
   readonly name: string;
 }
 
@@ -65,33 +76,40 @@ interface Answer {
  */
 export class RunLock implements AsyncDisposable {
   readonly #claim: Claim | null;
+  /** Open for as long as the lock is, where the folder's path is too long for sockets. */
+  readonly #folder: FileHandle | null;
 
-  private constructor(claim: Claim | null) {
+  private constructor(claim: Claim | null, folder: FileHandle | null) {
     this.#claim = claim;
+    this.#folder = folder;
   }
 
   /** @throws ConflictError ALREADY_RUNNING, naming who holds the lock */
   static async acquire(work: LockedWork, clock: Clock): Promise<RunLock> {
     const since = new Date(clock.now()).toISOString();
-    if (process.platform === 'win32') return new RunLock(await claimPipe(work, since));
-    for (const place of lockPlaces(work)) {
-      const claim = await makeClaim(place, since);
-      if (claim === null) continue;
-      const lock = new RunLock(claim);
-      const holder = await findHolder(claim, place).catch(() => null);
-      if (claim.isHeld) return lock;
+    if (process.platform === 'win32') return new RunLock(await claimPipe(work, since), null);
+    const name = lockName(work.names);
+    // In the folder that is meant, or where sockets can be in any case.
+    for (const folder of [work.folder, tmpdir()]) {
+      const handle = await openWhereLong(folder, name);
+      const place = { folder, name, short: handle === null ? folder : `${OPEN_FOLDERS}/${handle.fd}` };
+      const lock = new RunLock(await makeClaim(place, since), handle);
+      const holder = lock.#claim === null ? null : await findHolder(lock.#claim, place).catch(() => null);
+      if (lock.#claim?.isHeld === true) return lock;
       await lock[Symbol.asyncDispose]();
       if (holder !== null) throw alreadyRunning(work, holder);
     }
-    return new RunLock(null);
+    return new RunLock(null, null);
   }
 
   /** Lets go; the socket's file goes with it. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#claim === null) return;
-    const { server, path } = this.#claim;
-    await rm(path, { force: true }).catch(() => undefined);
-    await new Promise<void>((resolve) => server.close(() => resolve()));
+    if (this.#claim !== null) {
+      const { server, path } = this.#claim;
+      await rm(path, { force: true }).catch(() => undefined);
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    }
+    await this.#folder?.close();
   }
 }
 
@@ -106,9 +124,18 @@ function lockName(names: readonly string[]): string {
   return `headgate-${createHash('sha256').update(JSON.stringify(names)).digest('hex').slice(0, 16)}`;
 }
 
-/** Where the lock may be, best first: in the folder that is meant, or where sockets can be in any case. */
-function lockPlaces({ folder, names }: LockedWork): LockPlace[] {
-  return [folder, tmpdir()].map((each) => ({ folder: each, name: lockName(names) }));
+/** The folder, opened, if paths in it are too long for sockets and there is a shorter way to it. */
+async function openWhereLong(folder: string, name: string): Promise<FileHandle | null> {
+  if (process.platform !== 'linux' || fits(join(folder, socketName(name)))) return null;
+  return open(folder, constants.O_RDONLY | constants.O_DIRECTORY).catch(() => null);
+}
+
+function socketName(name: string): string {
+  return `${name}.${randomBytes(NONCE_BYTES).toString('hex')}`;
+}
+
+function fits(path: string): boolean {
+  return Buffer.byteLength(path) + LONGEST_ENDING <= SOCKET_PATH_BYTES_MAX;
 }
 
 /** A pipe's name is taken by one process and free when that ends. @throws ConflictError ALREADY_RUNNING */
@@ -125,12 +152,12 @@ async function claimPipe(work: LockedWork, since: string): Promise<Claim | null>
 }
 
 /** Null if there can be no socket in this place. */
-async function makeClaim({ folder, name }: LockPlace, since: string): Promise<Claim | null> {
-  const unique = join(folder, `${name}.${randomBytes(NONCE_BYTES).toString('hex')}`);
-  const path = `${unique}.lock`;
-  if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX) return null;
+async function makeClaim({ folder, short, name }: LockPlace, since: string): Promise<Claim | null> {
+  const unique = socketName(name);
+  if (!fits(join(short, unique))) return null;
+  const path = join(folder, `${unique}${LOCK}`);
   // A socket has a path before it listens, and would look dead: it gets the name that others look for when it does.
-  const claim = await listen(`${unique}.bind`, since);
+  const claim = await listen(join(short, `${unique}${BIND}`), since);
   if (typeof claim === 'string') return null;
   try {
     await rename(claim.path, path);
@@ -146,14 +173,16 @@ async function makeClaim({ folder, name }: LockPlace, since: string): Promise<Cl
  * Takes the lock for `claim` unless another has it, or goes before.
  * @returns who that is, in words; null when the lock was taken. Rejects when the folder cannot be read.
  */
-async function findHolder(claim: Claim, { folder, name }: LockPlace): Promise<string | null> {
+async function findHolder(claim: Claim, { folder, short, name }: LockPlace): Promise<string | null> {
   let waitsFor: string | null = null;
   for (let round = 0; round < ROUNDS_MAX; round++) {
     waitsFor = null;
     for (const file of await readdir(folder)) {
       const path = join(folder, file);
-      if (!file.startsWith(`${name}.`) || !file.endsWith('.lock') || path === claim.path) continue;
-      const answer = await ask(path);
+      if (!file.startsWith(`${name}.`) || path === claim.path) continue;
+      if (file.endsWith(BIND)) await removeOld(path);
+      if (!file.endsWith(LOCK)) continue;
+      const answer = await ask(join(short, file));
       if (answer === null) await rm(path, { force: true }).catch(() => undefined);
       else if (answer.state === 'held' || (answer.state === 'wanted' && path < claim.path)) return answer.words;
       else waitsFor = answer.words;
@@ -165,6 +194,13 @@ async function findHolder(claim: Claim, { folder, name }: LockPlace): Promise<st
     await setTimeout(ROUND_MS);
   }
   return waitsFor;
+}
+
+/** Of a process that died before it had a claim. */
+async function removeOld(path: string): Promise<void> {
+  const found = await stat(path).catch(() => null);
+  if (found !== null && Date.now() - found.mtimeMs > BIND_MS_MAX)
+    await rm(path, { force: true }).catch(() => undefined);
 }
 
 /** A server that answers each connection with one line; or the code of the error. */
