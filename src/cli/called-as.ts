@@ -52,17 +52,25 @@ export const COMMANDS = [
 ] as const;
 
 const QUOTED_OR_COMMAND = new RegExp(
-  String.raw`"[^"\n]*"|(?<=^|[\s(])headgate (?=(?:${COMMANDS.join('|')})(?![\w.:/@%-]))`,
+  String.raw`"[^"\n]*"|(?<=^|[\s(])headgate (?=(${COMMANDS.join('|')})(?![\w.:/@%-]))`,
   'g',
 );
+
+/** Commands that read no configuration. */
+const WITHOUT_CONFIG: ReadonlySet<string | undefined> = new Set(['init', 'demo', 'keys']);
 
 /**
  * A sentence with every `headgate COMMAND` in it as the user can call it. Names that it quotes stay as they are, whatever
  * they are.
  * @param program as {@link Called.program}
+ * @param config the configuration that was named with --config, without which a command would act on another pipeline; null
+ *   if none was
  */
-export function withProgram(sentence: string, program: string): string {
-  return sentence.replace(QUOTED_OR_COMMAND, (found) => (found.startsWith('"') ? found : `${program} `));
+export function withProgram(sentence: string, program: string, config: string | null = null): string {
+  const option = config === null ? '' : `--config ${shellWord(config)} `;
+  return sentence.replace(QUOTED_OR_COMMAND, (found, command?: string) =>
+    found.startsWith('"') ? found : `${program} ${WITHOUT_CONFIG.has(command) ? '' : option}`,
+  );
 }
 
 /** A text as one word of a command line. */

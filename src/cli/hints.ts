@@ -1,6 +1,6 @@
 import type { ControlState } from '../ledger/control-state.ts';
 import type { UndecidedReason } from '../ledger/partition-entry.ts';
-import { counted } from './output.ts';
+import { counted, formatCount } from './output.ts';
 
 /** Batches of one run that got no verdict of their own, by topic and reason. */
 export class Unjudged {
@@ -70,7 +70,12 @@ interface ReadBefore {
 /** Why a batch that was read before there was a baseline is still held, and what is next. */
 export function whyNoBaseline({ topic, rows }: ReadBefore, state: ControlState, recordsMin: number): string {
   if (state.baselines[topic] !== undefined)
-    return rows < recordsMin ? 'too few records to judge it alone' : 'the next publish judges it by the new baseline';
+    return rows < recordsMin ? whySmall(rows, recordsMin) : 'the next publish judges it by the new baseline';
   if (state.candidates[topic] !== undefined) return 'a learned baseline waits for approval (headgate baseline approve)';
   return 'there is no baseline yet (headgate baseline learn --held)';
+}
+
+/** Why a batch that is too small to be judged alone is held, and the ways out. */
+export function whySmall(rows: number, recordsMin: number): string {
+  return `${formatCount(rows)} of the ${formatCount(recordsMin)} records that judging takes: judged together with the next small batches, or by a person (headgate quarantine release)`;
 }

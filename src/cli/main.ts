@@ -34,6 +34,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const run =
     (configPath: string | null) =>
     async (work: (context: CommandContext) => Promise<CommandResult>): Promise<void> => {
+      output.nameConfig(configPath);
       const limitDrain = (timeoutMs: number): void =>
         stop.signal.addEventListener('abort', () => setTimeout(() => kill.abort(), timeoutMs).unref());
       const context = {

@@ -23,6 +23,7 @@ export class Output {
   #progressShown = false;
   readonly #reminded = new Map<string, number>();
   readonly #program: string;
+  #config: string | null = null;
 
   /** @param program how the user can call this program. */
   constructor(out: TextStream, err: TextStream, json: boolean, program = 'headgate') {
@@ -44,7 +45,12 @@ export class Output {
 
   /** A sentence of ours with each `headgate COMMAND` in it as the user can call it. */
   called(sentence: string): string {
-    return withProgram(sentence, this.#program);
+    return withProgram(sentence, this.#program, this.#config);
+  }
+
+  /** From now on, commands are told with the configuration that this one was called with. @param path null if none was named */
+  nameConfig(path: string | null): void {
+    this.#config = path;
   }
 
   /** The command's result: `value` with --json, otherwise `lines`. */

@@ -1,18 +1,23 @@
 import { topicConfig, type LoadedConfig } from '../config/load.ts';
-import { describeMisfits } from '../detect/rules/fit.ts';
+import { decodeBaseline } from '../detect/baseline/format.ts';
+import type { Roles } from '../detect/profile.ts';
+import { describeMisfits, describeUnkept, describeUnlearned } from '../detect/rules/fit.ts';
 import { readPinnedSchema } from '../ingest/pinned-schema.ts';
+import type { ControlState } from '../ledger/control-state.ts';
+import { BYTES_MAX } from '../ledger/layout.ts';
+import { getVerified } from '../ledger/objects.ts';
 import type { LedgerContext } from '../respond/ledger-context.ts';
 import { quoteName } from '../record/quote-name.ts';
 import { suggest } from '../record/suggest.ts';
 import { topicSettings } from './ingest.ts';
 
-/** A setting that asks of a topic's columns what they do not have; a sentence. */
+/** A setting that asks what a topic's columns do not have, or what its baseline does not know; a sentence. */
 export interface Misfit {
   readonly topic: string;
   readonly message: string;
 }
 
-/** What the configuration says of the columns of topics, beside the schemas that are pinned. */
+/** What the configuration says of the columns of topics, beside the schemas that are pinned and the baselines in force. */
 export interface Misfits {
   readonly misfits: readonly Misfit[];
   /** Topics whose schema is not pinned yet: of them, nothing can be said. */
@@ -26,14 +31,14 @@ export function topicsOfSource({ config }: LoadedConfig): readonly string[] {
 }
 
 /**
- * Compares the configuration with the pinned schemas.
- * @param schemas digests of the pinned schemas by topic, as the control log has them.
+ * Compares the configuration with the pinned schemas and with the baselines in force.
+ * @param known both by topic, as the control log has them.
  * @throws IntegrityError, UnavailableError
  */
 export async function findMisfits(
   loaded: LoadedConfig,
   ledger: LedgerContext,
-  schemas: Readonly<Record<string, string>>,
+  { schemas, baselines }: Pick<ControlState, 'schemas' | 'baselines'>,
 ): Promise<Misfits> {
   const misfits: Misfit[] = [];
   const unpinned: string[] = [];
@@ -46,8 +51,14 @@ export async function findMisfits(
     const { columns } = await readPinnedSchema(ledger, sha256);
     const names = columns.map(({ name }) => name);
     const unknown = topicConfig(loaded.config, topic).alertColumns.filter((name) => !names.includes(name));
+    const settings = topicSettings(loaded, topic);
+    const baseline = Object.hasOwn(baselines, topic) ? baselines[topic] : undefined;
     const messages = [
-      ...describeMisfits(topicSettings(loaded, topic), columns),
+      ...describeMisfits(settings, columns),
+      ...(loaded.config.source.files === null ? [] : describeUnkept(settings, columns)),
+      ...(baseline === undefined
+        ? []
+        : describeUnlearned(settings.roles, await rolesOfBaseline(ledger, baseline), columns)),
       ...unknown.map(
         (name) => `alertColumns has ${quoteName(name)}, which is not in the schema${suggest(name, names)}`,
       ),
@@ -55,4 +66,24 @@ export async function findMisfits(
     misfits.push(...messages.map((message) => ({ topic, message })));
   }
   return { misfits, unpinned };
+}
+
+/**
+ * What a baseline that was learned with these roles does not check, although the configuration asks for it; a sentence each.
+ * @throws IntegrityError, UnavailableError
+ */
+export async function findUnchecked(
+  loaded: LoadedConfig,
+  ledger: LedgerContext,
+  topic: string,
+  learned: Roles,
+): Promise<string[]> {
+  const sha256 = (await ledger.control.head()).state.schemas[topic];
+  if (sha256 === undefined) return [];
+  const { columns } = await readPinnedSchema(ledger, sha256);
+  return describeUnlearned(topicSettings(loaded, topic).roles, learned, columns, 'this baseline');
+}
+
+async function rolesOfBaseline({ store, layout }: LedgerContext, sha256: string): Promise<Roles> {
+  return decodeBaseline(await getVerified(store, layout.baseline(sha256), sha256, BYTES_MAX.baseline)).roles;
 }

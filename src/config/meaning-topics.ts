@@ -30,11 +30,34 @@ const NAMING = ['label', 'source', 'time', 'rules', 'alertColumns'] as const;
 export function checkTopics(config: Config, sound: SoundParts, shown: Shown): ConfigFault[] {
   const isCsv =
     sound.has('/source/files/format') && config.source.files !== null && config.source.files.format === 'csv';
-  return [...placesOf(config, sound)].flatMap((place) => [
-    ...checkColumns(sound.itemsOf(`${place.path}/schema`, place.own.schema), isCsv, sound, shown),
-    ...checkRules(sound.itemsOf(`${place.path}/rules`, place.own.rules), sound, shown),
-    ...checkColumnNames(place, sound, shown),
-  ]);
+  return [...placesOf(config, sound)]
+    .flatMap((place) => [
+      ...checkColumns(sound.itemsOf(`${place.path}/schema`, place.own.schema), isCsv, sound, shown),
+      ...checkRules(sound.itemsOf(`${place.path}/rules`, place.own.rules), sound, shown),
+      ...checkColumnNames(place, sound, shown),
+    ])
+    .concat(checkFreshness(config, sound));
+}
+
+/** Records of files have no time of their own: without a column that says it, a rule of freshness is broken by every batch. */
+function checkFreshness({ source, topics, topicDefaults }: Config, sound: SoundParts): ConfigFault[] {
+  if (!sound.has('/source') || source.kafka !== null || source.files === null) return [];
+  if (!['/source/files/topic', '/topics', '/topicDefaults'].every((path) => sound.hasAll(path))) return [];
+  const { topic } = source.files;
+  const own = Object.hasOwn(topics, topic) ? topics[topic]! : {};
+  if ((own.time === undefined ? topicDefaults.time : own.time) !== null) return [];
+  const at = own.rules === undefined ? '/topicDefaults' : pointer('/topics', topic);
+  return (own.rules ?? topicDefaults.rules).flatMap(({ rule }, i) =>
+    rule === 'freshness'
+      ? [
+          {
+            path: `${at}/rules/${i}`,
+            message:
+              'is freshness, but records of files have no time of their own; wanted time: the column that says it',
+          },
+        ]
+      : [],
+  );
 }
 
 function* placesOf({ topicDefaults, topics }: Config, sound: SoundParts): Generator<Place> {
@@ -104,7 +127,7 @@ function checkRules(rules: Items<RuleConfig>, sound: SoundParts, shown: Shown): 
   return [
     ...rules.flatMap(({ at, item }) => [
       ...(sound.has(`${at}/rule`) ? checkKeys(at, item, sound) : []),
-      ...checkBounds(at, item, sound),
+      ...checkBounds(at, item, sound, shown),
       ...checkPattern(at, item, sound, shown),
     ]),
     ...repeatedIn(
@@ -127,9 +150,22 @@ function checkKeys(at: string, rule: RuleConfig, sound: SoundParts): ConfigFault
   ];
 }
 
-function checkBounds(at: string, { min, max }: RuleConfig, sound: SoundParts): ConfigFault[] {
-  if (min === undefined || max === undefined || !sound.has(`${at}/min`) || !sound.has(`${at}/max`)) return [];
-  return min > max ? [{ path: `${at}/min`, message: `is ${min}, above max ${max}` }] : [];
+function checkBounds(at: string, { rule, min, max }: RuleConfig, sound: SoundParts, shown: Shown): ConfigFault[] {
+  const given = (
+    [
+      ['min', min],
+      ['max', max],
+    ] as const
+  ).filter(([key, limit]) => limit !== undefined && sound.has(`${at}/${key}`));
+  if (rule === 'row_count' && sound.has(`${at}/rule`)) {
+    const odd = given.filter(([, limit]) => !Number.isSafeInteger(limit) || limit! < 0);
+    if (odd.length > 0)
+      return odd.map(([key]) => ({
+        path: `${at}/${key}`,
+        message: `is ${shown(`${at}/${key}`)}, wanted a whole number of at least 0`,
+      }));
+  }
+  return given.length === 2 && min! > max! ? [{ path: `${at}/min`, message: `is ${min}, above max ${max}` }] : [];
 }
 
 function checkPattern(at: string, { pattern }: RuleConfig, sound: SoundParts, shown: Shown): ConfigFault[] {

@@ -7,6 +7,8 @@ import type { Config } from './schema.ts';
 import type { SoundParts } from './sound.ts';
 import { suggest } from '../record/suggest.ts';
 
+const PORT_MAX = 65_535;
+
 /**
  * Faults that a schema cannot see: settings that need or exclude each other (matrix G6, G11).
  * @param sound the parts to look at; what is not sound may be of any type.
@@ -38,11 +40,16 @@ function checkSource({ source }: Config, sound: SoundParts): ConfigFault[] {
 function checkKafka({ source }: Config, sound: SoundParts, shown: Shown): ConfigFault[] {
   const path = '/source/kafka';
   if (!sound.has(path) || source.kafka === null) return [];
-  const { topics, start } = source.kafka;
+  const { brokers, topics, start } = source.kafka;
   const faults = repeatedIn(
     sound.itemsOf(`${path}/topics`, topics).map(({ at, item }) => ({ at, name: item })),
     shown,
   );
+  for (const { at, item } of sound.itemsOf(`${path}/brokers`, brokers)) {
+    const port = Number(item.slice(item.lastIndexOf(':') + 1));
+    if (port < 1 || port > PORT_MAX)
+      faults.push({ path: at, message: `is ${shown(at)}, wanted a port from 1 to ${PORT_MAX}` });
+  }
   const at = `${path}/start`;
   if (sound.has(at) && !['earliest', 'latest'].includes(start) && Number.isNaN(Date.parse(start)))
     faults.push({

@@ -72,6 +72,11 @@ export function checkOwnFiles(config: Config, path: string, sound: SoundParts): 
   });
 }
 
+/** The folder of a pipeline itself in which a path lies, or that it is: nothing else may be written there. @param path absolute */
+export function ownFolderAround(path: string, { folders, keyFolders }: OwnPaths): string | undefined {
+  return [...folders, ...keyFolders].find((folder) => withEnd(path).startsWith(withEnd(folder)));
+}
+
 function* keyFiles({ keys }: Config, sound: SoundParts): Generator<string> {
   for (const name of ['ingest', 'publisher', 'approver'] as const) if (sound.has(`/keys/${name}`)) yield keys[name];
 }

@@ -67,7 +67,11 @@ const Rule = block('One rule.', {
     }),
   ),
   maxAgeMs: Type.Optional(
-    Type.Integer({ minimum: 1, description: 'freshness: highest age, in ms.', examples: [3_600_000] }),
+    Type.Integer({
+      minimum: 1,
+      description: 'freshness: highest age, in ms. Of files, it needs time.',
+      examples: [3_600_000],
+    }),
   ),
   maxShare: Type.Optional(
     Type.Number({ minimum: 0, maximum: 1, description: 'Share of rows that may break it, 0 to 1.', examples: [0.01] }),

@@ -60,7 +60,7 @@ export class PartitionRunner {
   #left = false;
   /** Past this offset a one-pass run does not read on. */
   #stopAt: number | null = null;
-  readonly #takeOvers = new TakeOvers();
+  readonly #takeOvers: TakeOvers;
   #resumeCheckedAtMs = 0;
 
   /**
@@ -71,6 +71,7 @@ export class PartitionRunner {
     this.log = log;
     this.name = formatLogId(log);
     this.#c = context;
+    this.#takeOvers = new TakeOvers(this.name, context.writers.deployment);
     this.#start = start;
     this.#signal = signal;
     start(this.#open(0));
@@ -156,6 +157,7 @@ export class PartitionRunner {
       retryMs = Math.min(2 * retryMs, RETRY_MAX_MS)
     ) {
       let writer: PartitionWriter | null = null;
+      let waitMs = retryMs;
       try {
         writer = await openPartition(this.#c, this.log, this.#signal);
         await assertNotHalted(this.#c.writers, writer.head!, () => topics.resumedSeq());
@@ -164,10 +166,12 @@ export class PartitionRunner {
         if (!this.#left) this.#session = new PartitionSession(this.log, writer, this.#openBatch.bind(this));
         return;
       } catch (error) {
-        if (!isPassing(error) && !(error instanceof ConflictError)) return this.#haltAt(writer?.head ?? null, error);
+        const next = error instanceof ConflictError ? this.#noteTakeOver(error) : isPassing(error) ? retryMs : error;
+        if (typeof next !== 'number') return this.#haltAt(writer?.head ?? null, next);
+        waitMs = next;
         this.#c.events.retrying(this.name, error as Error);
       }
-      await clock.sleep(retryMs, this.#signal);
+      await clock.sleep(waitMs, this.#signal);
     }
   }
 
@@ -236,18 +240,15 @@ export class PartitionRunner {
     await announceCommit(commit, source, head, (error) => events.retrying(this.name, error));
   }
 
-  #fenced(session: PartitionSession, { fields }: ConflictError): void {
+  #fenced(session: PartitionSession, error: ConflictError): void {
     if (this.#session !== session) return;
-    const pauseMs = this.#takeOvers.note(this.#c.clock.monotonic(), this.#c.rng.bytes(1)[0]! / 255);
-    if (pauseMs !== null) return this.#reopen(session, pauseMs);
-    this.#haltAt(
-      session.writer.head,
-      new HaltError(
-        'FOREIGN_WRITER',
-        `Cannot go on with "${this.name}": it was taken over three times in ten minutes (is another process, or another consumer group, writing to the same pipeline?)`,
-        { fields: { ...fields, deployment: this.#c.writers.deployment } },
-      ),
-    );
+    const next = this.#noteTakeOver(error);
+    if (next instanceof HaltError) this.#haltAt(session.writer.head, next);
+    else this.#reopen(session, next);
+  }
+
+  #noteTakeOver(error: ConflictError): number | HaltError {
+    return this.#takeOvers.note(error, this.#c.clock.monotonic(), this.#c.rng.bytes(1)[0]! / 255);
   }
 
   #fail(session: PartitionSession, error: unknown): void {

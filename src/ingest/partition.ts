@@ -1,7 +1,7 @@
 import { ConflictError, HaltError, IntegrityError } from '../errors.ts';
 import type { CoveredHead, CoveredHeads } from '../ledger/covered-heads.ts';
 import { PartitionWriter, type WriterContext } from '../ledger/partition-writer.ts';
-import type { LogHead } from '../ledger/log-head.ts';
+import type { LogHead, VerifiedEntry } from '../ledger/log-head.ts';
 import type { RecordSource } from '../ports/record-source.ts';
 import type { RecordChunk } from '../record/chunk.ts';
 import { formatLogId, type LogId } from '../record/log-id.ts';
@@ -76,6 +76,7 @@ export async function settlePosition(
       throw new ConflictError(
         'FENCED',
         `Cannot sign the gap of "${name}": another writer has committed up to ${claimed.next}`,
+        { fields: { slot: claimed.slot } },
       );
     await writer.commit({ kind: 'gap', start: next, end: earliest, reason: 'retention' }, signal);
   } else if (earliest < next) {
@@ -104,22 +105,30 @@ interface Witnessed {
 
 /** The newest entry, looked for from the newest one that a snapshot or the source knows, each of which must be there. */
 async function findHead({ source, writers, covered }: OpenContext, log: LogId): Promise<LogHead | null> {
+  const { logs, layout } = writers;
   // Before the log is read: others may commit and publish meanwhile.
   const published = await covered.of(log);
-  if (published !== null) await assertReaches(writers, log, published);
+  const reached = published === null ? null : await logs.read(log, published.slot);
+  if (published !== null) assertReaches(layout, log, published, reached);
   const witness = await source.witness(log);
   const [, slot, digest] = /^(\d{1,16}):([0-9a-f]{64})$/.exec(witness?.metadata ?? '') ?? [];
   const committed = slot === undefined || digest === undefined ? null : { slot: Number(slot), digest };
-  if (committed !== null) await assertNotRolledBack(writers, log, committed);
-  const known = committed !== null && committed.slot > (published?.slot ?? -1) ? committed : published;
-  const { logs } = writers;
-  return logs.head(log, known === null ? null : await logs.headAt(log, known.slot, known.digest));
+  let newest = reached;
+  if (committed !== null) {
+    const remembered = committed.slot === published?.slot ? reached : await logs.read(log, committed.slot);
+    assertNotRolledBack(log, committed, remembered);
+    if (committed.slot > (published?.slot ?? -1)) newest = remembered;
+  }
+  return logs.head(log, newest === null ? null : await logs.headAfter(log, newest));
 }
 
 /** What was published of a log commits its end: an entry in a slot that a snapshot covers would be a second one. */
-async function assertReaches({ logs, layout }: WriterContext, log: LogId, published: CoveredHead): Promise<void> {
-  const { slot, digest, snapshot } = published;
-  const found = await logs.read(log, slot);
+function assertReaches(
+  layout: WriterContext['layout'],
+  log: LogId,
+  { slot, digest, snapshot }: CoveredHead,
+  found: VerifiedEntry | null,
+): void {
   if (found?.digest === digest) return;
   const wayOut = `put the slots of "${layout.log(log)}" back as they were, from a copy of the store or from earlier versions of the objects; headgate verify tells which; where they are lost, begin anew under another pipeline name`;
   throw new IntegrityError(
@@ -133,9 +142,7 @@ async function assertReaches({ logs, layout }: WriterContext, log: LogId, publis
  * The source's memory of the last commit is outside the store: a log that does not reach it, or shows another entry there,
  * was rolled back.
  */
-async function assertNotRolledBack({ logs }: WriterContext, log: LogId, committed: Witnessed): Promise<void> {
-  const { slot, digest } = committed;
-  const found = await logs.read(log, slot);
+function assertNotRolledBack(log: LogId, { slot, digest }: Witnessed, found: VerifiedEntry | null): void {
   if (found?.digest === digest) return;
   const name = formatLogId(log);
   throw new IntegrityError(

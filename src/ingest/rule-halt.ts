@@ -1,9 +1,7 @@
-import { decodeEvidence } from '../detect/evidence.ts';
-import { brokenHaltRules, describeHaltRules } from '../detect/rules/halt-rules.ts';
-import { HaltError, IntegrityError } from '../errors.ts';
+import { describeHaltRules } from '../detect/rules/halt-rules.ts';
+import { HaltError } from '../errors.ts';
+import { haltRulesBrokenBy } from '../ledger/evidence.ts';
 import type { LogHead } from '../ledger/log-head.ts';
-import { getVerified } from '../ledger/objects.ts';
-import type { BatchEntry } from '../ledger/partition-entry.ts';
 import type { WriterContext } from '../ledger/partition-writer.ts';
 import { formatLogId, type LogId } from '../record/log-id.ts';
 
@@ -25,25 +23,11 @@ export function ruleHalt(log: LogId, next: number, rules: readonly string[]): Ha
  * @throws HaltError RULE; UnavailableError
  */
 export async function assertNotHalted(
-  { logs, store }: WriterContext,
+  writers: WriterContext,
   { log, slot, haltedAt, next }: LogHead,
   resumedSeq: () => Promise<number>,
 ): Promise<void> {
   if (haltedAt === null || (await resumedSeq()) > haltedAt) return;
-  const batch = await logs.newestBatch(log, slot);
-  throw ruleHalt(log, next, batch === null ? [] : await rulesBrokenBy(store, batch.entry));
-}
-
-/** None where the evidence is not as it was signed: that is for `verify` to tell, the halt stands all the same. */
-async function rulesBrokenBy(
-  store: WriterContext['store'],
-  { evidence: { key, sha256, bytes } }: BatchEntry,
-): Promise<readonly string[]> {
-  try {
-    const evidence = decodeEvidence(await getVerified(store, key, sha256, Math.max(1, bytes)), key);
-    return brokenHaltRules(evidence.profile.rules);
-  } catch (error) {
-    if (error instanceof IntegrityError) return [];
-    throw error;
-  }
+  const batch = await writers.logs.newestBatch(log, slot);
+  throw ruleHalt(log, next, batch === null ? [] : await haltRulesBrokenBy(writers, batch));
 }

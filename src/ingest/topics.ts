@@ -2,7 +2,7 @@ import { decodeBaseline } from '../detect/baseline/format.ts';
 import { prepareBaseline } from '../detect/baseline/prepare.ts';
 import type { Roles } from '../detect/profile.ts';
 import { compileRules } from '../detect/rules.ts';
-import { describeMisfits } from '../detect/rules/fit.ts';
+import { describeMisfits, describeUnlearned } from '../detect/rules/fit.ts';
 import type { Rule } from '../detect/rules/rule.ts';
 import { RequestError } from '../errors.ts';
 import { nextSeq, type ControlHead, type ControlLog } from '../ledger/control-log.ts';
@@ -103,6 +103,7 @@ export class Topics {
     const schema = known?.schemaSha256 === sha256 ? known.schema : await readPinnedSchema(this.#o, sha256);
     const context = await this.#build(topic, schema, now);
     if (known === undefined) this.#noteMisfits(topic, schema);
+    if (context.baseline !== known?.baseline) this.#noteUnlearned(context);
     this.#contexts.set(topic, context);
     return context;
   }
@@ -193,6 +194,13 @@ export class Topics {
   /** A misspelt column would switch a check off in silence. */
   #noteMisfits(topic: string, schema: Schema): void {
     for (const misfit of describeMisfits(this.#o.settings(topic), schema.columns)) this.#o.noted(topic, misfit);
+  }
+
+  /** A baseline that was learned with other roles leaves those of the configuration unchecked. */
+  #noteUnlearned({ topic, baseline, roles, schema }: TopicContext): void {
+    if (baseline === null) return;
+    const learned = baseline.prepared.baseline.roles;
+    for (const note of describeUnlearned(roles, learned, schema.columns)) this.#o.noted(topic, note);
   }
 
   #object(key: string, sha256: string, bytesMax: number): Promise<Buffer> {

@@ -19,6 +19,11 @@ const StateSchema = Type.Object(
     version: Type.Literal(1),
     /** Snapshot that each ref names. */
     refs: Type.Record(Type.String(), Sha256),
+    /**
+     * Snapshots that rollbacks left behind, with the seq of the one that did, until a ref names them again. What was ever
+     * published is one of these, one that a ref names, or an ancestor of either.
+     */
+    left: Type.Record(Sha256, Seq),
     /** Refs that must not move, with the seq of the entry that says so. */
     holds: Type.Record(Type.String(), Seq),
     /** Newest `resume` by ref: it also lets partitions go on that a rule has halted. */
@@ -57,6 +62,7 @@ export type ControlState = Static<typeof StateSchema>;
 export const EMPTY_STATE: ControlState = {
   version: 1,
   refs: recordOf([]),
+  left: recordOf([]),
   holds: recordOf([]),
   resumed: recordOf([]),
   schemas: recordOf([]),
@@ -106,6 +112,7 @@ export function applyAct(state: ControlState, act: ControlAct | ControlEntry, se
         ...state,
         ...openCases(state),
         refs: withEntry(state.refs, act.ref, act.to),
+        left: withEntry(withoutEntry(state.left, act.to), act.from, seq),
         holds: withEntry(state.holds, act.ref, seq),
         baselines: recordOf(Object.entries(act.baselines)),
       };
@@ -131,6 +138,7 @@ export function parseState(bytes: Uint8Array, object: string): ControlState {
   return {
     version: value.version,
     refs: record(value.refs),
+    left: record(value.left),
     holds: record(value.holds),
     resumed: record(value.resumed),
     schemas: record(value.schemas),

@@ -1,6 +1,5 @@
 import { formatLogId, type LogId } from '../record/log-id.ts';
-import { nextSeq, type ControlHead, type ControlLog } from './control-log.ts';
-import { newestFirst } from './newest-first.ts';
+import type { ControlLog } from './control-log.ts';
 import type { HeadLine, Snapshots } from './snapshot.ts';
 
 /** How far a published snapshot covers a log. */
@@ -9,22 +8,26 @@ export interface CoveredHead extends HeadLine {
   readonly snapshot: string;
 }
 
-type Heads = ReadonlyMap<string, CoveredHead>;
+/** Which snapshots were read, and how far they cover each log together. */
+interface Read {
+  readonly snapshots: ReadonlySet<string>;
+  readonly heads: ReadonlyMap<string, CoveredHead>;
+}
 
 /**
  * How far published snapshots cover each partition log, as the control log stands.
  *
- * Looked at are the snapshots that refs name, and the one that was published last: after a rollback it covers more.
+ * From one publish to the next heads only rise. So no snapshot covers more than all those together that refs name now and
+ * that rollbacks left behind, which the control state both names: nothing else has to be looked at.
  * Trust: control entries are signed, and snapshots checked against the digests in them; a store can hide both together,
  * which only the marks of a machine see.
  */
 export class CoveredHeads {
   readonly #control: ControlLog;
   readonly #snapshots: Snapshots;
-  /** The snapshot that was published last, as of the entry before `seq`. */
-  #published: { readonly seq: number; readonly snapshot: string | null } = { seq: 0, snapshot: null };
-  /** What was read last, and of which snapshots. */
-  #read: { readonly of: string; readonly heads: Promise<Heads> } | null = null;
+  /** What was read last, and what is being read. */
+  #known: Read = { snapshots: new Set(), heads: new Map() };
+  #reading: { readonly of: string; readonly done: Promise<Read> } | null = null;
 
   constructor(control: ControlLog, snapshots: Snapshots) {
     this.#control = control;
@@ -34,46 +37,34 @@ export class CoveredHeads {
   /**
    * How far a log is covered; null if it is not. To be asked before the log itself is read, which only grows: one that
    * does not reach so far then has lost entries.
-   * Cost: one GET when nothing is new; else one an entry since the last publish, and the new snapshot with its heads.
+   * Cost: one GET when nothing is new; else one an entry that is, and each new snapshot with its heads.
    * @throws IntegrityError, UnavailableError
    */
   async of(log: LogId): Promise<CoveredHead | null> {
-    const head = await this.#control.head();
-    const published = await this.#publishedLast(head);
-    const digests = new Set([...Object.values(head.state.refs), ...(published === null ? [] : [published])]);
-    const names = [...digests].toSorted().join(' ');
-    if (this.#read?.of !== names) {
-      const read = { of: names, heads: this.#headsOf(digests) };
-      this.#read = read;
+    const { refs, left } = (await this.#control.head()).state;
+    const published = new Set([...Object.values(refs), ...Object.keys(left)]);
+    const of = [...published].toSorted().join(' ');
+    if (this.#reading?.of !== of) {
+      const reading = { of, done: this.#readOn(this.#known, published) };
+      this.#reading = reading;
       // What could not be read is asked for again; whoever waits is told below.
-      read.heads.catch(() => {
-        if (this.#read === read) this.#read = null;
+      reading.done.catch(() => {
+        if (this.#reading === reading) this.#reading = null;
       });
     }
-    return (await this.#read.heads).get(formatLogId(log)) ?? null;
+    this.#known = await this.#reading.done;
+    return this.#known.heads.get(formatLogId(log)) ?? null;
   }
 
-  async #publishedLast(head: ControlHead): Promise<string | null> {
-    const before = this.#published;
-    let { snapshot } = before;
-    for await (const { entry } of newestFirst(this.#control, head)) {
-      if (entry.seq < before.seq) break;
-      if (entry.kind !== 'publish') continue;
-      ({ snapshot } = entry);
-      break;
+  /** Reads those of the published snapshots that are not known yet; what was covered once stays so. */
+  async #readOn(known: Read, published: ReadonlySet<string>): Promise<Read> {
+    const heads = new Map(known.heads);
+    for (const snapshot of published) {
+      if (known.snapshots.has(snapshot)) continue;
+      const { heads: sequence } = await this.#snapshots.read(snapshot);
+      for (const [log, line] of await this.#snapshots.heads(sequence))
+        if (line.slot > (heads.get(log)?.slot ?? -1)) heads.set(log, { ...line, snapshot });
     }
-    if (nextSeq(head) > this.#published.seq) this.#published = { seq: nextSeq(head), snapshot };
-    return snapshot;
-  }
-
-  /** @returns for each log the snapshot that covers most of it */
-  async #headsOf(digests: Iterable<string>): Promise<Heads> {
-    const covered = new Map<string, CoveredHead>();
-    for (const snapshot of digests) {
-      const { heads } = await this.#snapshots.read(snapshot);
-      for (const [log, line] of await this.#snapshots.heads(heads))
-        if (line.slot > (covered.get(log)?.slot ?? -1)) covered.set(log, { ...line, snapshot });
-    }
-    return covered;
+    return { snapshots: published, heads };
   }
 }

@@ -146,6 +146,17 @@ export class Layout {
     return this.haltHints() + logPath(log);
   }
 
+  /**
+   * Key of {@link headHint} of the log that an object belongs to, by the object's key, for whoever must tell which log an
+   * error is about; null for an object of no log or of several.
+   */
+  headHintOf(key: string): string | null {
+    if (!key.startsWith(this.#root)) return null;
+    const [kind, cluster, topic, partition, ...rest] = key.slice(this.#root.length).split('/');
+    const isOfLog = ['log', 'evidence', 'data', 'quarantine', 'dead-letters'].includes(kind!) && rest.length > 0;
+    return isOfLog ? `${this.headHints()}${cluster}/${topic}/${partition}` : null;
+  }
+
   controlHint(): string {
     return `${this.#root}hint/control`;
   }

@@ -100,21 +100,27 @@ export class PartitionLogs {
    * @throws IntegrityError SLOT_MISSING when the slot is free, CHAIN_BROKEN when another entry lies there
    */
   async headAt(log: LogId, slot: number, digest?: string): Promise<LogHead> {
+    const verified = await this.#readWritten(log, slot);
+    if (digest !== undefined && verified.digest !== digest)
+      throw new IntegrityError(
+        'CHAIN_BROKEN',
+        verified.key,
+        `Cannot accept "${verified.key}": its digest is ${verified.digest}, wanted ${digest}`,
+      );
+    return this.headAfter(log, verified);
+  }
+
+  /** The head as of an entry of this log, from the newest batch at or before it. @throws as {@link headAt} */
+  async headAfter(log: LogId, verified: VerifiedEntry): Promise<LogHead> {
     const later: VerifiedEntry[] = [];
-    let head: LogHead | null = null;
-    for (let at = slot; at >= 0 && head === null; at--) {
-      const verified = await this.#readWritten(log, at);
-      if (at === slot && digest !== undefined && verified.digest !== digest)
-        throw new IntegrityError(
-          'CHAIN_BROKEN',
-          verified.key,
-          `Cannot accept "${verified.key}": its digest is ${verified.digest}, wanted ${digest}`,
-        );
-      if (verified.entry.kind === 'batch') head = headOfBatch(verified.entry, verified.digest);
-      else later.unshift(verified);
+    let at = verified;
+    while (at.entry.kind !== 'batch' && at.entry.slot > 0) {
+      later.unshift(at);
+      at = await this.#readWritten(log, at.entry.slot - 1);
     }
-    for (const verified of later) head = advance(head, verified);
-    return head!;
+    let head = at.entry.kind === 'batch' ? headOfBatch(at.entry, at.digest) : advance(null, at);
+    for (const each of later) head = advance(head, each);
+    return head;
   }
 
   /** The newest batch at or before a slot, which a head vouches for; null without one. Cost: one GET an entry. */

@@ -1,4 +1,5 @@
-import type { Layout } from '../ledger/layout.ts';
+import { IntegrityError, type ErrorCode } from '../errors.ts';
+import { BYTES_MAX, type Layout } from '../ledger/layout.ts';
 import type { LogHead } from '../ledger/log-head.ts';
 import type { LoggedBatch, PartitionLogs } from '../ledger/partition-log.ts';
 import type { HeadLine } from '../ledger/snapshot.ts';
@@ -9,18 +10,28 @@ import { formatLogId, type LogId } from '../record/log-id.ts';
 /** A batch that no snapshot has covered yet. */
 export type NewBatch = LoggedBatch;
 
+/** A log that is left where a snapshot has it, because what was signed of it cannot be read any more. */
+export interface DamagedLog {
+  /** As {@link formatLogId} prints it; the path of its folder where nothing in it says whose log it is. */
+  readonly log: string;
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
 /** What is new in the partition logs beyond the heads of a snapshot. */
 export interface News {
   readonly batches: readonly NewBatch[];
   /** New head of every log that moved. */
   readonly heads: readonly LogHead[];
+  /** Logs of which nothing is told here, by the keys of their hints: each until it is read again without fault. */
+  readonly damaged: ReadonlyMap<string, DamagedLog>;
 }
 
 const LIST_PAGE = 1_000;
 
 /**
  * Finds what was committed since a snapshot. One listing of the head hints tells which logs may have moved; hints are
- * only hints, so every log is looked at now and then whatever they say.
+ * only hints, so every log is looked at now and then whatever they say. A damaged log keeps nothing of another one back.
  */
 export class NewsFinder {
   readonly #store: ObjectStore;
@@ -31,6 +42,8 @@ export class NewsFinder {
   /** Tag of each hint when its log was last read to the end. */
   #seen = new Map<string, string>();
   #known = new Map<string, LogId>();
+  /** By the key of the hint that the log has or would have. */
+  readonly #damaged = new Map<string, DamagedLog>();
   #lastFullWalkMs: number | null = null;
 
   constructor(options: {
@@ -47,11 +60,12 @@ export class NewsFinder {
     this.#fullWalkIntervalMs = options.fullWalkIntervalMs;
   }
 
-  /** @throws IntegrityError, UnavailableError */
+  /** @throws UnavailableError */
   async since(heads: ReadonlyMap<string, HeadLine>): Promise<News> {
     const now = this.#clock.monotonic();
     const full = this.#lastFullWalkMs === null || now - this.#lastFullWalkMs >= this.#fullWalkIntervalMs;
     const tags = await this.#hintTags();
+    if (full) this.#damaged.clear();
     const changed = [...tags].filter(([key, tag]) => this.#seen.get(key) !== tag).map(([key]) => key);
     if (full || changed.some((key) => !this.#known.has(key))) await this.#learnLogs();
     const logs = full ? [...this.#known.values()] : changed.flatMap((key) => this.#known.get(key) ?? []);
@@ -82,21 +96,48 @@ export class NewsFinder {
   }
 
   async #learnLogs(): Promise<void> {
-    for await (const log of this.#logs.list()) this.#known.set(this.#layout.headHint(log), log);
+    const root = this.#layout.logs();
+    for await (const key of this.#logs.firstKeys()) {
+      const folder = key.slice(root.length).replace(/\/[^/]*$/, '');
+      const hint = this.#layout.headHints() + folder;
+      // What says nothing of whose log it is, is none of ours any more.
+      this.#known.delete(hint);
+      await this.#orDamaged(hint, folder, async () => {
+        const bytes = await this.#store.get(key, BYTES_MAX.slot);
+        if (bytes !== null) this.#known.set(hint, this.#logs.logOfSlot(bytes, key));
+      });
+    }
   }
 
   async #read(logs: readonly LogId[], heads: ReadonlyMap<string, HeadLine>): Promise<News> {
     const batches: NewBatch[] = [];
     const moved: LogHead[] = [];
     for (const log of logs) {
-      let newest: LogHead | null = null;
-      for await (const { verified, head } of this.#logs.walkSince(log, heads.get(formatLogId(log)))) {
-        const { entry, digest } = verified;
-        newest = head;
-        if (entry.kind === 'batch') batches.push({ log, entry, digest });
-      }
-      if (newest !== null) moved.push(newest);
+      const name = formatLogId(log);
+      const hint = this.#layout.headHint(log);
+      await this.#orDamaged(hint, name, async () => {
+        const found: NewBatch[] = [];
+        let newest: LogHead | null = null;
+        for await (const { verified, head } of this.#logs.walkSince(log, heads.get(name))) {
+          const { entry, digest } = verified;
+          newest = head;
+          if (entry.kind === 'batch') found.push({ log, entry, digest });
+        }
+        for (const batch of found) batches.push(batch);
+        if (newest !== null) moved.push(newest);
+        this.#damaged.delete(hint);
+      });
     }
-    return { batches, heads: moved };
+    return { batches, heads: moved, damaged: new Map(this.#damaged) };
+  }
+
+  /** Notes the log as damaged where `read` finds it so. @throws what it throws but IntegrityError */
+  async #orDamaged(hint: string, log: string, read: () => Promise<void>): Promise<void> {
+    try {
+      await read();
+    } catch (error) {
+      if (!(error instanceof IntegrityError)) throw error;
+      this.#damaged.set(hint, { log, code: error.code, message: error.message });
+    }
   }
 }

@@ -52,6 +52,18 @@ export function placeBatch(plan: Plan, batch: NewBatch, standing: Standing, curr
   if (target === 'held' && current === 'batches') plan.removed.push(line);
 }
 
+/**
+ * Holds a batch as condemned whose entry cannot be read: what the parent snapshot says of it is all that is needed.
+ * @param current where the parent snapshot has it.
+ */
+export function condemnLine(plan: Plan, line: BatchLine, current: 'batches' | 'held'): void {
+  const key = [line.log, line.start] as const;
+  plan.held.push({ key, line: formatBatchLine({ ...line, standing: 'condemned' }) });
+  if (current === 'held') return;
+  plan.batches.push({ key, line: null });
+  plan.removed.push(line);
+}
+
 function lineOf({ log, entry, digest }: NewBatch, standing: Standing): BatchLine {
   const { start, end, slot, epoch, records, deadLetterRecords, data } = entry;
   return {

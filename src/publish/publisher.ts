@@ -1,5 +1,5 @@
 import { ConflictError, IntegrityError } from '../errors.ts';
-import type { ControlAct } from '../ledger/control-entry.ts';
+import type { BatchRef, ControlAct } from '../ledger/control-entry.ts';
 import { nextSeq, type ControlHead, type ControlLog } from '../ledger/control-log.ts';
 import { BYTES_MAX, type Layout } from '../ledger/layout.ts';
 import { recordOf } from '../ledger/named-records.ts';
@@ -10,9 +10,10 @@ import { formatHeadLine, type BatchLine, type Snapshot, type Snapshots, type Sta
 import type { Clock } from '../ports/clock.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import type { Signer } from '../ports/signer.ts';
-import { formatLogId } from '../record/log-id.ts';
-import type { NewBatch, News, NewsFinder } from './news.ts';
-import { emptyPlan, placeBatch, standingOf, type Plan } from './plan.ts';
+import { formatLogId, parseLogId, type LogId } from '../record/log-id.ts';
+import { LeftOut } from './left-out.ts';
+import type { DamagedLog, NewBatch, News, NewsFinder } from './news.ts';
+import { condemnLine, emptyPlan, placeBatch, standingOf, type Plan } from './plan.ts';
 import { HeldBatches, reconsider, type Rejudge } from './reconsider.ts';
 
 /** What one round did. */
@@ -24,6 +25,8 @@ export interface PublishReport {
   /** Batches that the newest snapshot holds back. */
   readonly held: number;
   readonly onHold: boolean;
+  /** Logs of which nothing is published before they are mended; all others are. */
+  readonly damaged: readonly DamagedLog[];
 }
 
 /** What {@link Publisher} is made of. */
@@ -68,29 +71,52 @@ export function emptySnapshot(pipeline: string): Snapshot {
  *
  * The snapshot is the boundary: in enforce mode nothing enters it but clean and released batches. A round reads the
  * control log, decides where every new or re-decided batch belongs, stores pages and snapshot, and appends one control
- * entry; if anyone was faster, it starts over from what they wrote.
+ * entry; if anyone was faster, it starts over from what they wrote. A log whose entries, evidence or data are not what was
+ * signed is left where the snapshot has it, and does not keep the others back; a release in it that could not be carried
+ * out is void with the next publish.
  */
 export class Publisher {
   readonly #o: PublisherOptions;
   readonly #held: HeldBatches;
   /** Control seq of the newest snapshot that was built on or published; −1 before the first. */
   #baseSeq = -1;
+  readonly #leftOut: LeftOut;
 
   constructor(options: PublisherOptions) {
     this.#o = options;
+    this.#leftOut = new LeftOut(options);
     this.#held = new HeldBatches(options.logs, options.snapshots);
   }
 
   /** Publishes what is new. @throws IntegrityError, UnavailableError; ConflictError after losing many races in a row */
   async publish(signal: AbortSignal): Promise<PublishReport> {
-    for (let lost = 0; ; lost++) {
+    if (this.#leftOut.clearIfDue()) this.#o.news.forget();
+    for (let lost = 0; ;) {
       try {
         return await this.#round(signal);
       } catch (error) {
         this.#o.news.forget();
-        if (!(error instanceof ConflictError) || signal.aborted || lost >= LOST_RACES_MAX) throw error;
+        if (error instanceof IntegrityError && this.#leftOut.add(error)) continue;
+        if (!(error instanceof ConflictError) || signal.aborted || lost++ >= LOST_RACES_MAX) throw error;
       }
     }
+  }
+
+  /** What is new, but for logs that are left out, and those. */
+  async #news(base: Snapshot): Promise<News> {
+    const { layout, news, snapshots } = this.#o;
+    const { batches, heads, damaged } = await news.since(await snapshots.heads(base.heads));
+    const isWhole = ({ log }: { readonly log: LogId }): boolean => !this.#leftOut.logs.has(layout.headHint(log));
+    return {
+      batches: batches.filter(isWhole),
+      heads: heads.filter(isWhole),
+      damaged: new Map([...damaged, ...this.#leftOut.logs]),
+    };
+  }
+
+  #isIn(logs: ReadonlyMap<string, unknown>, name: string): boolean {
+    const log = parseLogId(name);
+    return log !== undefined && logs.has(this.#o.layout.headHint(log));
   }
 
   async #round(signal: AbortSignal): Promise<PublishReport> {
@@ -99,31 +125,34 @@ export class Publisher {
     const parent = head.state.refs[ref] ?? null;
     const base = parent === null ? emptySnapshot(pipeline) : await snapshots.read(parent);
     const unchanged = { snapshot: null, published: 0, held: base.held.count };
-    if (head.state.holds[ref] !== undefined) return { ...unchanged, onHold: true };
+    if (head.state.holds[ref] !== undefined)
+      return { ...unchanged, onHold: true, damaged: [...this.#leftOut.logs.values()] };
     // The ref went back: what lies beyond its heads is news again, although no hint has changed.
     if (base.controlSeq < this.#baseSeq) news.forget();
     this.#baseSeq = base.controlSeq;
-    const found = await news.since(await snapshots.heads(base.heads));
-    const settled = await this.#settle(head, base, found.batches, signal);
+    const found = await this.#news(base);
+    const damaged = [...found.damaged.values()];
+    const settled = await this.#settle(head, base, found, signal);
     const plan = await this.#plan(settled.head, base, found, settled.undecidable);
     // A log that only changed hands is no news for readers: its head is covered with its next batch.
-    if (plan.batches.length + plan.held.length === 0) return { ...unchanged, onHold: false };
+    if (plan === null || plan.batches.length + plan.held.length === 0) return { ...unchanged, onHold: false, damaged };
     for (const batch of plan.toCopy) await this.#copyToData(batch, signal);
     const next = await this.#nextSnapshot(settled.head, base, found, plan, signal);
     const snapshot = await snapshots.write({ ...next, parent }, signal);
     await this.#append(settled.head, { kind: 'publish', by: this.#o.by, ref, parent, snapshot }, signal);
     this.#baseSeq = next.controlSeq;
-    return { snapshot, published: plan.added.length, held: next.held.count, onHold: false };
+    return { snapshot, published: plan.added.length, held: next.held.count, onHold: false, damaged };
   }
 
   /** Appends the verdicts that are owed, one after the other, each on the state after the one before. @throws ConflictError */
   async #settle(
     head: ControlHead,
     base: Snapshot,
-    fresh: readonly NewBatch[],
+    { batches, damaged }: News,
     signal: AbortSignal,
   ): Promise<{ readonly head: ControlHead; readonly undecidable: ReadonlySet<string> }> {
-    const waiting = [...fresh, ...(await this.#held.waitingIn(base, head.state))];
+    const held = await this.#held.waitingIn(base, head.state, (log) => this.#isIn(damaged, log));
+    const waiting = [...batches, ...held];
     for (let settled = head; ;) {
       const { act, undecidable } = await reconsider(this.#o, settled.state, base, waiting, signal);
       if (act === null) return { head: settled, undecidable };
@@ -136,30 +165,51 @@ export class Publisher {
 
   /**
    * Decides where each new batch, and each covered one with a newer decision or verdict, belongs. A publish takes up every
-   * decision and verdict there is, or does not happen.
+   * decision and verdict there is, or does not happen. In a log that cannot be read, what is condemned is taken out all the
+   * same; what was released or judged clean stays held.
+   * @returns null where nothing may be published: a batch that was found suspect would later pass for a clean one.
    */
   async #plan(
     { state }: ControlHead,
     base: Snapshot,
-    { batches }: News,
+    { batches, damaged }: News,
     undecidable: ReadonlySet<string>,
-  ): Promise<Plan> {
+  ): Promise<Plan | null> {
     const plan = emptyPlan();
     for (const batch of batches) {
       const standing = standingOf(batch, state);
       placeBatch(plan, batch, undecidable.has(batch.digest) && standing === 'clean' ? 'failed' : standing, null);
     }
     const placed = new Set(batches.map(({ digest }) => digest));
+    const unread = new Map<string, BatchRef>();
     const cases = [...Object.entries(state.verdicts), ...Object.entries(state.decisions)];
     for (const [digest, { seq, log, slot }] of cases) {
       if (seq <= base.controlSeq || placed.has(digest)) continue;
       placed.add(digest);
+      if (this.#isIn(damaged, log)) {
+        const outcome = (state.decisions[digest] ?? state.verdicts[digest])?.outcome;
+        if (outcome === 'suspect') return null;
+        if (outcome === 'condemned') unread.set(digest, { log, slot, digest });
+        continue;
+      }
       const batch = await this.#o.logs.readBatch({ log, slot, digest });
       const current = await this.#whereIs(base, log, batch);
       const standing = standingOf(batch, state);
       if (current.standing !== standing) placeBatch(plan, batch, standing, current.sequence);
     }
+    await this.#condemn(plan, base, unread);
     return plan;
+  }
+
+  /** Takes out batches by what the snapshot says of them. Cost: its batches, if it covers one of these. */
+  async #condemn(plan: Plan, base: Snapshot, condemned: ReadonlyMap<string, BatchRef>): Promise<void> {
+    const { snapshots } = this.#o;
+    if (condemned.size === 0) return;
+    const heads = await snapshots.heads(base.heads);
+    if (![...condemned.values()].some(({ log, slot }) => slot <= (heads.get(log)?.slot ?? -1))) return;
+    for (const sequence of ['batches', 'held'] as const)
+      for await (const line of snapshots.batches(base[sequence]))
+        if (condemned.has(line.digest)) condemnLine(plan, line, sequence);
   }
 
   /** @throws ConflictError for a batch that the logs hold beyond the heads that were looked at: they must be read again. */

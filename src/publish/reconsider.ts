@@ -93,12 +93,19 @@ export class HeldBatches {
     this.#snapshots = snapshots;
   }
 
-  /** Those of topics that have a baseline: all others wait on. @throws IntegrityError, UnavailableError */
-  async waitingIn(base: Snapshot, { baselines }: ControlState): Promise<readonly NewBatch[]> {
+  /**
+   * Those of topics that have a baseline: all others wait on.
+   * @param isLeftOut says which logs are not looked at. @throws IntegrityError, UnavailableError
+   */
+  async waitingIn(
+    base: Snapshot,
+    { baselines }: ControlState,
+    isLeftOut: (log: string) => boolean,
+  ): Promise<readonly NewBatch[]> {
     const held = new Map<string, NewBatch>();
     for await (const line of this.#snapshots.batches(base.held)) {
       if (line.standing !== 'small' && line.standing !== 'no-baseline') continue;
-      if (baselines[parseLogId(line.log)?.topic ?? ''] === undefined) continue;
+      if (baselines[parseLogId(line.log)?.topic ?? ''] === undefined || isLeftOut(line.log)) continue;
       held.set(line.digest, this.#known.get(line.digest) ?? (await this.#logs.readBatch(line)));
     }
     this.#known = held;

@@ -1,12 +1,25 @@
 import { quoteName } from './quote-name.ts';
 
-/** ` (did you mean "x"?)` for the known name nearest to `name`: within two edits, and fewer for short names; empty if none is near. */
+/** Shorter names are in others by chance. */
+const PART_MIN = 4;
+
+/**
+ * ` (did you mean "x"?)` for the known name nearest to `name`: within two edits, and fewer for short names; else the shortest
+ * that has it in it; empty if none is near.
+ */
 export function suggest(name: string, known: readonly string[]): string {
   const near = known
     .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
     .filter(({ candidate, distance }) => distance <= Math.min(2, Math.floor(candidate.length / 3)))
     .sort((a, b) => a.distance - b.distance)[0];
-  return near === undefined ? '' : ` (did you mean ${quoteName(near.candidate)}?)`;
+  const found = near?.candidate ?? partOf(name, known);
+  return found === undefined ? '' : ` (did you mean ${quoteName(found)}?)`;
+}
+
+function partOf(name: string, known: readonly string[]): string | undefined {
+  if (name.length < PART_MIN) return undefined;
+  const part = name.toLowerCase();
+  return known.filter((candidate) => candidate.toLowerCase().includes(part)).toSorted((a, b) => a.length - b.length)[0];
 }
 
 /** Longer texts are no names; comparing them would take time in the square of their length. */

@@ -34,7 +34,7 @@ export type AlertCause = Static<typeof Cause>;
 /**
  * The cause in a job's data; null if it is none.
  * Trust: whoever can write to the queue can make up jobs. Batches and control entries are looked up in the ledger; a halt
- * is not in it, so its message can be forged there.
+ * is not in it, so its message can be forged there, as it can be in the note of it in the store.
  */
 export function parseCause(data: unknown): AlertCause | null {
   if (!Value.Check(Cause, data)) return null;

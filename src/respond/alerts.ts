@@ -1,11 +1,13 @@
 import type { Finding } from '../detect/judgement.ts';
 import { IntegrityError } from '../errors.ts';
 import type { VerifiedControlEntry } from '../ledger/control-log.ts';
+import { eachLimited } from '../ledger/each-limited.ts';
 import type { BatchEntry } from '../ledger/partition-entry.ts';
 import type { Alert, AlertChannel } from '../ports/alert-channel.ts';
 import type { Job, JobQueue } from '../ports/job-queue.ts';
 import { parseLogId, type LogId } from '../record/log-id.ts';
 import { alertId, parseCause, type AlertCause } from './alert-cause.ts';
+import type { CauseFinder } from './alert-causes.ts';
 import type { LedgerContext } from './ledger-context.ts';
 import { judgementInForce, type JudgementInForce } from './judgement-in-force.ts';
 import { reasonsOf, whySuspect } from './reasons.ts';
@@ -17,6 +19,8 @@ export const ALERT_JOB = 'alert';
 const FINDINGS_MAX = 5;
 /** Causes told and not yet delivered that a process remembers; receipts it remembers to have seen. */
 const REMEMBERED_MAX = 10_000;
+/** Causes whose receipts are looked up at once. */
+const LOOKUPS_AT_ONCE = 16;
 
 /** What {@link AlertDesk} is made of. */
 export interface AlertDeskOptions {
@@ -59,10 +63,22 @@ export class AlertDesk {
   async reconcile(causes: Iterable<AlertCause>): Promise<void> {
     const open = new Map(this.#known);
     for (const cause of causes) open.set(alertId(cause), cause);
-    for (const [id, cause] of open) {
-      await this.#addJobs(cause);
-      if (this.#o.channels.every(({ name }) => this.#delivered.has(`${id}-${name}`))) this.#known.delete(id);
-    }
+    await this.#addMissing(open.values(), () => undefined);
+  }
+
+  /**
+   * Makes jobs again for all that is owed: what this process was told of, and what the store tells.
+   * @param signal ends it after the part that is at hand; the next call goes on there.
+   * @throws IntegrityError, UnavailableError
+   */
+  async catchUp(finder: CauseFinder, signal: AbortSignal): Promise<void> {
+    await this.reconcile([]);
+    // Before the logs are read: one that is damaged must not keep its own halt from being told.
+    await this.#settle(finder, await finder.halts());
+    let settled: number;
+    // Each part begins with what has come meanwhile, so that it never waits for what is old.
+    do settled = await this.#settle(finder, await finder.find());
+    while (finder.hasMore && settled > 0 && !signal.aborted);
   }
 
   /** Starts sending. */
@@ -70,15 +86,42 @@ export class AlertDesk {
     this.#o.queue.handle(ALERT_JOB, 4, (job, { signal }) => this.#deliver(job, signal));
   }
 
-  async #addJobs(cause: AlertCause): Promise<void> {
+  /** @returns how many of the causes every channel has confirmed */
+  async #settle(finder: CauseFinder, causes: readonly AlertCause[]): Promise<number> {
+    const told = new Set<AlertCause>();
+    try {
+      await this.#addMissing(causes, (cause) => told.add(cause));
+    } finally {
+      finder.settle(told);
+    }
+    return told.size;
+  }
+
+  /** @param onTold told of each cause that every channel has confirmed */
+  async #addMissing(causes: Iterable<AlertCause>, onTold: (cause: AlertCause) => void): Promise<void> {
+    await eachLimited(causes, LOOKUPS_AT_ONCE, async (cause) => {
+      if (!(await this.#addJobs(cause))) return;
+      this.#known.delete(alertId(cause));
+      onTold(cause);
+    });
+  }
+
+  /** @returns true if every channel has confirmed it */
+  async #addJobs(cause: AlertCause): Promise<boolean> {
+    let isConfirmed = true;
     const id = alertId(cause);
     const { store, layout } = this.#o.ledger;
     for (const { name } of this.#o.channels) {
       const jobId = `${id}-${name}`;
       if (this.#delivered.has(jobId)) continue;
-      if ((await store.stat(layout.receipt(id, name))) !== null) this.#noteDelivered(jobId);
-      else await this.#o.queue.add({ id: jobId, kind: ALERT_JOB, data: { ...cause, channel: name } });
+      if ((await store.stat(layout.receipt(id, name))) !== null) {
+        this.#noteDelivered(jobId);
+        continue;
+      }
+      await this.#o.queue.add({ id: jobId, kind: ALERT_JOB, data: { ...cause, channel: name } });
+      isConfirmed = false;
     }
+    return isConfirmed;
   }
 
   #noteDelivered(jobId: string): void {
@@ -159,7 +202,7 @@ export class AlertDesk {
       type: held ? 'dev.headgate.batch.quarantined' : 'dev.headgate.batch.suspected',
       subject: `${cause.log}@${entry.start}`,
       time: entry.time,
-      severity: held ? 'warning' : 'info',
+      severity: entry.halt !== null ? 'critical' : held ? 'warning' : 'info',
       summary: batchSummary(cause.log, entry, inForce),
       data: {
         pipeline: entry.pipeline,
@@ -213,7 +256,8 @@ function batchSummary(log: string, entry: BatchEntry, { judgement, together }: J
       : judgement.reason === 'failed'
         ? (reasonsOf(judgement)[0]?.sentence ?? 'it could not be judged')
         : 'its own verdict no longer stands';
-  return `Batch ${log} [${entry.start}, ${entry.end}) of ${entry.records} ${entry.records === 1 ? 'record' : 'records'} ${what}: ${why}`;
+  const stop = entry.halt === null ? '' : '; its partition stopped behind it, until someone resumes (headgate resume)';
+  return `Batch ${log} [${entry.start}, ${entry.end}) of ${entry.records} ${entry.records === 1 ? 'record' : 'records'} ${what}: ${why}${stop}`;
 }
 
 function controlAlert(

@@ -1,14 +1,14 @@
 import { HISTORY_MAX } from '../detect/baseline/calibrate.ts';
 import { encodeBaseline } from '../detect/baseline/format.ts';
 import { learnBaseline } from '../detect/baseline/learn.ts';
-import type { Profile } from '../detect/profile.ts';
+import type { Profile, Roles } from '../detect/profile.ts';
 import { NotFoundError, RequestError } from '../errors.ts';
 import { eachLimited } from '../ledger/each-limited.ts';
 import { putContent } from '../ledger/objects.ts';
 import type { ControlHead } from '../ledger/control-log.ts';
 import type { LoggedBatch } from '../ledger/partition-log.ts';
 import type { BatchLine, Snapshot, Standing } from '../ledger/snapshot.ts';
-import { readEvidence } from '../publish/rejudge.ts';
+import { readEvidence } from '../ledger/evidence.ts';
 import { parseLogId } from '../record/log-id.ts';
 import { sha256Hex } from '../record/sha256.ts';
 import type { LedgerContext } from './ledger-context.ts';
@@ -28,6 +28,11 @@ export interface LearnedBaseline {
   readonly bytes: number;
   /** Batches left out because no record of them decoded, before a schema was pinned. */
   readonly skipped: number;
+  /** Batches left out because they were read with another label or time than the newest one. */
+  readonly otherRoles: number;
+  /** Batches left out because {@link HISTORY_MAX} newer ones are enough. */
+  readonly older: number;
+  readonly roles: Roles;
 }
 
 /**
@@ -52,6 +57,7 @@ const isLearnedFrom: Readonly<Record<LearnFrom, (standing: Standing) => boolean>
  * Profiles of a topic's batches in the newest snapshot, in commit order; the newest {@link HISTORY_MAX}, for no more are
  * learned from.
  * @param from one or more; each batch counts once.
+ * @param leftOut told how many older ones there are.
  * @throws NotFoundError when there are none
  */
 export async function storedProfiles(
@@ -59,10 +65,12 @@ export async function storedProfiles(
   ref: string,
   topic: string,
   from: readonly LearnFrom[],
+  leftOut: (batches: number) => void = () => undefined,
 ): Promise<Profile[]> {
   const { control, snapshots } = ledger;
   const snapshot: Snapshot = await snapshots.read(currentSnapshot(await control.head(), ref));
   const lines = new Map<string, BatchLine[]>();
+  let count = 0;
   for (const sequence of ['held', 'batches'] as const) {
     const taken = from.filter((each) => (each === 'held') === (sequence === 'held'));
     if (taken.length === 0) continue;
@@ -70,6 +78,7 @@ export async function storedProfiles(
       if (parseLogId(line.log)?.topic !== topic || !taken.some((each) => isLearnedFrom[each](line.standing))) continue;
       const ofLog = lines.get(line.log) ?? [];
       ofLog.push(line);
+      count++;
       // What is held may be newer than what is published, or older: twice as many are kept until both are read.
       if (ofLog.length > 2 * HISTORY_MAX) ofLog.sort(byOffset).splice(0, HISTORY_MAX);
       lines.set(line.log, ofLog);
@@ -81,6 +90,7 @@ export async function storedProfiles(
   }
   const newest = [...lines.values()].map((ofLog) => ofLog.toSorted(byOffset).slice(-HISTORY_MAX));
   const batches = await newestBatches(ledger, newest);
+  leftOut(count - batches.length);
   const profiles: Profile[] = Array.from({ length: batches.length });
   await eachLimited(batches.entries(), READS_AT_ONCE, async ([i, batch]) => {
     profiles[i] = (await readEvidence(ledger, batch)).profile;
@@ -129,7 +139,8 @@ function byCommit(a: LoggedBatch, b: LoggedBatch): number {
 
 /**
  * Learns a baseline from profiles, stores it, and makes it the topic's candidate; nothing is judged by it before it is
- * approved. Batches of which no record decoded, read before the schema was pinned, say nothing and are left out.
+ * approved. Batches of which no record decoded, read before the schema was pinned, say nothing and are left out, and so are
+ * those that were read with another label or time than the newest one: what they say of it is nothing, or of something else.
  * @param profiles in time order; of more than {@link HISTORY_MAX} the newest are used.
  * @throws RequestError when they cannot be learned from
  */
@@ -155,11 +166,14 @@ export async function learn(
       'REQUEST_INVALID',
       `Cannot learn a baseline for "${topic}": a batch has schema ${stray.schema.slice(0, 12)}, ${pinned!.slice(0, 12)} is pinned`,
     );
-  const bytes = encodeBaseline(learnBaseline(usable));
+  const newest = usable.at(-1)?.roles;
+  const alike = usable.filter(({ roles }) => roles.label === newest?.label && roles.time === newest?.time);
+  const learned = learnBaseline(alike);
+  const bytes = encodeBaseline(learned);
   const baseline = sha256Hex(bytes);
   await putContent(store, layout.baseline(baseline), bytes, clock, signal);
   await control.append(signer, () => ({ kind: 'learn', by, topic, baseline, reason }), signal);
-  const used = usable.slice(-HISTORY_MAX);
+  const used = alike.slice(-HISTORY_MAX);
   return {
     topic,
     baseline,
@@ -167,6 +181,9 @@ export async function learn(
     records: used.reduce((sum, { counts }) => sum + counts.records, 0),
     bytes: bytes.length,
     skipped,
+    otherRoles: usable.length - alike.length,
+    older: alike.length - used.length,
+    roles: learned.roles,
   };
 }
 

@@ -168,27 +168,39 @@ export class HaltNotes {
   }
 }
 
+/** Notes that were read, by key, each with the tag that its object had: one that has not changed need not be read again. */
+export type KnownHaltNotes = Map<string, { readonly tag: string; readonly note: HaltNote | null }>;
+
 /**
  * Every halt that processes have noted and not taken back.
  * Trust: none; whoever can write to the store can make them up, change them and hide them.
+ * @param known what the last call has read, of a caller that asks again and again; brought up to date.
  * @returns in the order of their keys
- * Cost: one GET a note. @throws UnavailableError
+ * Cost: one GET a note that is new. @throws UnavailableError
  */
-export async function readHaltNotes(ledger: Pick<LedgerContext, 'store' | 'layout'>): Promise<HaltNote[]> {
+export async function readHaltNotes(
+  ledger: Pick<LedgerContext, 'store' | 'layout'>,
+  known: KnownHaltNotes = new Map(),
+): Promise<HaltNote[]> {
   const { store, layout } = ledger;
   const notes: HaltNote[] = [];
+  const listed = new Set<string>();
   for (let after: string | null = ''; after !== null;) {
     const page = await store.list(layout.haltHints(), {
       limit: LIST_PAGE,
       ...(after === '' ? {} : { startAfter: after }),
     });
-    const found: (HaltNote | null)[] = page.objects.map(() => null);
-    await eachLimited(page.objects.entries(), READS_AT_ONCE, async ([i, { key }]) => {
-      found[i] = await readNote(ledger, key);
+    await eachLimited(page.objects, READS_AT_ONCE, async ({ key, tag }) => {
+      if (known.get(key)?.tag !== tag) known.set(key, { tag, note: await readNote(ledger, key) });
     });
-    for (const note of found) if (note !== null) notes.push(note);
+    for (const { key } of page.objects) {
+      listed.add(key);
+      const { note } = known.get(key)!;
+      if (note !== null) notes.push(note);
+    }
     after = page.next;
   }
+  for (const key of known.keys()) if (!listed.has(key)) known.delete(key);
   return notes;
 }
 

@@ -1,8 +1,7 @@
-import { brokenHaltRules, describeHaltRules } from '../detect/rules/halt-rules.ts';
-import { IntegrityError, type ErrorCode } from '../errors.ts';
+import { describeHaltRules } from '../detect/rules/halt-rules.ts';
+import type { ErrorCode } from '../errors.ts';
+import { haltRulesBrokenBy } from '../ledger/evidence.ts';
 import type { LogHead } from '../ledger/log-head.ts';
-import type { LoggedBatch } from '../ledger/partition-log.ts';
-import { readEvidence } from '../publish/rejudge.ts';
 import { formatLogId } from '../record/log-id.ts';
 import { readHaltNotes, type HaltNote } from './halt-notes.ts';
 import type { LedgerContext } from './ledger-context.ts';
@@ -49,7 +48,7 @@ async function haltOfRule(ledger: LedgerContext, { log, slot, next }: LogHead): 
   const name = formatLogId(log);
   // Claims may follow the batch that halted the log.
   const batch = await ledger.logs.newestBatch(log, slot);
-  const what = describeHaltRules(batch === null ? [] : await rulesBrokenBy(ledger, batch));
+  const what = describeHaltRules(batch === null ? [] : await haltRulesBrokenBy(ledger, batch));
   return {
     log: name,
     code: 'RULE',
@@ -69,14 +68,4 @@ function isOver({ code, next, yielded }: HaltNote, head: LogHead | undefined): b
   if (head === undefined) return false;
   if (code !== 'FOREIGN_WRITER') return head.next > next;
   return yielded !== undefined && head.slot > yielded.slot && head.deployment === yielded.deployment;
-}
-
-/** None where the evidence is not as it was signed: that is for `verify` to tell, the halt stands all the same. */
-async function rulesBrokenBy(ledger: LedgerContext, batch: LoggedBatch): Promise<readonly string[]> {
-  try {
-    return brokenHaltRules((await readEvidence(ledger, batch)).profile.rules);
-  } catch (error) {
-    if (error instanceof IntegrityError) return [];
-    throw error;
-  }
 }

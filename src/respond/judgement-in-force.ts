@@ -3,7 +3,7 @@ import { nextSeq, type ControlHead } from '../ledger/control-log.ts';
 import { BYTES_MAX } from '../ledger/layout.ts';
 import { getVerified } from '../ledger/objects.ts';
 import type { NewBatch } from '../publish/news.ts';
-import { readEvidence } from '../publish/rejudge.ts';
+import { readEvidence } from '../ledger/evidence.ts';
 import { findJudgement } from '../publish/rejudgement.ts';
 import type { LedgerContext } from './ledger-context.ts';
 

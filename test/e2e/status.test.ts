@@ -84,6 +84,23 @@ describe('headgate status', () => {
     expect(since[3]).not.toBe(since[0]);
   }, 60_000);
 
+  it('goes with one alert a halt also where a worker apart sends it, and no queue joins the two', async () => {
+    const pipeline = await TestPipeline.open(FILES, `${SMALL}\nalerts: [{ name: console, type: console }]`);
+    await pipeline.write('data-1.ndjson', orders(1_000));
+    await pipeline.json('run', '--once');
+    const path = join(pipeline.folder, 'data-1.ndjson');
+    await writeFile(path, (await readFile(path, 'utf8')).replace('o-', 'x-'));
+    const ingest = await pipeline.run('ingest', '--once');
+    expect([ingest.code, ingest.stderr]).toEqual([5, expect.not.stringContaining('"id":"halt-')]);
+    const alerts: string[][] = [];
+    for (let i = 0; i < 2; i++) {
+      const { code, stdout, stderr } = await pipeline.run('worker', '--once');
+      expect(code).toBe(0);
+      alerts.push(`${stdout}${stderr}`.match(/(?<="id":")halt-\w+/g) ?? []);
+    }
+    expect(alerts.map(({ length }) => length)).toEqual([1, 0]);
+  }, 60_000);
+
   it('shows a partition that a rule has halted, and the command that leads out', async () => {
     const rule = 'rules: [{ rule: range, column: amount, max: 50, action: halt }]';
     const pipeline = await TestPipeline.open(FILES, SMALL, { npm_lifecycle_event: 'npx' });

@@ -20,6 +20,7 @@ export async function runHere(folder: string, ...args: string[]): Promise<Comman
   let result: CommandResult;
   try {
     const program = buildProgram((configPath) => async (work) => {
+      output.nameConfig(configPath);
       result = await work({
         output,
         called: { program: 'headgate', demo: 'headgate demo' },

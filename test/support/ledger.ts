@@ -9,7 +9,7 @@ import { JUDGE_DEFAULTS } from '../../src/detect/verdict.ts';
 import { BatchBuilder, type BuiltBatch } from '../../src/ingest/batch-builder.ts';
 import { prepareBatch } from '../../src/ingest/commit-batch.ts';
 import { createJsonDecoder } from '../../src/ingest/decode/json-decoder.ts';
-import { BatchJudge, type JudgedBatch } from '../../src/ingest/judge-batch.ts';
+import { BatchJudge, observeBatch, type BatchObserver, type JudgedBatch } from '../../src/ingest/judge-batch.ts';
 import type { TopicContext } from '../../src/ingest/topic.ts';
 import type { ControlAct, ControlKind } from '../../src/ledger/control-entry.ts';
 import { nextSeq, type VerifiedControlEntry } from '../../src/ledger/control-log.ts';
@@ -91,6 +91,8 @@ const SIGNER_OF_KIND: Readonly<Record<ControlKind, Role>> = {
   rollback: 'approver',
 };
 
+const SKETCH_SEED = 7;
+
 /** A whole pipeline on one store, with keys of its own: what tests build ledgers with, through the code that does it for real. */
 export class TestLedger {
   readonly keys: Readonly<Record<Role, Signer>>;
@@ -100,6 +102,8 @@ export class TestLedger {
   readonly clock: Clock;
   readonly #writers = new Map<string, PartitionWriter>();
   readonly #encoder = new InlineEncoder(parquetFormat);
+  /** What has seen the rows of each batch that was built. */
+  readonly #observers = new WeakMap<BuiltBatch, BatchObserver>();
   #orders = 0;
 
   private constructor(options: TestLedgerOptions) {
@@ -202,18 +206,21 @@ export class TestLedger {
   build(log: LogId, start: number, { values, records }: TestBatch = {}): BuiltBatch {
     const texts = values ?? [this.#order(), this.#order()];
     const given = records ?? texts.map((value, i) => ({ offset: start + i, value, timestamp: 1_600_000_000_000n }));
+    const observer = observeBatch(SKETCH_SEED);
     const builder = new BatchBuilder({
       log,
       topicId: null,
       start,
       limits: { recordsMax: 100_000, bytesMax: 1 << 28, recordBytesMax: 1 << 20, recordTimeMaxMs: null },
       decoder: createJsonDecoder(ORDER_SCHEMA),
-      observer: { add: () => undefined },
+      observer,
       batchKey: randomBytes(32),
       nowMs: null,
     });
     builder.add(makeChunk(given, { from: start }), 0);
-    return builder.finish();
+    const built = builder.finish();
+    this.#observers.set(built, observer);
+    return built;
   }
 
   /** Publishes for a ref of its own memory. @param rejudge what re-judging says; by default it must not be asked. */
@@ -295,8 +302,8 @@ export class TestLedger {
 
   /** Real evidence of the batch, with the verdict that the test wants. */
   #judged(built: BuiltBatch, { verdict = 'clean', judgement: more, halts = false }: TestBatch): JudgedBatch {
-    const judge = new BatchJudge(JUDGE_DEFAULTS, 7, this.clock);
-    const observer = judge.observe();
+    const judge = new BatchJudge(JUDGE_DEFAULTS, SKETCH_SEED, this.clock);
+    const observer = this.#observers.get(built) ?? judge.observe();
     const roles = { label: null, source: null, time: null };
     const topic = { schema: ORDER_SCHEMA, roles, rules: [], baseline: null } as unknown as TopicContext;
     const real = judge.judge({ built, observer, topic });

@@ -5,11 +5,13 @@ import { basename, join } from 'node:path';
 import { openTopics, sketchSeed } from '../../compose/ingest.ts';
 import { openS3Object } from '../../compose/ledger.ts';
 import { judgeSettings } from '../../compose/publishing.ts';
+import { findUnchecked, topicsOfSource } from '../../compose/misfits.ts';
 import { openFilesFor } from '../../compose/source.ts';
 import { readBaseline } from '../../publish/rejudge.ts';
 import type { Profile } from '../../detect/profile.ts';
-import { RequestError } from '../../errors.ts';
+import { NotFoundError, RequestError } from '../../errors.ts';
 import { profileSource } from '../../ingest/profile-source.ts';
+import { suggest } from '../../record/suggest.ts';
 import { approve, learn, storedProfiles, type LearnFrom } from '../../respond/baselines.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { counted, formatBytes, table } from '../output.ts';
@@ -31,16 +33,26 @@ export function learnFrom(context: CommandContext, options: LearnOptions): Promi
 }
 
 async function learnOne(act: RefAct, options: LearnOptions): Promise<CommandResult> {
-  const { context, ledger, actor, ref } = act;
-  const topic = topicOf(act, options.topic);
+  const { context, loaded, ledger, actor, ref } = act;
+  const topic = await topicOf(act, options.topic);
+  let unread = 0;
   const profiles =
     options.files === undefined
-      ? await storedProfiles(ledger, ref, topic, sourcesOf(options))
+      ? await storedProfiles(ledger, ref, topic, sourcesOf(options), (batches) => (unread = batches))
       : await profileFiles(act, topic, options.files);
-  const learned = await learn(ledger, topic, profiles, actor, context.kill);
-  context.output.result(learned, [
+  const { roles, ...learned } = await learn(ledger, topic, profiles, actor, context.kill);
+  const older = learned.older + unread;
+  const unchecked = await findUnchecked(loaded, ledger, topic, roles);
+  context.output.result({ ...learned, older, unchecked }, [
     `learned ${learned.baseline.slice(0, 12)} for "${topic}" from ${counted(learned.records, 'record')} in ${counted(learned.batches, 'batch')} (${formatBytes(learned.bytes)})`,
     ...(learned.skipped > 0 ? [`left out: ${counted(learned.skipped, 'batch')} of which no record decoded`] : []),
+    ...(learned.otherRoles > 0
+      ? [`left out: ${counted(learned.otherRoles, 'batch')} read with another label or time than the newest`]
+      : []),
+    ...(older > 0
+      ? [`left out: ${counted(older, 'older batch')}; a baseline is learned from the newest ${learned.batches}`]
+      : []),
+    ...unchecked.map((each) => context.output.called(each)),
     ...(learned.batches < 8
       ? [`only ${counted(learned.batches, 'batch')}: until a baseline has 8, hard rules alone decide`]
       : learned.batches < 30
@@ -65,6 +77,8 @@ async function profileFiles(
   topic: string,
   paths: readonly string[],
 ): Promise<Profile[]> {
+  if (paths.includes(''))
+    throw new RequestError('REQUEST_INVALID', 'Cannot learn from files: a path is empty (--files PATH…)');
   const scratch = await mkdtemp(join(tmpdir(), 'headgate-learn-'));
   try {
     const local = await Promise.all(
@@ -107,7 +121,7 @@ export function approveOne(
 
 async function putInForce(act: RefAct, id: string | undefined, topicName: string | undefined): Promise<CommandResult> {
   const { context, loaded, ledger, actor } = act;
-  const topic = topicOf(act, topicName);
+  const topic = await topicOf(act, topicName);
   const baseline = await approve(ledger, topic, id, actor, context.kill);
   const next = 'batches held for want of a baseline are judged with the next publish: headgate publish --once';
   context.output.result({ topic, baseline }, [
@@ -126,7 +140,7 @@ export async function showBaseline(
 ): Promise<CommandResult> {
   return withLedger(context, async (loaded, ledger) => {
     const { state } = await ledger.control.head();
-    const topic = topicOf({ loaded }, topicName);
+    const topic = await topicOf({ loaded, ledger }, topicName);
     const known = [...Object.values(state.baselines), ...Object.values(state.candidates)];
     const sha256 =
       id === undefined
@@ -139,24 +153,37 @@ export async function showBaseline(
       );
     const { baseline } = await readBaseline({ ...ledger, settings: judgeSettings(loaded) }, sha256);
     const rows = baseline.columns.map(({ reference }) => [reference.name, reference.type]);
-    context.output.result({ sha256, topic, inForce: state.baselines[topic] === sha256, baseline }, [
+    const unchecked = await findUnchecked(loaded, ledger, topic, baseline.roles);
+    context.output.result({ sha256, topic, inForce: state.baselines[topic] === sha256, unchecked, baseline }, [
       `baseline  ${sha256}${state.baselines[topic] === sha256 ? ' (in force)' : ' (candidate)'}`,
       `learned   from ${counted(baseline.rows, 'row')} in ${counted(baseline.batches, 'batch')}, schema ${baseline.schema.slice(0, 12)}`,
       `checks    ${counted(baseline.statistics.length, 'statistic')} in ${counted(baseline.families.length, 'family')}`,
+      ...unchecked.map((each) => `but       ${context.output.called(each)}`),
       ...table(rows),
     ]);
     return undefined;
   });
 }
 
-/** The topic meant: the given one, or the only one of the source. @throws RequestError */
-function topicOf({ loaded }: Pick<RefAct, 'loaded'>, given: string | undefined): string {
-  const { files, kafka } = loaded.config.source;
-  const topics = files === null ? kafka!.topics : [files.topic];
-  if (given !== undefined) return given;
-  if (topics.length === 1) return topics[0]!;
-  throw new RequestError(
-    'REQUEST_INVALID',
-    `Cannot tell which topic is meant: the source has ${topics.join(', ')} (add --topic NAME)`,
+/**
+ * The topic meant: the given one, also if the source reads it no more, or the only one of the source.
+ * @throws RequestError, NotFoundError
+ */
+async function topicOf(
+  { loaded, ledger }: Pick<RefAct, 'loaded' | 'ledger'>,
+  given: string | undefined,
+): Promise<string> {
+  const topics = topicsOfSource(loaded);
+  if (given === undefined) {
+    if (topics.length === 1) return topics[0]!;
+    throw new RequestError(
+      'REQUEST_INVALID',
+      `Cannot tell which topic is meant: the source has ${topics.join(', ')} (add --topic NAME)`,
+    );
+  }
+  if (topics.includes(given) || Object.hasOwn((await ledger.control.head()).state.schemas, given)) return given;
+  throw new NotFoundError(
+    'NOT_FOUND',
+    `Cannot find topic "${given}": the source has ${topics.join(', ')}${suggest(given, topics)}`,
   );
 }

@@ -176,11 +176,11 @@ async function checkTopics(loaded: LoadedConfig): Promise<string> {
   await using store = await openStore(loaded);
   const ledger = openLedger(store, await readTrust(loaded), systemClock);
   const { state } = await ledger.control.head();
-  const { misfits, unpinned } = await findMisfits(loaded, ledger, state.schemas);
+  const { misfits, unpinned } = await findMisfits(loaded, ledger, state);
   if (misfits.length > 0)
     throw new ConfigError(
       'CONFIG_INVALID',
-      'Cannot check all that the configuration asks for:',
+      'Cannot check all that the configuration asks for (mend: correct it under topicDefaults or topics, or as a line says):',
       misfits.map(({ topic, message }) => ({ path: topic, message })),
     );
   const pinned = topicsOfSource(loaded).length - unpinned.length;

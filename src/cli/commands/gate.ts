@@ -1,6 +1,9 @@
+import { realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
 
 import { openTarget } from '../../compose/local-folder.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { ownFolderAround, ownPaths } from '../../config/own-files.ts';
 import { IntegrityError, RequestError } from '../../errors.ts';
 import { gate, type GateReport } from '../../respond/gate.ts';
 import type { LedgerContext } from '../../respond/ledger-context.ts';
@@ -59,7 +62,8 @@ export async function pullRef(
   dir: string | undefined,
   { list = false, ungated = false }: { list?: boolean; ungated?: boolean },
 ): Promise<CommandResult> {
-  return withLedger(context, async (_loaded, ledger) => {
+  return withLedger(context, async (loaded, ledger) => {
+    if (dir !== undefined && !list) await assertForeign(loaded, resolve(context.folder, dir));
     const snapshot = ungated ? await resolveSnapshot(ledger, ref) : await gated(context, ledger, ref);
     if (typeof snapshot === 'number') return snapshot;
     if (list) {
@@ -86,6 +90,18 @@ export async function pullRef(
     context.output.result(report, [line]);
     return endCode(context, report.complete ? EXIT.ok : EXIT.interrupted);
   });
+}
+
+/** Refuses a folder of the pipeline itself: what lies among its keys or in its store would be taken for part of it. @throws RequestError */
+async function assertForeign({ config, path }: LoadedConfig, folder: string): Promise<void> {
+  const real = await realpath(folder).catch(() => folder);
+  const own = ownPaths(config, path);
+  const taken = ownFolderAround(folder, own) ?? ownFolderAround(real, own);
+  if (taken === undefined) return;
+  throw new RequestError(
+    'REQUEST_INVALID',
+    `Cannot pull into "${folder}": ${folder === taken ? 'it' : `"${taken}"`} belongs to this pipeline itself (mend: pull into a folder outside of its store, keys and state)`,
+  );
 }
 
 /** The snapshot that the gate has let pass, not the one that the ref may name by now; the exit code if it did not. */

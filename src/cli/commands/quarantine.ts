@@ -2,7 +2,7 @@ import type { Finding } from '../../detect/judgement.ts';
 import { eachLimited } from '../../ledger/each-limited.ts';
 import type { ControlState } from '../../ledger/control-state.ts';
 import type { BatchLine } from '../../ledger/snapshot.ts';
-import { readEvidence } from '../../publish/rejudge.ts';
+import { readEvidence } from '../../ledger/evidence.ts';
 import { formatLogId, parseLogId } from '../../record/log-id.ts';
 import { decide, findBatch } from '../../respond/decisions.ts';
 import { judgementInForce } from '../../respond/judgement-in-force.ts';
@@ -10,7 +10,7 @@ import type { LedgerContext } from '../../respond/ledger-context.ts';
 import { describeUnion, reasonsOf, whySuspect } from '../../respond/reasons.ts';
 import { currentSnapshot } from '../../respond/refs.ts';
 import { parseLimit, withLedger, type CommandContext, type CommandResult } from '../context.ts';
-import { whyNoBaseline } from '../hints.ts';
+import { whyNoBaseline, whySmall } from '../hints.ts';
 import { counted, formatCount, table } from '../output.ts';
 import { onRef, type ActOptions, type RefAct } from './refs.ts';
 
@@ -27,7 +27,8 @@ export async function list(
     const head = await ledger.control.head();
     const name = ref ?? loaded.config.publish.ref;
     const lines: BatchLine[] = [];
-    if (head.state.refs[name] !== undefined) {
+    // Before the first publish there is nothing of the published ref; any other name is one that nobody knows.
+    if (head.state.refs[name] !== undefined || name !== loaded.config.publish.ref) {
       const snapshot = await ledger.snapshots.read(currentSnapshot(head, name));
       for await (const line of ledger.snapshots.batches(snapshot.held)) lines.push(line);
     }
@@ -48,7 +49,7 @@ export async function list(
       formatCount(records),
       decision === null || decision === standing
         ? // What was found in records is no sentence of ours.
-          standing === 'no-baseline'
+          standing === 'no-baseline' || standing === 'small'
           ? context.output.called(why ?? '')
           : (why ?? '')
         : `${decision}, not yet published`,
@@ -78,7 +79,7 @@ async function whyHeld(
     case 'no-baseline':
       return whyNoBaseline({ topic: parseLogId(log)?.topic ?? '', rows }, state, recordsMin);
     case 'small':
-      return 'too few records to judge it alone';
+      return whySmall(rows, recordsMin);
     case 'failed':
       return 'judging it failed';
     case 'condemned':

@@ -1,7 +1,11 @@
 import { actorName, openKey, type OpenedLedger } from '../../compose/ledger.ts';
 import { openRejudge } from '../../compose/publishing.ts';
 import type { LoadedConfig } from '../../config/load.ts';
+import { IntegrityError } from '../../errors.ts';
+import type { ControlHead } from '../../ledger/control-log.ts';
+import { formatLogId } from '../../record/log-id.ts';
 import { diffSnapshots } from '../../respond/diff.ts';
+import type { LedgerContext } from '../../respond/ledger-context.ts';
 import { currentSnapshot, hold, resolveSnapshot, resume, rollback, type Actor } from '../../respond/refs.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { counted } from '../output.ts';
@@ -59,13 +63,39 @@ export function resumeRef(context: CommandContext, options: ActOptions): Promise
 
 async function resumeOne({ context, loaded, ledger, ref, actor }: RefAct): Promise<CommandResult> {
   // Partitions may halt before the first snapshot: the ref of this pipeline is let go on before it is published, too.
-  if (ref !== loaded.config.publish.ref) currentSnapshot(await ledger.control.head(), ref);
+  const isOurs = ref === loaded.config.publish.ref;
+  const head = await ledger.control.head();
+  if (!isOurs) currentSnapshot(head, ref);
+  if (head.state.holds[ref] === undefined && !(isOurs && (await isWaitedFor(ledger, head, ref)))) {
+    currentSnapshot(head, ref);
+    context.output.result({ ref, held: false, unchanged: true, rejudged: 0 }, [
+      `"${ref}" is not on hold, and no partition waits for it: nothing was signed`,
+    ]);
+    return undefined;
+  }
   const publisher = await openKey(loaded, ledger.trust, 'publisher');
   const { rejudged } = await resume(ledger, ref, actor, openRejudge(loaded, ledger), publisher, context.kill);
-  context.output.result({ ref, held: false, rejudged }, [
+  context.output.result({ ref, held: false, unchanged: false, rejudged }, [
     `"${ref}" may move again${rejudged > 0 ? `; judged again first: ${counted(rejudged, 'batch')}` : ''}`,
   ]);
   return undefined;
+}
+
+/** True when a rule has halted a partition since the last resume; a log that cannot be read may have been. */
+async function isWaitedFor({ logs, snapshots }: LedgerContext, { state }: ControlHead, ref: string): Promise<boolean> {
+  const [snapshot, resumed] = [state.refs[ref], state.resumed[ref] ?? -1];
+  try {
+    const covered = snapshot === undefined ? null : await snapshots.heads((await snapshots.read(snapshot)).heads);
+    for await (const log of logs.list()) {
+      const line = covered?.get(formatLogId(log));
+      const head = await logs.head(log, line === undefined ? null : await logs.headAt(log, line.slot));
+      if (head !== null && head.haltedAt !== null && resumed <= head.haltedAt) return true;
+    }
+    return false;
+  } catch (error) {
+    if (error instanceof IntegrityError) return true;
+    throw error;
+  }
 }
 
 /** `headgate rollback`. @param options `to`: `last-clean`, a snapshot, or a time */

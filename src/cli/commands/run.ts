@@ -7,8 +7,10 @@ import { openPublisher } from '../../compose/publishing.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { HeadgateError, IntegrityError, UnavailableError } from '../../errors.ts';
 import type { CommittedBatch, IngestEvents } from '../../ingest/events.ts';
+import { EMPTY_STATE } from '../../ledger/control-state.ts';
 import { probeStore } from '../../ledger/probe.ts';
 import type { UnreadEnd } from '../../ports/record-source.ts';
+import type { DamagedLog } from '../../publish/news.ts';
 import type { Publisher } from '../../publish/publisher.ts';
 import { formatLogId } from '../../record/log-id.ts';
 import { haltCause, type AlertCause } from '../../respond/alert-cause.ts';
@@ -78,6 +80,8 @@ class Session {
   /** Partitions that have halted and were not read on since, by log. */
   readonly #halts = new Map<string, Halt>();
   readonly #unread = new Map<string, Unread>();
+  /** Logs that the newest publish has left where they are. */
+  #damaged: readonly DamagedLog[] = [];
   readonly #unjudged = new Unjudged();
   #alerts: OpenedAlerts | null = null;
 
@@ -89,7 +93,9 @@ class Session {
   }
 
   async run(parts: Parts): Promise<CommandResult> {
-    await using alerts = parts.alerts || parts.ingest ? await this.#openAlerts(parts.alerts) : null;
+    // A queue in this process is of use only where it is handled; who sends alerts finds all that is owed in the store.
+    const isShared = this.#loaded.config.queue.url !== null;
+    await using alerts = parts.alerts || (parts.ingest && isShared) ? await this.#openAlerts(parts.alerts) : null;
     this.#alerts = alerts;
     const publisher = parts.publish ? await openPublisher(this.#loaded, this.#ledger) : null;
     const finished = new AbortController();
@@ -207,7 +213,7 @@ class Session {
 
   async #publish(publisher: Publisher, signal: AbortSignal): Promise<void> {
     try {
-      await publisher.publish(signal);
+      this.#tellDamaged((await publisher.publish(signal)).damaged);
       await this.#ledger.marks.remember(this.#ledger.control.known);
     } catch (error) {
       if (
@@ -220,6 +226,15 @@ class Session {
     }
   }
 
+  /** Each only once: a publish finds it in every round. */
+  #tellDamaged(damaged: readonly DamagedLog[]): void {
+    const known = new Set(this.#damaged.map(({ log, message }) => `${log} ${message}`));
+    this.#damaged = damaged;
+    for (const { log, code, message } of damaged)
+      if (!known.has(`${log} ${message}`))
+        this.#context.output.note(`nothing of ${log} is published before it is mended (${code}): ${message}`);
+  }
+
   async #reconcileLoop(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
       await this.#reconcile();
@@ -229,7 +244,7 @@ class Session {
 
   async #reconcile(): Promise<void> {
     try {
-      if (this.#alerts !== null) await this.#alerts.desk.reconcile(await this.#alerts.causes.find());
+      await this.#alerts?.desk.catchUp(this.#alerts.causes, this.#context.stop);
     } catch (error) {
       if (error instanceof IntegrityError || !(error instanceof HeadgateError)) throw error;
       this.#context.output.remind(`alerts: ${error.message} (trying again)`);
@@ -274,10 +289,11 @@ class Session {
     const hints = this.#unjudged.hints(state, { ref, mode, recordsMin: judge.recordsMin, publishes: parts.publish });
     lines.push(...hints.map((hint) => output.called(hint)));
     // People were told when the topics were opened.
-    const { misfits } = await findMisfits(this.#loaded, this.#ledger, parts.ingest ? state.schemas : {});
+    const { misfits } = await findMisfits(this.#loaded, this.#ledger, parts.ingest ? state : EMPTY_STATE);
     const warnings = misfits.map(({ topic, message }) => `topic "${topic}": ${message}`);
     const halted = [...this.#halts.values()];
-    output.result({ ...tally, held, snapshot, halted, unread, warnings }, lines);
-    return endCode(this.#context, this.#halts.size > 0 ? EXIT.halted : EXIT.ok);
+    const damaged = this.#damaged.map(({ log, code, message }) => ({ log, code, message }));
+    output.result({ ...tally, held, snapshot, halted, damaged, unread, warnings }, lines);
+    return endCode(this.#context, damaged.length > 0 ? EXIT.tampered : halted.length > 0 ? EXIT.halted : EXIT.ok);
   }
 }

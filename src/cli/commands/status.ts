@@ -1,16 +1,29 @@
 import type { LoadedConfig } from '../../config/load.ts';
+import { IntegrityError, type ErrorCode } from '../../errors.ts';
 import { nextSeq } from '../../ledger/control-log.ts';
+import { BYTES_MAX } from '../../ledger/layout.ts';
 import type { LogHead } from '../../ledger/log-head.ts';
-import type { Snapshot } from '../../ledger/snapshot.ts';
-import { formatLogId } from '../../record/log-id.ts';
+import type { HeadLine, Snapshot } from '../../ledger/snapshot.ts';
+import { formatLogId, type LogId } from '../../record/log-id.ts';
 import { findHalts, type Halt } from '../../respond/halts.ts';
 import type { LedgerContext } from '../../respond/ledger-context.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { counted, formatBytes, formatCount, table, type Output } from '../output.ts';
 
 const LOGS_SHOWN_MAX = 50;
+const PUT_BACK =
+  'put it back as it was, from a copy of the store or from earlier versions of its objects; headgate verify names each that differs';
 
-/** `headgate status`: where the pipeline stands. */
+/** Something in the store that is not as it was signed. */
+interface Damage {
+  /** The log, where it is one that cannot be read to its end; else the object. */
+  readonly object: string;
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly wayOut: string;
+}
+
+/** `headgate status`: where the pipeline stands. What is damaged is told beside what can be read, and never instead of it. */
 export async function status(context: CommandContext): Promise<CommandResult> {
   return withLedger(context, async (loaded, ledger) => {
     const report = await readStatus(loaded, ledger);
@@ -26,19 +39,26 @@ async function readStatus({ config }: LoadedConfig, ledger: LedgerContext) {
   const head = await ledger.control.head();
   const { state } = head;
   const sha256 = state.refs[ref] ?? null;
-  const snapshot = sha256 === null ? null : await ledger.snapshots.read(sha256);
-  const { logs, halts } = await readLogs(ledger, snapshot, state.resumed[ref] ?? -1);
+  const damage: Damage[] = [];
+  const snapshot = sha256 === null ? null : await readable(damage, null, () => ledger.snapshots.read(sha256));
+  const unknown = sha256 !== null && snapshot === null ? null : 0;
+  const standings = await readable(damage, null, () => heldStandings(ledger, snapshot));
+  const { logs, halts } = await readLogs(ledger, {
+    damage,
+    covered: unknown === null ? null : await readable(damage, null, () => coveredHeads(ledger, snapshot)),
+    resumed: state.resumed[ref] ?? -1,
+  });
   return {
     pipeline: config.pipeline,
     mode: config.mode,
     store: ledger.store.location,
     ref,
     snapshot: sha256,
-    records: snapshot?.records ?? 0,
-    bytes: snapshot?.bytes ?? 0,
-    batches: snapshot?.batches.count ?? 0,
-    held: snapshot?.held.count ?? 0,
-    standings: await heldStandings(ledger, snapshot),
+    records: snapshot?.records ?? unknown,
+    bytes: snapshot?.bytes ?? unknown,
+    batches: snapshot?.batches.count ?? unknown,
+    held: snapshot?.held.count ?? unknown,
+    standings: unknown === null ? null : standings,
     onHold: state.holds[ref] !== undefined,
     baselines: state.baselines,
     candidates: state.candidates,
@@ -47,8 +67,24 @@ async function readStatus({ config }: LoadedConfig, ledger: LedgerContext) {
     controlEntries: nextSeq(head),
     newestEntry: head.newest?.entry.time ?? null,
     halts,
+    damage,
     logs,
   };
+}
+
+/**
+ * What `read` gives; null where the store is not as it was signed, which is noted.
+ * @param log the log that is read; null where the error names the object
+ */
+async function readable<Value>(damage: Damage[], log: LogId | null, read: () => Promise<Value>): Promise<Value | null> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof IntegrityError)) throw error;
+    const { code, message } = error;
+    damage.push({ object: log === null ? error.object : formatLogId(log), code, message, wayOut: PUT_BACK });
+    return null;
+  }
 }
 
 /** How many held batches stand where. */
@@ -60,60 +96,121 @@ async function heldStandings({ snapshots }: LedgerContext, snapshot: Snapshot | 
   return standings;
 }
 
-/** Heads of all partition logs, and which have halted. @param resumed number of the control entry of the last resume; −1 = none */
-async function readLogs(ledger: LedgerContext, snapshot: Snapshot | null, resumed: number) {
-  const { logs, snapshots } = ledger;
-  const covered = snapshot === null ? new Map<string, never>() : await snapshots.heads(snapshot.heads);
-  const heads: LogHead[] = [];
-  for await (const log of logs.list()) {
-    const line = covered.get(formatLogId(log));
-    heads.push((await logs.head(log, line === undefined ? null : await logs.headAt(log, line.slot)))!);
-  }
-  const halts = await findHalts(ledger, heads, resumed);
+type Covered = ReadonlyMap<string, HeadLine>;
+
+async function coveredHeads({ snapshots }: LedgerContext, snapshot: Snapshot | null): Promise<Covered> {
+  return snapshot === null ? new Map() : snapshots.heads(snapshot.heads);
+}
+
+/**
+ * Heads of all partition logs, and which have halted.
+ * @param known how far each log is covered, null if that cannot be read; number of the control entry of the last resume,
+ *   −1 = none
+ */
+async function readLogs(
+  ledger: LedgerContext,
+  known: { readonly damage: Damage[]; readonly covered: Covered | null; readonly resumed: number },
+) {
+  const { damage, covered, resumed } = known;
+  const heads: { readonly log: LogId; readonly head: LogHead | null }[] = [];
+  for await (const log of listLogs(ledger, damage))
+    heads.push({ log, head: await readable(damage, log, () => newestHead(ledger, log, covered)) });
+  const halts = await findHalts(
+    ledger,
+    heads.flatMap(({ head }) => head ?? []),
+    resumed,
+  );
   // What was noted of a log, by anyone, must not hide what the log says itself, which stands first.
   const ofLog = new Map(halts.toReversed().map((halt) => [halt.log, halt]));
+  const damaged = new Map(damage.map(({ object, code }) => [object, code]));
   return {
     halts,
-    logs: heads.map(({ log, next, slot, epoch }) => ({
-      log: formatLogId(log),
-      next,
-      slots: slot + 1,
-      epoch,
-      unpublishedSlots: slot - (covered.get(formatLogId(log))?.slot ?? -1),
-      halted: ofLog.get(formatLogId(log))?.code ?? null,
-      haltedByRule: ofLog.get(formatLogId(log))?.code === 'RULE',
-    })),
+    logs: heads.map(({ log, head }) => {
+      const name = formatLogId(log);
+      const code = ofLog.get(name)?.code ?? null;
+      return {
+        log: name,
+        next: head?.next ?? null,
+        slots: head === null ? null : head.slot + 1,
+        epoch: head?.epoch ?? null,
+        unpublishedSlots: head === null || covered === null ? null : head.slot - (covered.get(name)?.slot ?? -1),
+        halted: code,
+        haltedByRule: code === 'RULE',
+        damaged: damaged.get(name) ?? null,
+      };
+    }),
   };
 }
 
+/** Each log once; what lies where a log should begin and is no entry of it hides no other log. */
+async function* listLogs({ logs, store }: LedgerContext, damage: Damage[]): AsyncGenerator<LogId> {
+  const seen = new Set<string>();
+  for await (const key of logs.firstKeys()) {
+    const log = await readable(damage, null, async () => {
+      const bytes = await store.get(key, BYTES_MAX.slot);
+      return bytes === null ? null : logs.logOfSlot(bytes, key);
+    });
+    if (log === null || seen.has(formatLogId(log))) continue;
+    seen.add(formatLogId(log));
+    yield log;
+  }
+}
+
+async function newestHead({ logs }: LedgerContext, log: LogId, covered: Covered | null): Promise<LogHead | null> {
+  const line = covered?.get(formatLogId(log));
+  return logs.head(log, line === undefined ? null : await logs.headAt(log, line.slot));
+}
+
 function describe(report: Status, output: Output): string[] {
-  const { ref, snapshot, logs, halts } = report;
-  const held = Object.entries(report.standings).map(([standing, count]) => `${formatCount(count)} ${standing}`);
-  const published =
-    snapshot === null
-      ? 'not published yet'
-      : `${snapshot.slice(0, 12)}: ${counted(report.records, 'record')} in ${counted(report.batches, 'batch')}, ${formatBytes(report.bytes)}`;
+  const { ref, logs, halts, damage } = report;
+  const counts = [
+    halts.length === 0 ? 'none known to have halted' : `${formatCount(halts.length)} HALTED`,
+    ...(damage.length === 0 ? [] : [`${formatCount(damage.length)} DAMAGED`]),
+  ];
   return [
     `pipeline  ${report.pipeline} (${report.mode} mode), store ${report.store}`,
-    `${ref.padEnd(9)} ${published}${report.onHold ? '; ON HOLD' : ''}`,
-    `held      ${held.join(', ') || 'nothing'}`,
+    `${ref.padEnd(9)} ${describePublished(report)}${report.onHold ? '; ON HOLD' : ''}`,
+    `held      ${describeHeld(report)}`,
     ...Object.keys({ ...report.schemas, ...report.baselines }).map((topic) => describeTopic(report, topic)),
     `control   ${counted(report.controlEntries, 'entry')}, newest ${report.newestEntry ?? 'never'}`,
-    `logs      ${counted(logs.length, 'log')}, ${halts.length === 0 ? 'none known to have halted' : `${formatCount(halts.length)} HALTED`}`,
+    `logs      ${counted(logs.length, 'log')}, ${counts.join(', ')}`,
+    ...damage.slice(0, LOGS_SHOWN_MAX).map((each) => output.called(describeDamage(each))),
     ...halts.slice(0, LOGS_SHOWN_MAX).map((halt) => output.called(describeHalt(halt))),
     ...table(
       logs
         .slice(0, LOGS_SHOWN_MAX)
-        .map(({ log, next, slots, unpublishedSlots, halted }) => [
+        .map(({ log, next, slots, unpublishedSlots, halted, damaged }) => [
           `  ${log}`,
-          `next offset ${formatCount(next)}`,
-          counted(slots, 'slot'),
-          unpublishedSlots > 0 ? `${unpublishedSlots} not covered` : '',
-          halted === null ? '' : `HALTED (${halted})`,
+          next === null ? '' : `next offset ${formatCount(next)}`,
+          slots === null ? '' : counted(slots, 'slot'),
+          (unpublishedSlots ?? 0) > 0 ? `${unpublishedSlots} not covered` : '',
+          [halted === null ? [] : `HALTED (${halted})`, damaged === null ? [] : `DAMAGED (${damaged})`]
+            .flat()
+            .join(', '),
         ]),
     ),
     ...(logs.length > LOGS_SHOWN_MAX ? [`  … ${logs.length - LOGS_SHOWN_MAX} more`] : []),
   ];
+}
+
+function describePublished({ snapshot, records, batches, bytes }: Status): string {
+  if (snapshot === null) return 'not published yet';
+  const name = snapshot.slice(0, 12);
+  if (records === null || batches === null || bytes === null) return `${name}: cannot be read`;
+  return `${name}: ${counted(records, 'record')} in ${counted(batches, 'batch')}, ${formatBytes(bytes)}`;
+}
+
+function describeHeld({ standings }: Status): string {
+  if (standings === null) return 'cannot be read';
+  return (
+    Object.entries(standings)
+      .map(([standing, count]) => `${formatCount(count)} ${standing}`)
+      .join(', ') || 'nothing'
+  );
+}
+
+function describeDamage({ object, code, message, wayOut }: Damage): string {
+  return `  DAMAGED  ${object} (${code}): ${message.split('\n', 1)[0]!}; way out: ${wayOut}`;
 }
 
 /** One line: what happened is told in full by the process, its alert and --json. */

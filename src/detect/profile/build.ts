@@ -2,6 +2,7 @@ import type { DecodedColumns } from '../../record/columns.ts';
 import { schemaDigest } from '../../record/schema.ts';
 import type { PreparedBaseline } from '../baseline/prepare.ts';
 import type { BatchCounts, BatchTimes, Profile, Roles } from '../profile.ts';
+import { timesForRules } from '../rules/record-times.ts';
 import { evaluateRules } from '../rules.ts';
 import type { CompiledRule } from '../rules/rule.ts';
 import type { RowHashSketch } from '../sketch/row-hashes.ts';
@@ -64,7 +65,7 @@ export function buildProfile(input: ProfileInput): Profile {
     labels,
     sample: sampled?.finish() ?? null,
     rowHashes: input.rowHashes?.toRowHashes() ?? null,
-    rules: evaluateRules(input.rules, input),
+    rules: evaluateRules(input.rules, { ...input, times: timesForRules(input.times, roles, columns) }),
     bound: binder?.finish() ?? null,
   };
 }

@@ -10,6 +10,7 @@ import type {
   Profile,
   TextProfile,
 } from '../profile.ts';
+import { timesForRules } from '../rules/record-times.ts';
 import { mergeRules } from '../rules.ts';
 import { decodeNumbers, encodeNumbers } from '../sketch/array-text.ts';
 import { DistinctCounter } from '../sketch/hyperloglog.ts';
@@ -57,7 +58,7 @@ function mergeTwo(a: Profile, b: Profile): Profile {
     labels: a.labels === null || b.labels === null ? null : mergeTop(a.labels, b.labels, LABELS_MAX),
     sample: a.sample === null || b.sample === null ? null : mergeSamples(a, b, columns),
     rowHashes: a.rowHashes === null || b.rowHashes === null ? null : mergeRowHashes(a.rowHashes, b.rowHashes),
-    rules: mergeRules(a.rules, b.rules, counts, times),
+    rules: mergeRules(a.rules, b.rules, counts, timesForRules(times, a.roles, columns)),
     bound: mergeBound(a.bound, b.bound),
   };
 }

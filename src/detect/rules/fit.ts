@@ -25,13 +25,16 @@ export function misfitOfKind(kind: Rule['kind'], type: ColumnType): string | nul
   return kind === 'range' ? 'wanted a column of numbers or times' : 'wanted a column of texts';
 }
 
+/** Whole numbers that a limit or a value of a rule can be exactly. */
+const EXACT = 'from -9007199254740991 to 9007199254740991';
+
 /**
  * What a limit would have to be for values of this type; null if it is. A whole number that a double cannot hold was rounded
  * when the configuration was read: values beside it would pass.
  */
 export function misfitOfLimit(limit: number, type: ColumnType): string | null {
   const isRounded = Number.isInteger(limit) && !Number.isSafeInteger(limit);
-  return isRounded && type !== 'float64' ? 'wanted a number from -9007199254740991 to 9007199254740991' : null;
+  return isRounded && type !== 'float64' ? `wanted a number ${EXACT}` : null;
 }
 
 /** What a value would have to be to occur in a column of this type; null if it can. */
@@ -42,6 +45,9 @@ export function misfitOfValue(value: string | number | boolean, type: ColumnType
     case 'text':
       return typeof value === 'string' ? null : 'wanted a text in quotes';
     case 'number':
+      // Who was told that a number is rounded may try it in quotes.
+      if (typeof value === 'string' && !Number.isSafeInteger(Number(value)) && /^[+-]?\d+$/.test(value))
+        return `wanted a number without quotes${type === 'float64' ? '' : `, ${EXACT}`}`;
       if (type === 'int64' && !Number.isInteger(value)) return 'wanted a whole number';
       if (typeof value === 'number') return misfitOfLimit(value, type);
       return type === 'timestamp' ? 'wanted a time in ms since 1970' : 'wanted a number';
@@ -98,6 +104,49 @@ export function describeMisfits({ roles, rules }: Asked, columns: readonly Colum
       ];
     }),
   ];
+}
+
+/**
+ * Rules of freshness that no batch of files keeps, since their records have no time of their own and the column that is to
+ * say it is none of times. One sentence each.
+ */
+export function describeUnkept({ roles, rules }: Asked, columns: readonly Column[]): string[] {
+  if (columns.some(({ name, type }) => name === roles.time && misfitOfRole('time', type) === null)) return [];
+  return rules
+    .filter(({ kind }) => kind === 'freshness')
+    .map(
+      ({ name }) =>
+        `rule ${quoteName(name)} is broken by every batch: records of files have no time of their own (mend: set time to a column of timestamps, or leave the rule out)`,
+    );
+}
+
+/** What to do about a baseline that was learned with other roles: what is stored was measured with those, too. */
+const LEARN_AGAIN =
+  'headgate baseline learn --files FILES, or --published once newer batches are published; then headgate baseline approve';
+
+/**
+ * What a baseline does not check of the roles that the configuration names, since it was learned with others. One sentence
+ * each. A source may differ: no check asks for it. Columns that the schema does not have are for {@link describeMisfits}.
+ * @param roles as configured. @param learned those of the baseline. @param which how sentences name the baseline
+ */
+export function describeUnlearned(
+  roles: Roles,
+  learned: Roles,
+  columns: readonly Column[],
+  which = 'the baseline in force',
+): string[] {
+  return (['label', 'time'] as const).flatMap((role) => {
+    const [wanted, known] = [roles[role], learned[role]];
+    if (wanted === known) return [];
+    if (wanted === null)
+      return [
+        `${role} ${quoteName(known!)} of ${which} is not checked: the configuration names no ${role} (mend: set ${role}, or learn another baseline without it)`,
+      ];
+    if (!columns.some(({ name }) => name === wanted)) return [];
+    return [
+      `${role} ${quoteName(wanted)} is not checked: ${which} was learned with${known === null ? 'out it' : ` ${role} ${quoteName(known)}`} (mend: ${LEARN_AGAIN})`,
+    ];
+  });
 }
 
 /** What comes of a rule that a column of this type does not fit, and what would; null if it fits. */

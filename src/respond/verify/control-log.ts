@@ -4,6 +4,7 @@ import { actFault } from '../../ledger/control-rules.ts';
 import { EMPTY_STATE, applyAct, stateDigest, type ControlState } from '../../ledger/control-state.ts';
 import { timeFault } from '../../ledger/entry-time.ts';
 import { BYTES_MAX } from '../../ledger/layout.ts';
+import { parseLogId } from '../../record/log-id.ts';
 import type { LedgerContext } from '../ledger-context.ts';
 import type { Findings } from './findings.ts';
 import type { LogIndex } from './partition-logs.ts';
@@ -71,14 +72,22 @@ export class ControlVerification {
       await this.#findings.object(layout.judgement(entry.evidence), entry.evidence, BYTES_MAX.evidence);
   }
 
-  /** Why what an entry refers to does not exist; null if it does. Logs that could not be read to their end are not asked. */
+  /**
+   * Why what an entry refers to is not there; null if it is. A slot that is gone is a problem of its own, and logs that could
+   * not be read to their end are not asked.
+   */
   #reference(entry: ControlEntry): string | null {
     if (entry.kind === 'approve' && !this.#past.isLearned(entry.topic, entry.baseline))
       return `it approves baseline ${entry.baseline}, which was not learned before`;
     const batches = entry.kind === 'verdict' ? entry.batches : entry.kind === 'decision' ? [entry.batch] : [];
     const wrong = batches.find(({ log, slot, digest }) => {
       const indexed = this.#index.logs.get(log);
-      return indexed?.sound !== false && indexed?.digests[slot] !== digest;
+      if (indexed?.sound === false || indexed?.digests[slot] === digest) return false;
+      const id = parseLogId(log);
+      if (indexed?.digests[slot] !== undefined || id === undefined) return true;
+      const why = `it is missing although control entry ${entry.seq} speaks of it`;
+      this.#findings.found(this.#ledger.layout.slot(id, slot), 'SLOT_MISSING', why);
+      return false;
     });
     return wrong === undefined ? null : `it speaks of slot ${wrong.slot} of "${wrong.log}", which is another entry`;
   }

@@ -40,6 +40,14 @@ describe('the way to call this program again', () => {
     expect(withProgram('headgate log', "node '$&/main.js'")).toBe("node '$&/main.js' log");
   });
 
+  it('names the configuration that was named, but not to commands that read none', () => {
+    for (const [sentence, expected] of [
+      ['next: headgate publish --once', "next: node x.js --config 'my gate/a.yaml' publish --once"],
+      ['"headgate run" or headgate init', '"headgate run" or node x.js init'],
+    ] as const)
+      expect(withProgram(sentence, 'node x.js', 'my gate/a.yaml')).toBe(expected);
+  });
+
   it('knows every command that there is', () => {
     const names = buildProgram(() => () => Promise.resolve()).commands.map((command) => command.name());
     expect([...COMMANDS].toSorted()).toEqual(names.toSorted());

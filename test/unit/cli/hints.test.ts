@@ -90,7 +90,11 @@ describe('why a batch that was read before there was a baseline is held', () => 
     [state(), 600, 'there is no baseline yet (headgate baseline learn --held)'],
     [state(learned), 600, 'a learned baseline waits for approval (headgate baseline approve)'],
     [state(inForce), 600, 'the next publish judges it by the new baseline'],
-    [state(inForce), 1, 'too few records to judge it alone'],
+    [
+      state(inForce),
+      1,
+      '1 of the 500 records that judging takes: judged together with the next small batches, or by a person (headgate quarantine release)',
+    ],
   ])('follows what is true now', (now, rows, why) => {
     expect(whyNoBaseline({ topic: 'orders', rows }, now, 500)).toBe(why);
   });

@@ -58,6 +58,21 @@ describe('a configuration', () => {
       ['/source/kafka/brokers/0: is "kafka", wanted a text like "kafka-1:9092"'],
     ],
     [
+      'a broker with a port that no broker can have',
+      '',
+      KAFKA.replace("'kafka:9092'", "'kafka:99999', 'kafka:0', 'kafka:65535'"),
+      [
+        '/source/kafka/brokers/0: is "kafka:99999", wanted a port from 1 to 65535',
+        '/source/kafka/brokers/1: is "kafka:0", wanted a port from 1 to 65535',
+      ],
+    ],
+    [
+      'a key of S3 by half its name',
+      'store: { url: s3://bucket, pathStyle: true }',
+      FILES,
+      ['/store/pathStyle: unknown key (did you mean "forcePathStyle"?)'],
+    ],
+    [
       'a broker with a protocol',
       '',
       KAFKA.replace('kafka:9092', 'https://kafka:9092'),
@@ -192,7 +207,7 @@ describe('a configuration', () => {
 });
 
 describe('the rules of a topic', () => {
-  const faults = (rules: string): string[] => faultsOf(`topicDefaults: { rules: [${rules}] }`);
+  const faults = (rules: string): string[] => faultsOf(`topicDefaults: { time: at, rules: [${rules}] }`);
 
   it.each([
     ['{ rule: not_null }', '/0: has no column, the rule not_null needs it'],
@@ -203,6 +218,9 @@ describe('the rules of a topic', () => {
     ['{ rule: pattern, column: a }', '/0: has no pattern, the rule pattern needs it'],
     ['{ rule: freshness }', '/0: has no maxAgeMs, the rule freshness needs it'],
     ['{ rule: row_count }', '/0: has no min or max, the rule row_count needs it'],
+    ['{ rule: row_count, min: -5 }', '/0/min: is -5, wanted a whole number of at least 0'],
+    ['{ rule: row_count, min: 0, max: 1.5 }', '/0/max: is 1.5, wanted a whole number of at least 0'],
+    ['{ rule: row_count, min: 1e300 }', '/0/min: is 1e+300, wanted a whole number of at least 0'],
     ['{ rule: row_count, min: 1, column: a }', '/0/column: means nothing to the rule row_count'],
     ['{ rule: row_count, min: 1, maxShare: 0.5 }', '/0/maxShare: means nothing to the rule row_count'],
     ['{ rule: unique, column: a, min: 3 }', '/0/min: means nothing to the rule unique'],
@@ -213,6 +231,21 @@ describe('the rules of a topic', () => {
     ],
   ])('are refused as %s', (rules, fault) => {
     expect(faults(rules)).toEqual([`/topicDefaults/rules${fault}`]);
+  });
+
+  it('of freshness need a column that says the time of records of files, which have none of their own', () => {
+    const why = 'is freshness, but records of files have no time of their own; wanted time: the column that says it';
+    const fresh = 'rules: [{ rule: unique, column: a }, { rule: freshness, maxAgeMs: 1 }]';
+    expect(faultsOf(`topicDefaults: { ${fresh} }`)).toEqual([`/topicDefaults/rules/1: ${why}`]);
+    expect(faultsOf(`topics: { flights: { ${fresh} } }`)).toEqual([`/topics/flights/rules/1: ${why}`]);
+    expect(faultsOf(`topicDefaults: { time: at }\ntopics: { flights: { time: null, ${fresh} } }`)).toHaveLength(1);
+    for (const settings of [
+      `topicDefaults: { time: at, ${fresh} }`,
+      `topicDefaults: { ${fresh} }\ntopics: { flights: { time: at } }`,
+      `topicDefaults: { ${fresh} }\ntopics: { flights: { rules: [] } }`,
+    ])
+      expect(parse(settings).config.source.files).not.toBeNull();
+    expect(parse(`topicDefaults: { ${fresh} }`, { base: KAFKA }).config.source.kafka).not.toBeNull();
   });
 
   it('must have patterns that run in linear time', () => {

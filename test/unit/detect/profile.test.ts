@@ -5,6 +5,7 @@ import { buildProfile } from '../../../src/detect/profile/build.ts';
 import type { Profile } from '../../../src/detect/profile.ts';
 import { decodeProfile, encodeProfile } from '../../../src/detect/profile/format.ts';
 import { mergeProfiles } from '../../../src/detect/profile/merge.ts';
+import { compileRules } from '../../../src/detect/rules.ts';
 import { decodeNumbers } from '../../../src/detect/sketch/array-text.ts';
 import { DistinctCounter } from '../../../src/detect/sketch/hyperloglog.ts';
 import { columnsOf } from '../../support/columns.ts';
@@ -94,6 +95,27 @@ describe('profile', () => {
     expect(column(profile, 'i').numeric).toMatchObject({ min: -1, max: -1, negatives: 4 });
     expect(column(profile, 's').text).toMatchObject({ lengthMean: 2, lengthMax: 2 });
     expect(column(profile, 'b').boolean).toEqual({ trues: 0, falses: 4 });
+  });
+
+  it('knows the age of records without timestamps from the column that says when they happened, joined too', () => {
+    const rules = compileRules([{ name: 'r', action: 'halt', kind: 'freshness', maxAgeMs: 1_000 }]);
+    const build = (newestMs: number, sealedMs: number, time: string | null, lastMs: number | null = null): Profile =>
+      buildProfile({
+        columns: columnsOf([{ t: 0 }, { t: newestMs }, { t: null }], { t: 'timestamp' }),
+        roles: { label: null, source: null, time },
+        counts: { records: 3, bytes: 9, deadLetters: {}, skipped: {} },
+        times: { firstMs: lastMs, lastMs, sealedMs },
+        rowHashes: null,
+        seed: 1,
+        baseline: null,
+        rules,
+      });
+    const age = ({ rules: [rule] }: Profile) => [rule!.value, rule!.violations];
+    expect(age(build(5_000, 6_000, 't'))).toEqual([1_000, 0]);
+    expect(age(build(5_000, 6_001, 't'))).toEqual([1_001, 1]);
+    expect(age(build(5_000, 6_000, null))).toEqual([null, 1]);
+    expect(age(build(9_000, 9_000, 't', 2_000))).toEqual([7_000, 1]);
+    expect(age(mergeProfiles([build(5_000, 9_000, 't'), build(8_500, 7_000, 't')]))).toEqual([500, 0]);
   });
 
   it('stays finite for huge values (matrix V16)', () => {

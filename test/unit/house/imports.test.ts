@@ -68,6 +68,7 @@ const EXCEPTIONS: readonly (readonly [from: string, to: string, why: string])[] 
   ['src/ingest/rule-halt.ts', 'src/detect', 'reads which rules halted a partition'],
   ['src/ingest/topics.ts', 'src/ledger', 'reads what the control log says of a topic'],
   ['src/ingest/topics.ts', 'src/detect', 'prepares the baseline that is in force'],
+  ['src/ledger/evidence.ts', 'src/detect', 'reads the evidence of a verdict for ingest and respond alike'],
   [
     'src/config/meaning-topics.ts',
     'src/detect/rules',

@@ -6,6 +6,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { MemoryBroker } from '../../../src/adapters/memory/broker.ts';
 import { MemorySource, type MemoryCommits } from '../../../src/adapters/memory/source.ts';
 import { parquetFormat } from '../../../src/adapters/parquet/format.ts';
+import type { PartitionWriter } from '../../../src/ledger/partition-writer.ts';
 import type { ReadRequest, ReadResult } from '../../../src/ports/record-source.ts';
 import type { ObjectStore } from '../../../src/ports/object-store.ts';
 import type { LogId } from '../../../src/record/log-id.ts';
@@ -456,7 +457,7 @@ describe('a claim that is lost again and again', () => {
     broker.append(log, orders(30));
     class Stealing extends StoreDecorator {
       override async create(key: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
-        if (key.includes('/log/') && isBatch(bytes)) {
+        if (key.includes('/log/') && kindIn(bytes) === 'batch') {
           const thief = await test.newWriter(log);
           await thief.claim({ next: 0, label: null }, never);
         }
@@ -466,6 +467,45 @@ describe('a claim that is lost again and again', () => {
     const { halts } = await consume({ store: new Stealing(test.store) });
     const { slot } = (await test.ledger.logs.head(log))!;
     expect(halts).toMatchObject([{ code: 'FOREIGN_WRITER', next: 0, fields: { slot, deployment: 'here' } }]);
+  });
+
+  it.each(['the gap', 'the claim for it'])('stops it also where what is lost is %s', async (lost) => {
+    broker.append(log, orders(30));
+    await consume({ limits: { recordsMax: 10 } });
+    broker.append(log, orders(30, 30));
+    broker.deleteBefore(log, 50);
+    const steal = async (): Promise<PartitionWriter> => {
+      const thief = await test.newWriter(log);
+      await thief.claim({ next: 0, label: null }, never);
+      return thief;
+    };
+    let claims = 0;
+    class Stealing extends StoreDecorator {
+      override async create(key: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
+        const kind = key.includes('/log/') ? kindIn(bytes) : null;
+        if (lost === 'the gap') {
+          if (kind === 'gap') await steal();
+          return super.create(key, bytes);
+        }
+        if (kind !== 'open') return super.create(key, bytes);
+        if (++claims % 2 === 1) {
+          const thief = await steal();
+          const { next } = thief.head!;
+          await thief.commit({ kind: 'gap', start: next, end: next + 1, reason: 'retention' }, never);
+          return super.create(key, bytes);
+        }
+        // A claim that gets through finds that the log has grown; then it is lost as well.
+        const outcome = await super.create(key, bytes);
+        await steal();
+        return outcome;
+      }
+    }
+    const { halts, retries } = await consume({ seed: 1, onGap: 'continue', store: new Stealing(test.store) });
+    const { slot } = (await test.ledger.logs.head(log))!;
+    // The newest slot that the one who gives way has seen: of a lost gap the thief's claim, else its own.
+    const seen = lost === 'the gap' ? slot : slot - 1;
+    expect(retries).toHaveLength(2);
+    expect(halts).toMatchObject([{ code: 'FOREIGN_WRITER', fields: { slot: seen, deployment: 'here' } }]);
   });
 });
 
@@ -645,9 +685,10 @@ describe('consumers that meet a topic at the same moment', () => {
 });
 
 /** True for the bytes of a batch's entry. */
-function isBatch(bytes: Uint8Array): boolean {
+function kindIn(bytes: Uint8Array): string | undefined {
   const { dsseEnvelope } = JSON.parse(Buffer.from(bytes).toString('utf8')) as { dsseEnvelope: { payload: string } };
-  return Buffer.from(dsseEnvelope.payload, 'base64').toString('utf8').includes('"kind":"batch"');
+  const statement = Buffer.from(dsseEnvelope.payload, 'base64').toString('utf8');
+  return (JSON.parse(statement) as { predicate: { kind?: string } }).predicate.kind;
 }
 
 /** Hands out four records at a time; something happens before the second poll. */

@@ -115,6 +115,28 @@ describe('a partition log that does not hold what was published', () => {
     expect(await problems(test)).toContainEqual({ object: slot(last), code: 'SLOT_MISSING' });
   });
 
+  it('is not written to either once something else was published since that rollback', async () => {
+    const { test, broker, log, slot, consume, publish } = await open();
+    const { snapshot: first } = await publish();
+    broker.append(log, orders(20, 30));
+    await consume();
+    const end = (await entriesOf(test, log)).length;
+    const { snapshot: second } = await publish();
+    const baselines = (await test.ledger.control.head()).state.baselines;
+    const act = { by: 'a person', ref: 'main', reason: 'poison' } as const;
+    await test.act({ kind: 'rollback', ...act, from: second!, to: first!, baselines });
+    await test.act({ kind: 'resume', ...act });
+    for (let lost = 4; lost < end; lost++) await test.store.delete(slot(lost));
+    broker.append(broker.create('orders', 1), orders(10));
+    expect((await consume()).halts).toMatchObject([{ code: 'SLOT_MISSING' }]);
+    expect(await publish()).toMatchObject({ snapshot: expect.stringMatching(/^[0-9a-f]{64}$/) });
+    broker.append(log, orders(10, 50));
+    expect((await consume()).halts).toMatchObject([
+      { log: 'test/orders/0', code: 'SLOT_MISSING', message: expect.stringContaining(second!) },
+    ]);
+    expect(await test.store.stat(slot(4))).toBeNull();
+  });
+
   it('stops, and the other partitions go on', async () => {
     const { test, broker, log, slot, consume, publish } = await open();
     await publish();
@@ -179,6 +201,18 @@ describe('a partition log that was published', () => {
     expect(await reads()).toBeLessThanOrEqual(few + 2);
   });
 
+  it.each(['only the snapshot names', 'the source names too'])('is looked up once in the slot that %s', async (who) => {
+    const { test, broker, log, slot, consume, publish } = await open();
+    await publish();
+    const third = (await test.ledger.logs.read(log, 3))!;
+    const named: MemoryCommits = new Map([['test/orders/0', { offset: 30, metadata: `3:${third.digest}` }]]);
+    broker.append(log, orders(10, 30));
+    const counted = new CountingStore(test.store);
+    const commits = who === 'the source names too' ? { commits: named } : {};
+    expect((await consume({ store: counted, ...commits })).halts).toEqual([]);
+    expect(counted.keys.filter((key) => key === slot(3))).toHaveLength(1);
+  });
+
   it('is waited for where the store is away', async () => {
     const { test, broker, log, consume, publish } = await open();
     await publish();
@@ -197,10 +231,14 @@ describe('a partition log that was published', () => {
 });
 
 class CountingStore extends StoreDecorator {
-  reads = 0;
+  readonly keys: string[] = [];
+
+  get reads(): number {
+    return this.keys.length;
+  }
 
   override get(key: string, bytesMax: number): Promise<Buffer | null> {
-    this.reads++;
+    this.keys.push(key);
     return super.get(key, bytesMax);
   }
 }

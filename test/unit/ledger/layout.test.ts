@@ -13,6 +13,8 @@ const text = fc.oneof(
 );
 const log: fc.Arbitrary<LogId> = fc.record({ cluster: text, topic: text, partition: text });
 
+const AN_ID: LogId = { cluster: 'c', topic: 't', partition: '0' };
+
 describe('Layout', () => {
   it('gives every log keys that every store accepts, whatever its names are (K32)', () => {
     fc.assert(
@@ -43,11 +45,30 @@ describe('Layout', () => {
     );
   });
 
+  it('tells which log an object belongs to, and of what belongs to none that it does not', () => {
+    const sha256 = 'a'.repeat(64);
+    fc.assert(
+      fc.property(log, fc.nat(), (id, slot) => {
+        const name = { log: id, epoch: 1, start: slot, end: Number.MAX_SAFE_INTEGER };
+        for (const key of [
+          layout.slot(id, slot),
+          layout.data('data', name, sha256),
+          layout.data('quarantine', name, sha256),
+          layout.deadLetters(name, sha256),
+          layout.evidence(name, sha256),
+        ])
+          expect(layout.headHintOf(key)).toBe(layout.headHint(id));
+      }),
+    );
+    const others = [layout.judgement(sha256), layout.snapshot(sha256), layout.page(sha256), layout.controlEntry(1)];
+    for (const key of [...others, layout.baseline(sha256), 'baseline', '', new Layout('b').slot(AN_ID, 1)])
+      expect(layout.headHintOf(key)).toBeNull();
+  });
+
   it('orders slots as numbers', () => {
-    const id = { cluster: 'c', topic: 't', partition: '0' };
-    const keys = [0, 9, 10, 99, 100, 1e15].map((slot) => layout.slot(id, slot));
+    const keys = [0, 9, 10, 99, 100, 1e15].map((slot) => layout.slot(AN_ID, slot));
     expect(keys.toSorted()).toEqual(keys);
-    for (const slot of [-1, 0.5, Number.NaN, 2 ** 53]) expect(() => layout.slot(id, slot)).toThrow(RangeError);
+    for (const slot of [-1, 0.5, Number.NaN, 2 ** 53]) expect(() => layout.slot(AN_ID, slot)).toThrow(RangeError);
   });
 
   it('keeps pipelines apart', () => {

@@ -2,9 +2,11 @@ import { beforeEach, describe, expect, it } from 'vitest';
 
 import { MemoryStore } from '../../../src/adapters/memory/store.ts';
 import type { Judgement } from '../../../src/detect/judgement.ts';
+import { readEvidence } from '../../../src/ledger/evidence.ts';
 import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
 import type { Publisher } from '../../../src/publish/publisher.ts';
 import type { Rejudge } from '../../../src/publish/reconsider.ts';
+import type { LogId } from '../../../src/record/log-id.ts';
 import { sha256Hex } from '../../../src/record/sha256.ts';
 import { FaultyStore } from '../../support/faulty-store.ts';
 import { bytesOf, overwrite, signPartitionEntry } from '../../support/forge.ts';
@@ -36,7 +38,7 @@ describe('the publisher', () => {
 
   it('writes nothing when nothing was committed', async () => {
     const before = await entries();
-    expect(await publish()).toEqual({ snapshot: null, published: 0, held: 0, onHold: false });
+    expect(await publish()).toEqual({ snapshot: null, published: 0, held: 0, onHold: false, damaged: [] });
     expect(await entries()).toBe(before);
     expect((await test.ledger.control.head()).state.refs).toEqual({});
   });
@@ -130,7 +132,10 @@ describe('the publisher', () => {
     await test.decide(batch, 'released');
     const { key } = batch.entry.data!;
     await overwrite(store, key, Buffer.concat([await bytesOf(store, key), Buffer.from('x')]));
-    await expect(publish()).rejects.toMatchObject({ object: key });
+    expect(await publish()).toMatchObject({
+      snapshot: null,
+      damaged: [{ log: 'test/orders/0', code: 'DIGEST_MISMATCH', message: expect.stringContaining(key) }],
+    });
     expect(await held()).toEqual({ [batch.digest]: 'suspect' });
   });
 
@@ -168,7 +173,7 @@ describe('the publisher', () => {
     await test.act({ kind: 'hold', by: 'a person', ref: 'main', reason: 'wait' });
     const second = await test.commit(a);
     const before = await entries();
-    expect(await publish()).toEqual({ snapshot: null, published: 0, held: 0, onHold: true });
+    expect(await publish()).toEqual({ snapshot: null, published: 0, held: 0, onHold: true, damaged: [] });
     expect(await entries()).toBe(before);
     await test.act({ kind: 'resume', by: 'a person', ref: 'main', reason: 'go on' });
     await publish();
@@ -207,16 +212,41 @@ describe('the publisher', () => {
     expect(await published()).toMatchObject({ [batch.digest]: 'released' });
   });
 
-  it('stops at a decision whose batch is gone: carried out wrongly it could publish what is condemned', async () => {
-    const batch = await test.commit(a);
+  it('takes a condemned batch out although its entry is gone', async () => {
+    const [batch, other] = [await test.commit(a), await test.commit(b)];
     await publish();
     await test.decide(batch, 'condemned');
     const slot = test.ledger.layout.slot(a, 1);
     await store.delete(slot);
-    await expect(publish()).rejects.toMatchObject({ code: 'SLOT_MISSING', object: slot });
+    expect(await publish()).toMatchObject({ published: 0, held: 1, damaged: [{ code: 'SLOT_MISSING' }] });
+    expect(await published()).toEqual({ [other.digest]: 'clean' });
+    expect(await held()).toEqual({ [batch.digest]: 'condemned' });
+    expect(await test.snapshot()).toMatchObject({ records: other.entry.records, bytes: other.entry.data!.bytes });
+    expect(await publish()).toMatchObject({ snapshot: null });
   });
 
-  it('stops at a log that shows another entry than the one its snapshot covers', async () => {
+  it('publishes nothing while a verdict cannot be carried out that found a batch suspect', async () => {
+    await test.commit(a);
+    const { snapshot } = await publish();
+    const batch = await test.commit(a);
+    const baseline = (await test.snapshot()).baselines[TOPIC]!;
+    const batches = [{ log: 'test/orders/0', slot: batch.entry.slot, digest: batch.digest }];
+    const evidence = sha256Hex(Buffer.from('evidence'));
+    await test.act({ kind: 'verdict', by: 'publisher', batches, outcome: 'suspect', baseline, evidence });
+    const slot = test.ledger.layout.slot(a, 2);
+    const bytes = await bytesOf(store, slot);
+    await store.delete(slot);
+    const other = await test.commit(b);
+    expect(await publish()).toMatchObject({ snapshot: null, damaged: [{ code: 'SLOT_MISSING' }] });
+    expect((await test.ledger.control.head()).state.refs['main']).toBe(snapshot);
+    await store.put(slot, bytes);
+    clock.advance(600_000);
+    expect(await publish()).toMatchObject({ published: 1, held: 1, damaged: [] });
+    expect(await held()).toEqual({ [batch.digest]: 'suspect' });
+    expect(Object.keys(await published())).toContain(other.digest);
+  });
+
+  it('leaves a log where it is that shows another entry than the one its snapshot covers', async () => {
     const batch = await test.commit(a);
     await publish();
     const { pipeline } = batch.entry;
@@ -224,7 +254,10 @@ describe('the publisher', () => {
     const slot = test.ledger.layout.slot(a, 1);
     await overwrite(store, slot, await signPartitionEntry(other, test.keys.ingest));
     await store.put(test.ledger.layout.headHint(a), Buffer.from('moved'));
-    await expect(publish()).rejects.toMatchObject({ code: 'CHAIN_BROKEN', object: slot });
+    expect(await publish()).toMatchObject({
+      snapshot: null,
+      damaged: [{ log: 'test/orders/0', code: 'CHAIN_BROKEN', message: expect.stringContaining(slot) }],
+    });
   });
 
   it('lets one of two racing publishers win; together they publish each batch once', async () => {
@@ -260,6 +293,108 @@ describe('the publisher', () => {
     };
     expect(await publish()).toMatchObject({ snapshot: null, onHold: true });
     expect(await kinds()).toEqual(['publish', 'hold']);
+  });
+
+  describe('where a log is damaged', () => {
+    const slot = (log: LogId, number: number): string => test.ledger.layout.slot(log, number);
+    const take = async (key: string): Promise<Buffer> => {
+      const bytes = await bytesOf(store, key);
+      await store.delete(key);
+      return bytes;
+    };
+
+    it.each(['a hole', 'a lost end', 'a squatted slot', 'a lost beginning', 'a squatted beginning'])(
+      'leaves it where its head stands, names it, and publishes the others: %s',
+      async (what) => {
+        await test.commit(a);
+        await publish();
+        for (let i = 0; i < 3; i++) await test.commit(a);
+        const other = await test.commit(b);
+        const at = { 'a hole': 3, 'a squatted slot': 3, 'a lost end': 1 }[what] ?? 0;
+        const bytes = await take(slot(a, at));
+        if (what.startsWith('a squatted')) await store.put(slot(a, at), Buffer.from('{}'));
+        // A slot that a snapshot covers and that is not its newest one is not looked at.
+        const isSeen = what !== 'a lost beginning';
+        publisher = test.publisher(undefined, test.reopened());
+        const report = await publish();
+        expect(report.damaged).toMatchObject(
+          isSeen ? [{ log: 'test/orders/0', message: expect.stringContaining('Cannot') as string }] : [],
+        );
+        expect(Object.keys(await published())).toContain(other.digest);
+        const heads = await test.ledger.snapshots.heads((await test.snapshot()).heads);
+        expect(heads.get('test/orders/0')!.slot).toBe(isSeen ? 1 : 4);
+        // It is told in each round, at no cost.
+        const later = await test.commit(b);
+        expect(await publish()).toMatchObject({ published: 1, damaged: report.damaged });
+        expect(Object.keys(await published())).toContain(later.digest);
+        await store.put(slot(a, at), bytes);
+        clock.advance(600_000);
+        expect(await publish()).toMatchObject({ published: isSeen ? 3 : 0, damaged: [] });
+      },
+    );
+
+    it('holds no decision on another log back', async () => {
+      const suspects = [await test.commit(a, { verdict: 'suspect' }), await test.commit(b, { verdict: 'suspect' })];
+      await publish();
+      const beyond = await test.commit(a, { verdict: 'suspect' });
+      for (const batch of [...suspects, beyond]) await test.decide(batch, 'released');
+      await store.delete(slot(a, 1));
+      expect(await publish()).toMatchObject({ published: 1, damaged: [{ log: 'test/orders/0' }] });
+      expect(await published()).toEqual({ [suspects[1]!.digest]: 'released' });
+    });
+
+    it('waits for no batch that is held in it', async () => {
+      publisher = test.publisher(() => Promise.resolve(null));
+      await test.commit(a, { verdict: 'small' });
+      await publish();
+      const other = await test.commit(b);
+      await test.commit(a);
+      await store.delete(slot(a, 1));
+      publisher = test.publisher(() => Promise.resolve(null), test.reopened());
+      expect(await publish()).toMatchObject({
+        published: 1,
+        damaged: [{ log: 'test/orders/0', code: 'SLOT_MISSING' }],
+      });
+      expect(await published()).toEqual({ [other.digest]: 'clean' });
+    });
+
+    it('leaves it out too where the evidence or the data of a batch is what is lost', async () => {
+      const rejudge: Rejudge = async (_topic, batches) => {
+        for (const batch of batches) await readEvidence(test.ledger, batch);
+        return null;
+      };
+      publisher = test.publisher(rejudge);
+      const small = await test.commit(a, { verdict: 'small' });
+      const released = await test.commit(b, { verdict: 'suspect' });
+      const c = partition(2);
+      const evidence = await take(small.entry.evidence.key);
+      await test.decide(released, 'released');
+      const data = await take(released.entry.data!.key);
+      const others = [await test.commit(c)];
+      const damaged = [
+        { log: 'test/orders/0', code: 'OBJECT_MISSING' },
+        { log: 'test/orders/1', code: 'OBJECT_MISSING' },
+      ];
+      expect(await publish()).toMatchObject({ published: 1, damaged });
+      others.push(await test.commit(c));
+      expect(await publish()).toMatchObject({ published: 1, damaged });
+      await store.put(small.entry.evidence.key, evidence);
+      await store.put(released.entry.data!.key, data);
+      clock.advance(600_000);
+      await test.decide(released, 'released');
+      expect(await publish()).toMatchObject({ published: 1, held: 1, damaged: [] });
+      expect(Object.keys(await published()).toSorted()).toEqual(
+        [...others, released].map(({ digest }) => digest).toSorted(),
+      );
+    });
+
+    it('still stops at what belongs to no log', async () => {
+      await test.commit(a);
+      const { snapshot } = await publish();
+      await test.commit(a);
+      await store.delete(test.ledger.layout.snapshot(snapshot!));
+      await expect(publish()).rejects.toMatchObject({ code: 'OBJECT_MISSING' });
+    });
   });
 
   describe('with small batches', () => {

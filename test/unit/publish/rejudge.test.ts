@@ -41,13 +41,15 @@ describe('judging stored batches again', () => {
   let store: CountingStore;
   let baseline: string;
   let rejudge: Rejudge;
+  const learnedFrom: LoggedBatch[] = [];
   const context = () => ({ ...test.ledger, settings: JUDGE_DEFAULTS });
 
   beforeAll(async () => {
     store = new CountingStore(new MemoryStore());
     test = await TestLedger.open({ store, prepared: false });
     await test.pinSchema();
-    for (let i = 0; i < 10; i++) await test.commit(log, { verdict: 'no-baseline', values: orders(600, i) });
+    for (let i = 0; i < 10; i++)
+      learnedFrom.push(await test.commit(log, { verdict: 'no-baseline', values: orders(600, i) }));
     await test.publisher().publish(never);
     const profiles = await storedProfiles(test.ledger, 'main', TOPIC, ['held']);
     expect(profiles).toHaveLength(10);
@@ -67,6 +69,25 @@ describe('judging stored batches again', () => {
     expect(report.published).toBeGreaterThanOrEqual(9);
     expect(report.published + report.held).toBe(10);
     expect(Object.values(await test.standings('batches')).every((standing) => standing === 'clean')).toBe(true);
+  });
+
+  it('finds the copy of a batch that a first baseline was learned from, however it is asked', async () => {
+    const offsetBefore = offset;
+    offset = 0;
+    const copy = await test.commit(log, { verdict: 'no-baseline', values: orders(600, 0) });
+    offset = offsetBefore;
+    const original = learnedFrom[0]!;
+    for (const batches of [
+      [original, copy],
+      [copy, original],
+    ])
+      expect(await makeRejudge(context())(TOPIC, batches, 'each', baseline, never)).toMatchObject({
+        clean: [original],
+        suspect: [copy],
+      });
+    // Also once the original is decided.
+    expect(await rejudge(TOPIC, [original], 'each', baseline, never)).toMatchObject({ clean: [original] });
+    expect(await rejudge(TOPIC, [copy], 'each', baseline, never)).toMatchObject({ suspect: [copy] });
   });
 
   it('says of each by itself what is clean, what is suspect, and leaves the rest open', async () => {
@@ -139,6 +160,62 @@ describe('judging stored batches again', () => {
     expect(store.reads).toBe(before);
     const more = await test.commit(log, { verdict: 'small', values: orders(600, 501) });
     expect(await rejudge(TOPIC, [small, more], 'union', baseline, never)).not.toBeNull();
+  });
+
+  it('reads nothing again either when it is asked of several groups in each round, and new ones come', async () => {
+    const groups: LoggedBatch[][] = [];
+    for (let group = 0; group < 3; group++) {
+      const batches: LoggedBatch[] = [];
+      for (let i = 0; i < 2; i++)
+        batches.push(await test.commit(log, { verdict: 'no-baseline', values: orders(20, 520 + 2 * group + i) }));
+      groups.push(batches);
+    }
+    const ask = async (): Promise<void> => {
+      for (const group of groups) expect(await rejudge(TOPIC, group, 'each', baseline, never)).toBeNull();
+    };
+    await ask();
+    store.reads = 0;
+    await ask();
+    // Batches move from group to group when one before them is decided.
+    groups.splice(0, 2, [groups[0]![1]!, groups[1]![0]!], [groups[1]![1]!]);
+    await ask();
+    expect(store.reads).toBe(0);
+    const later = await test.commit(log, { verdict: 'no-baseline', values: orders(600, 530) });
+    store.reads = 0;
+    const judged = await rejudge(TOPIC, [...groups[2]!, later], 'each', baseline, never);
+    expect(judged).toMatchObject({ clean: [later], suspect: [] });
+    // Its evidence; what says so is only written.
+    expect(store.reads).toBe(1);
+  });
+
+  it('judges anew under another baseline what it could not decide under one', async () => {
+    const small = await test.commit(log, { verdict: 'no-baseline', values: orders(20, 540) });
+    expect(await rejudge(TOPIC, [small], 'each', baseline, never)).toBeNull();
+    const published = await storedProfiles(test.ledger, 'main', TOPIC, ['published']);
+    const actor = { ...test.person(), signer: test.keys.publisher };
+    const other = (await learn(test.ledger, TOPIC, published.slice(1), actor, never)).baseline;
+    expect(other).not.toBe(baseline);
+    store.reads = 0;
+    expect(await rejudge(TOPIC, [small], 'each', other, never)).toBeNull();
+    // The other baseline only: the profile is known.
+    expect(store.reads).toBe(1);
+  });
+
+  it('reads the evidence of a batch once to judge it by itself and then with others', async () => {
+    const parts: LoggedBatch[] = [];
+    for (let i = 0; i < 6; i++)
+      parts.push(await test.commit(log, { verdict: 'no-baseline', values: orders(100, 550 + i) }));
+    const few = parts.slice(0, 4);
+    store.reads = 0;
+    expect(await rejudge(TOPIC, few, 'each', baseline, never)).toBeNull();
+    expect(store.reads).toBe(5);
+    expect(await rejudge(TOPIC, few, 'union', baseline, never)).toBeNull();
+    expect(await rejudge(TOPIC, parts, 'union', baseline, never)).toMatchObject({ clean: parts, suspect: [] });
+    // The baseline, and each of the six.
+    expect(store.reads).toBe(7);
+    expect((await makeRejudge(context())(TOPIC, parts, 'union', baseline, never))!.evidence).toBe(
+      (await rejudge(TOPIC, parts, 'union', baseline, never))!.evidence,
+    );
   });
 
   it('stops at evidence or a baseline that was changed', async () => {

@@ -16,11 +16,12 @@ describe('a suggestion', () => {
     ['uri', 'url'],
     ['mod', 'mode'],
     ['kafak', 'kafka'],
+    ['records', 'recordsMax'],
   ])('for %s is %s', (name, known) => {
     expect(suggest(name, KNOWN)).toBe(` (did you mean "${known}"?)`);
   });
 
-  it.each(['', 'x', 'le', 'store', 'records', 'something else', 'x'.repeat(100_000)])('for %j is none', (name) => {
+  it.each(['', 'x', 'le', 'store', 'max', 'something else', 'x'.repeat(100_000)])('for %j is none', (name) => {
     expect(suggest(name.slice(0, 100_000), KNOWN)).toBe('');
   });
 

@@ -17,7 +17,7 @@ import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
 import type { Alert } from '../../../src/ports/alert-channel.ts';
 import type { Job } from '../../../src/ports/job-queue.ts';
 import { refOf, type Rejudge } from '../../../src/publish/reconsider.ts';
-import { readEvidence } from '../../../src/publish/rejudge.ts';
+import { readEvidence } from '../../../src/ledger/evidence.ts';
 import { alertId, haltCause, type AlertCause } from '../../../src/respond/alert-cause.ts';
 import { ALERT_JOB } from '../../../src/respond/alerts.ts';
 import { RecordingChannel, causeOf, controlCause, openDesk, type OpenDesk } from '../../support/alert-desk.ts';
@@ -143,6 +143,19 @@ describe('an alert', () => {
         summary: expect.stringMatching(/was quarantined: it could not be judged$/) as string,
       });
     });
+
+    it.each(['enforce', 'observe'] as const)(
+      'is critical where a rule has stopped its partition, in %s mode, and says so',
+      async (mode) => {
+        const batch = await test.commit(a, { verdict: 'suspect', halts: true, mode });
+        expect(await told(causeOf(batch))).toMatchObject({
+          severity: 'critical',
+          summary: expect.stringMatching(
+            /; its partition stopped behind it, until someone resumes \(headgate resume\)$/,
+          ) as string,
+        });
+      },
+    );
 
     it('names the five strongest findings, in their order', async () => {
       const findings = Array.from({ length: 20 }, (_, i) => finding({ statistic: `rule ${i}` }));

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { MemoryStore } from '../../../src/adapters/memory/store.ts';
 import { HISTORY_MAX } from '../../../src/detect/baseline/calibrate.ts';
 import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
-import { readEvidence } from '../../../src/publish/rejudge.ts';
+import { readEvidence } from '../../../src/ledger/evidence.ts';
 import { sha256Hex } from '../../../src/record/sha256.ts';
 import { approve, storedProfiles } from '../../../src/respond/baselines.ts';
 import { StoreDecorator } from '../../support/faulty-store.ts';

@@ -15,7 +15,8 @@ import { profileSource } from '../../../src/ingest/profile-source.ts';
 import type { TopicContext } from '../../../src/ingest/topic.ts';
 import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
 import type { Signer } from '../../../src/ports/signer.ts';
-import { readBaseline, readEvidence } from '../../../src/publish/rejudge.ts';
+import { readEvidence } from '../../../src/ledger/evidence.ts';
+import { readBaseline } from '../../../src/publish/rejudge.ts';
 import { schemaDigest } from '../../../src/record/schema.ts';
 import { approve, learn, storedProfiles, type LearnFrom } from '../../../src/respond/baselines.ts';
 import { verifyPipeline } from '../../../src/respond/verify.ts';
@@ -236,7 +237,21 @@ describe('a baseline', () => {
     expect(profiles).toEqual(await profilesOf(commits.slice(3)));
     const learned = await learnAs(profiles);
     expect(learned).toMatchObject({ batches: HISTORY_MAX, records: HISTORY_MAX });
-    expect(await learnAs(await profilesOf(commits))).toEqual(learned);
+    expect(await learnAs(await profilesOf(commits))).toEqual({ ...learned, older: 3 });
+    let older = -1;
+    await storedProfiles(test.reopened(), 'main', TOPIC, ['held'], (batches) => (older = batches));
+    expect(older).toBe(3);
+  });
+
+  it('is learned from the batches that were read with the same label and time as the newest', async () => {
+    const [old, next] = await profilesOf([
+      await test.commit(a, { verdict: 'no-baseline' }),
+      await test.commit(a, { verdict: 'no-baseline' }),
+    ]);
+    const labelled = { ...next!, roles: { label: 'city', source: null, time: null } };
+    expect(await learnAs([old!, labelled])).toMatchObject({ batches: 1, otherRoles: 1, roles: labelled.roles });
+    const sourced = { ...next!, roles: { ...next!.roles, source: 'city' } };
+    expect(await learnAs([old!, sourced])).toMatchObject({ batches: 2, otherRoles: 0, older: 0 });
   });
 
   it('cannot be learned where there is nothing to learn from', async () => {

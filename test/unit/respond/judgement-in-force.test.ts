@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { Judgement } from '../../../src/detect/judgement.ts';
 import { nextSeq } from '../../../src/ledger/control-log.ts';
 import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
-import { readEvidence } from '../../../src/publish/rejudge.ts';
+import { readEvidence } from '../../../src/ledger/evidence.ts';
 import { refOf } from '../../../src/publish/reconsider.ts';
 import { encodeRejudgement, findJudgement } from '../../../src/publish/rejudgement.ts';
 import { sha256Hex } from '../../../src/record/sha256.ts';

@@ -452,6 +452,16 @@ describe('verifying what a stolen key has signed', () => {
     }
   });
 
+  it('blames the slot that is gone, not the entry that speaks of it', async () => {
+    const { layout } = test.ledger;
+    const decided = await test.commit(a, { verdict: 'suspect' });
+    const { key } = await test.decide(decided, 'condemned');
+    await test.store.delete(layout.slot(a, decided.entry.slot));
+    const { problems } = await verify(test);
+    expect(problems).toContainEqual(problem(layout.slot(a, decided.entry.slot), /missing although control entry/));
+    expect(problems.map(({ object }) => object)).not.toContain(key);
+  });
+
   it('finds a batch of a schema that was never pinned, or judged by a baseline that was never approved', async () => {
     const schema = await replaceNewest({ schema: 'f'.repeat(64) });
     expect((await verify(test)).problems).toContainEqual(problem(schema, /never pinned/));

@@ -241,12 +241,12 @@ describe('headgate doctor', () => {
       const { code, status, detail } = await check('topics');
       expect({ code, status }).toEqual({ code: 78, status: 'fail' });
       expect(detail.split('\n')).toEqual([
-        'Cannot check all that the configuration asks for:',
+        'Cannot check all that the configuration asks for (mend: correct it under topicDefaults or topics, or as a line says):',
         '  shop: label is never checked: column "lat" is not in the schema (did you mean "late"?)',
         '  shop: rule "u" is never checked: column "zipp" is not in the schema (did you mean "zip"?)',
-        '  shop: rule "r" fails in every row: column "zip" is string, wanted a column of numbers or times',
+        '  shop: rule "r" is broken by every row: column "zip" is string, wanted a column of numbers or times',
         '  shop: rule "s" allows 8001, which never occurs: column "zip" is string, wanted a text in quotes',
-        '  shop: rule "n" fails in every row: column "day" is not in the schema',
+        '  shop: rule "n" is broken by every row: column "day" is not in the schema',
         '  shop: alertColumns has "carier", which is not in the schema (did you mean "carrier"?)',
       ]);
     });

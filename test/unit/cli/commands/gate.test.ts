@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { beforeEach, describe, expect, it, vi } from 'vitest';
@@ -89,4 +89,22 @@ describe('headgate pull', () => {
     expect((await pulled('nothing', '--ungated')).code).toBe(64);
     expect(await brought()).toEqual([]);
   });
+
+  it.each(['keys', 'keys/data', 'store', 'store/data', '.headgate'])(
+    'writes nothing into %s, which belongs to the pipeline itself',
+    async (target) => {
+      await mkdir(join(folder, 'keys'));
+      await symlink(join(folder, 'keys'), join(folder, 'link'));
+      const before = (await readdir(folder, { recursive: true })).toSorted();
+      for (const dir of target === 'keys' ? ['keys', 'link'] : [target]) {
+        const { code, stderr } = await runHere(folder, 'pull', 'main', dir);
+        expect(code).toBe(64);
+        expect(stderr).toMatch(
+          /Cannot pull into ".*" belongs to this pipeline itself|: it belongs to this pipeline itself/,
+        );
+      }
+      const after = (await readdir(folder, { recursive: true })).filter((path) => !path.startsWith('.headgate'));
+      expect(after.toSorted()).toEqual(before.filter((path) => !path.startsWith('.headgate')));
+    },
+  );
 });

@@ -41,6 +41,12 @@ describe('headgate init', () => {
     expect((await init()).code).toBe(0);
   });
 
+  it('refuses a broker that the configuration would refuse, before anything is written', async () => {
+    const { code, stderr } = await runHere(folder, 'init', '.', '--kafka', 'h:99999', '--topics', 'orders');
+    expect({ code, files: await readdir(folder) }).toEqual({ code: 64, files: [] });
+    expect(stderr).toContain('/source/kafka/brokers/0: is "h:99999", wanted a port from 1 to 65535');
+  });
+
   it('does not call a finished one cut off', async () => {
     await init();
     const { code, stderr } = await init();

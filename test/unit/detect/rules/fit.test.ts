@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { describeMisfits } from '../../../../src/detect/rules/fit.ts';
+import { describeMisfits, describeUnkept, describeUnlearned } from '../../../../src/detect/rules/fit.ts';
 import type { Rule } from '../../../../src/detect/rules/rule.ts';
 import type { Column, ColumnType } from '../../../../src/record/schema.ts';
 
@@ -54,6 +54,20 @@ describe('a rule', () => {
     expect(misfitsOf('float64', { kind: 'range', max: 1e20 })).toEqual([]);
   });
 
+  it('says of a number in quotes how far numbers are exact, where quotes would not help', () => {
+    const exact = 'wanted a number without quotes, from -9007199254740991 to 9007199254740991';
+    for (const type of ['int64', 'decimal', 'timestamp'] as const)
+      expect(misfitsOf(type, { kind: 'set', values: ['12345678901234567890'] })).toEqual([
+        `rule "r" allows "12345678901234567890", which never occurs: column "a" is ${type}, ${exact}`,
+      ]);
+    expect(misfitsOf('float64', { kind: 'set', values: ['-12345678901234567890'] })).toEqual([
+      'rule "r" allows "-12345678901234567890", which never occurs: column "a" is float64, wanted a number without quotes',
+    ]);
+    expect(misfitsOf('int64', { kind: 'set', values: ['8001'] })).toEqual([
+      'rule "r" allows "8001", which never occurs: column "a" is int64, wanted a whole number',
+    ]);
+  });
+
   it('says what is wrong in a sentence without anything that could pass for other text', () => {
     expect(misfitsOf('int64', { kind: 'set', values: [1, 'x"\u{202e}y'] })).toEqual([
       'rule "r" allows "x\u{fffd}\u{fffd}y", which never occurs: column "a" is int64, wanted a whole number',
@@ -69,5 +83,46 @@ describe('a time', () => {
   it.each(TYPES)('of type %s is one only if it is a timestamp', (type) => {
     const wanted = `time is never checked: column "a" is ${type}, wanted a timestamp`;
     expect(misfitsOf(type, { kind: 'not_null' }, { time: 'a' })).toEqual(type === 'timestamp' ? [] : [wanted]);
+  });
+});
+
+describe('a baseline', () => {
+  const columns: Column[] = ['late', 'delay', 'at'].map((name) => ({ name, path: [name], type: 'timestamp' }));
+  const unlearned = (roles: object, learned: object): string[] =>
+    describeUnlearned({ ...NO_ROLES, ...roles }, { ...NO_ROLES, ...learned }, columns);
+  const mend =
+    '(mend: headgate baseline learn --files FILES, or --published once newer batches are published; then headgate baseline approve)';
+
+  it('that was learned with other roles does not check those of the configuration', () => {
+    expect(unlearned({ label: 'late', time: 'at' }, {})).toEqual([
+      `label "late" is not checked: the baseline in force was learned without it ${mend}`,
+      `time "at" is not checked: the baseline in force was learned without it ${mend}`,
+    ]);
+    expect(unlearned({ label: 'late' }, { label: 'delay' })).toEqual([
+      `label "late" is not checked: the baseline in force was learned with label "delay" ${mend}`,
+    ]);
+    expect(unlearned({}, { label: 'late' })).toEqual([
+      'label "late" of the baseline in force is not checked: the configuration names no label (mend: set label, or learn another baseline without it)',
+    ]);
+  });
+
+  it('is as good with another source, which no check asks for, and is not asked of columns that are not there', () => {
+    expect(unlearned({ label: 'late', source: 'delay' }, { label: 'late' })).toEqual([]);
+    expect(unlearned({ label: 'lat' }, {})).toEqual([]);
+  });
+});
+
+describe('a rule of freshness', () => {
+  const rules = [{ name: 'r', kind: 'freshness', action: 'halt', maxAgeMs: 1 }] as const;
+
+  it('is kept by files only where a column of timestamps says when records happened', () => {
+    const broken =
+      'rule "r" is broken by every batch: records of files have no time of their own (mend: set time to a column of timestamps, or leave the rule out)';
+    for (const type of TYPES)
+      expect(describeUnkept({ roles: { ...NO_ROLES, time: 'a' }, rules }, [{ name: 'a', path: ['a'], type }])).toEqual(
+        type === 'timestamp' ? [] : [broken],
+      );
+    expect(describeUnkept({ roles: NO_ROLES, rules }, [])).toEqual([broken]);
+    expect(describeUnkept({ roles: NO_ROLES, rules: [] }, [])).toEqual([]);
   });
 });
