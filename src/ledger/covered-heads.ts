@@ -1,3 +1,4 @@
+import { IntegrityError } from '../errors.ts';
 import { formatLogId, type LogId } from '../record/log-id.ts';
 import type { ControlLog } from './control-log.ts';
 import type { HeadLine, Snapshots } from './snapshot.ts';
@@ -42,10 +43,11 @@ export class CoveredHeads {
    */
   async of(log: LogId): Promise<CoveredHead | null> {
     const { refs, left } = (await this.#control.head()).state;
-    const published = new Set([...Object.values(refs), ...Object.keys(left)]);
+    const named = new Set(Object.values(refs));
+    const published = new Set([...named, ...Object.keys(left)]);
     const of = [...published].toSorted().join(' ');
     if (this.#reading?.of !== of) {
-      const reading = { of, done: this.#readOn(this.#known, published) };
+      const reading = { of, done: this.#readOn(this.#known, published, named) };
       this.#reading = reading;
       // What could not be read is asked for again; whoever waits is told below.
       reading.done.catch(() => {
@@ -56,14 +58,21 @@ export class CoveredHeads {
     return this.#known.heads.get(formatLogId(log)) ?? null;
   }
 
-  /** Reads those of the published snapshots that are not known yet; what was covered once stays so. */
-  async #readOn(known: Read, published: ReadonlySet<string>): Promise<Read> {
+  /**
+   * Reads those of the published snapshots that are not known yet; what was covered once stays so. One that a rollback left
+   * behind and that was deleted since says nothing any more, and contradicts nothing.
+   */
+  async #readOn(known: Read, published: ReadonlySet<string>, named: ReadonlySet<string>): Promise<Read> {
     const heads = new Map(known.heads);
     for (const snapshot of published) {
       if (known.snapshots.has(snapshot)) continue;
-      const { heads: sequence } = await this.#snapshots.read(snapshot);
-      for (const [log, line] of await this.#snapshots.heads(sequence))
-        if (line.slot > (heads.get(log)?.slot ?? -1)) heads.set(log, { ...line, snapshot });
+      try {
+        const { heads: sequence } = await this.#snapshots.read(snapshot);
+        for (const [log, line] of await this.#snapshots.heads(sequence))
+          if (line.slot > (heads.get(log)?.slot ?? -1)) heads.set(log, { ...line, snapshot });
+      } catch (error) {
+        if (!(error instanceof IntegrityError && error.code === 'OBJECT_MISSING') || named.has(snapshot)) throw error;
+      }
     }
     return { snapshots: published, heads };
   }

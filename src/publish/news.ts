@@ -5,7 +5,7 @@ import type { LoggedBatch, PartitionLogs } from '../ledger/partition-log.ts';
 import type { HeadLine } from '../ledger/snapshot.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
-import { formatLogId, type LogId } from '../record/log-id.ts';
+import { formatLogId, parseLogId, type LogId } from '../record/log-id.ts';
 
 /** A batch that no snapshot has covered yet. */
 export type NewBatch = LoggedBatch;
@@ -67,8 +67,10 @@ export class NewsFinder {
     const tags = await this.#hintTags();
     if (full) this.#damaged.clear();
     const changed = [...tags].filter(([key, tag]) => this.#seen.get(key) !== tag).map(([key]) => key);
+    if (full) this.#known.clear();
     if (full || changed.some((key) => !this.#known.has(key))) await this.#learnLogs();
     const logs = full ? [...this.#known.values()] : changed.flatMap((key) => this.#known.get(key) ?? []);
+    if (full) this.#missLogs(heads);
     const news = await this.#read(logs, heads);
     this.#seen = tags;
     if (full) this.#lastFullWalkMs = now;
@@ -106,6 +108,17 @@ export class NewsFinder {
         const bytes = await this.#store.get(key, BYTES_MAX.slot);
         if (bytes !== null) this.#known.set(hint, this.#logs.logOfSlot(bytes, key));
       });
+    }
+  }
+
+  /** Notes logs as damaged of which nothing is left. */
+  #missLogs(heads: ReadonlyMap<string, HeadLine>): void {
+    for (const name of heads.keys()) {
+      const log = parseLogId(name);
+      const hint = log === undefined ? null : this.#layout.headHint(log);
+      if (hint === null || this.#known.has(hint) || this.#damaged.has(hint)) continue;
+      const message = `Cannot read log "${name}": nothing of it is left, although the snapshot covers it`;
+      this.#damaged.set(hint, { log: name, code: 'SLOT_MISSING', message });
     }
   }
 

@@ -234,7 +234,16 @@ export class Publisher {
     const { store, layout, clock } = this.#o;
     if (entry.data === null) return;
     const target = layout.data('data', { log, ...entry }, entry.data.sha256);
-    if (entry.data.key === target) return;
+    if (entry.data.key === target) {
+      const found = await store.stat(target, { signal });
+      if (found?.bytes === entry.data.bytes) return;
+      const why = found === null ? 'it is missing' : `it has ${found.bytes} bytes instead of ${entry.data.bytes}`;
+      throw new IntegrityError(
+        found === null ? 'OBJECT_MISSING' : 'DIGEST_MISMATCH',
+        target,
+        `Cannot publish "${target}": ${why}`,
+      );
+    }
     await putContent(
       store,
       target,

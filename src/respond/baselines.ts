@@ -1,6 +1,6 @@
 import { HISTORY_MAX } from '../detect/baseline/calibrate.ts';
 import { encodeBaseline } from '../detect/baseline/format.ts';
-import { learnBaseline } from '../detect/baseline/learn.ts';
+import { learnBaseline, withoutCopies } from '../detect/baseline/learn.ts';
 import type { Profile, Roles } from '../detect/profile.ts';
 import { NotFoundError, RequestError } from '../errors.ts';
 import { eachLimited } from '../ledger/each-limited.ts';
@@ -30,6 +30,8 @@ export interface LearnedBaseline {
   readonly skipped: number;
   /** Batches left out because they were read with another label or time than the newest one. */
   readonly otherRoles: number;
+  /** Batches left out because all of their rows are those of an earlier one. */
+  readonly copies: number;
   /** Batches left out because {@link HISTORY_MAX} newer ones are enough. */
   readonly older: number;
   readonly roles: Roles;
@@ -141,6 +143,7 @@ function byCommit(a: LoggedBatch, b: LoggedBatch): number {
  * Learns a baseline from profiles, stores it, and makes it the topic's candidate; nothing is judged by it before it is
  * approved. Batches of which no record decoded, read before the schema was pinned, say nothing and are left out, and so are
  * those that were read with another label or time than the newest one: what they say of it is nothing, or of something else.
+ * Copies of earlier batches are left out as well.
  * @param profiles in time order; of more than {@link HISTORY_MAX} the newest are used.
  * @throws RequestError when they cannot be learned from
  */
@@ -168,12 +171,13 @@ export async function learn(
     );
   const newest = usable.at(-1)?.roles;
   const alike = usable.filter(({ roles }) => roles.label === newest?.label && roles.time === newest?.time);
-  const learned = learnBaseline(alike);
+  const distinct = withoutCopies(alike);
+  const learned = learnBaseline(distinct);
   const bytes = encodeBaseline(learned);
   const baseline = sha256Hex(bytes);
   await putContent(store, layout.baseline(baseline), bytes, clock, signal);
   await control.append(signer, () => ({ kind: 'learn', by, topic, baseline, reason }), signal);
-  const used = alike.slice(-HISTORY_MAX);
+  const used = distinct.slice(-HISTORY_MAX);
   return {
     topic,
     baseline,
@@ -182,7 +186,8 @@ export async function learn(
     bytes: bytes.length,
     skipped,
     otherRoles: usable.length - alike.length,
-    older: alike.length - used.length,
+    copies: alike.length - distinct.length,
+    older: distinct.length - used.length,
     roles: learned.roles,
   };
 }

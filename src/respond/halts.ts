@@ -66,6 +66,7 @@ async function haltOfRule(ledger: LedgerContext, { log, slot, next }: LogHead): 
  */
 function isOver({ code, next, yielded }: HaltNote, head: LogHead | undefined): boolean {
   if (head === undefined) return false;
-  if (code !== 'FOREIGN_WRITER') return head.next > next;
+  // At 0 it may not have been known where the log stood: then only who reads on takes the note back.
+  if (code !== 'FOREIGN_WRITER') return next > 0 && head.next > next;
   return yielded !== undefined && head.slot > yielded.slot && head.deployment === yielded.deployment;
 }

@@ -49,6 +49,11 @@ async function learnOne(act: RefAct, options: LearnOptions): Promise<CommandResu
     ...(learned.otherRoles > 0
       ? [`left out: ${counted(learned.otherRoles, 'batch')} read with another label or time than the newest`]
       : []),
+    ...(learned.copies > 0
+      ? [
+          `left out: ${counted(learned.copies, 'batch')} with the rows of an earlier one; look at them before they are published`,
+        ]
+      : []),
     ...(older > 0
       ? [`left out: ${counted(older, 'older batch')}; a baseline is learned from the newest ${learned.batches}`]
       : []),

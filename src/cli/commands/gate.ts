@@ -1,5 +1,5 @@
 import { realpath } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 
 import { openTarget } from '../../compose/local-folder.ts';
 import type { LoadedConfig } from '../../config/load.ts';
@@ -94,13 +94,20 @@ export async function pullRef(
 
 /** Refuses a folder of the pipeline itself: what lies among its keys or in its store would be taken for part of it. @throws RequestError */
 async function assertForeign({ config, path }: LoadedConfig, folder: string): Promise<void> {
-  const real = await realpath(folder).catch(() => folder);
+  const real = await realOf(folder);
   const own = ownPaths(config, path);
   const taken = ownFolderAround(folder, own) ?? ownFolderAround(real, own);
   if (taken === undefined) return;
   throw new RequestError(
     'REQUEST_INVALID',
     `Cannot pull into "${folder}": ${folder === taken ? 'it' : `"${taken}"`} belongs to this pipeline itself (mend: pull into a folder outside of its store, keys and state)`,
+  );
+}
+
+/** Where links lead on the way to a folder that need not exist. */
+async function realOf(folder: string): Promise<string> {
+  return realpath(folder).catch(async () =>
+    dirname(folder) === folder ? folder : join(await realOf(dirname(folder)), basename(folder)),
   );
 }
 

@@ -4,7 +4,7 @@ import { nextSeq } from '../../ledger/control-log.ts';
 import { BYTES_MAX } from '../../ledger/layout.ts';
 import type { LogHead } from '../../ledger/log-head.ts';
 import type { HeadLine, Snapshot } from '../../ledger/snapshot.ts';
-import { formatLogId, type LogId } from '../../record/log-id.ts';
+import { formatLogId, parseLogId, type LogId } from '../../record/log-id.ts';
 import { findHalts, type Halt } from '../../respond/halts.ts';
 import type { LedgerContext } from '../../respond/ledger-context.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
@@ -115,6 +115,14 @@ async function readLogs(
   const heads: { readonly log: LogId; readonly head: LogHead | null }[] = [];
   for await (const log of listLogs(ledger, damage))
     heads.push({ log, head: await readable(damage, log, () => newestHead(ledger, log, covered)) });
+  // A log that a snapshot covers may have lost its beginning, or all of it.
+  const found = new Set(heads.map(({ log }) => formatLogId(log)));
+  for (const name of covered?.keys() ?? []) {
+    const log = found.has(name) ? undefined : parseLogId(name);
+    if (log !== undefined)
+      heads.push({ log, head: await readable(damage, log, () => newestHead(ledger, log, covered)) });
+  }
+  heads.sort((x, y) => (formatLogId(x.log) < formatLogId(y.log) ? -1 : 1));
   const halts = await findHalts(
     ledger,
     heads.flatMap(({ head }) => head ?? []),

@@ -2,7 +2,7 @@ import { RequestError } from '../../errors.ts';
 import { DETECTORS } from '../detectors/all.ts';
 import type { Detector, DetectorContext, Family, PastHashes, Statistic } from '../detectors/detector.ts';
 import { FAMILIES } from '../detectors/detector.ts';
-import { pastHashes } from '../detectors/replay.ts';
+import { COMPARABLE_MIN, pastHashes } from '../detectors/replay.ts';
 import { observe } from '../observe.ts';
 import type { BinCounts, ObservedBatch } from '../observe.ts';
 import type { Profile } from '../profile.ts';
@@ -79,6 +79,22 @@ export function measureAll(context: DetectorContext): (Statistic & { readonly fa
 /** One detector's statistics, with its family. */
 export function measureWith(detector: Detector, context: DetectorContext): (Statistic & { readonly family: Family })[] {
   return detector.measure(context).map((statistic) => Object.assign(statistic, { family: detector.family }));
+}
+
+/**
+ * The profiles without those whose rows an earlier one has, all of them: a history with copies in it would make copies usual,
+ * and replays could no longer be told.
+ */
+export function withoutCopies(profiles: readonly Profile[]): Profile[] {
+  const seen = new Set<string>();
+  return profiles.filter((profile) => {
+    const own = hashesOf(profile);
+    if (own === null || own.counted.hashes.length < COMPARABLE_MIN) return true;
+    const key = `${own.info.seedMark} ${own.counted.hashes.join(' ')}`;
+    const isCopy = seen.has(key);
+    seen.add(key);
+    return !isCopy;
+  });
 }
 
 /** Row hashes of a profile ready for comparison; null if there are none or they are malformed. */

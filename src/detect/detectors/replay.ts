@@ -60,7 +60,7 @@ function lowBits(hashes: Float64Array): Uint32Array {
 }
 
 /** Fewest comparable hashes that say anything about an overlap. */
-const COMPARABLE_MIN = 32;
+export const COMPARABLE_MIN = 32;
 
 /** The earlier batch that shares the largest part of this batch's comparable rows. */
 function largestOverlap(info: RowHashes, own: CountedHashes, past: readonly PastHashes[]) {

@@ -49,7 +49,7 @@ export class ControlVerification {
 
   async #entry({ entry, key }: VerifiedControlEntry): Promise<void> {
     const { layout, clock } = this.#ledger;
-    const fault = actFault(this.#state, entry) ?? this.#reference(entry) ?? timeFault(entry.time, clock.now());
+    const fault = actFault(this.#state, entry) ?? (await this.#reference(entry)) ?? timeFault(entry.time, clock.now());
     if (fault !== null) this.#findings.found(key, 'CHAIN_BROKEN', fault);
     if (entry.kind === 'publish') await this.#snapshots.published(entry, key, this.#state);
     if (entry.kind === 'rollback') await this.#snapshots.rolledBack(entry, key);
@@ -76,20 +76,22 @@ export class ControlVerification {
    * Why what an entry refers to is not there; null if it is. A slot that is gone is a problem of its own, and logs that could
    * not be read to their end are not asked.
    */
-  #reference(entry: ControlEntry): string | null {
+  async #reference(entry: ControlEntry): Promise<string | null> {
     if (entry.kind === 'approve' && !this.#past.isLearned(entry.topic, entry.baseline))
       return `it approves baseline ${entry.baseline}, which was not learned before`;
     const batches = entry.kind === 'verdict' ? entry.batches : entry.kind === 'decision' ? [entry.batch] : [];
-    const wrong = batches.find(({ log, slot, digest }) => {
+    for (const { log, slot, digest } of batches) {
       const indexed = this.#index.logs.get(log);
-      if (indexed?.sound === false || indexed?.digests[slot] === digest) return false;
+      if (indexed?.sound === false || indexed?.digests[slot] === digest) continue;
       const id = parseLogId(log);
-      if (indexed?.digests[slot] !== undefined || id === undefined) return true;
-      const why = `it is missing although control entry ${entry.seq} speaks of it`;
-      this.#findings.found(this.#ledger.layout.slot(id, slot), 'SLOT_MISSING', why);
-      return false;
-    });
-    return wrong === undefined ? null : `it speaks of slot ${wrong.slot} of "${wrong.log}", which is another entry`;
+      if (id === undefined || indexed?.digests[slot] !== undefined)
+        return `it speaks of slot ${slot} of "${log}", which is another entry`;
+      const key = this.#ledger.layout.slot(id, slot);
+      // What is there lies behind something that could not be read, and is noted with that.
+      if ((await this.#ledger.store.stat(key)) === null)
+        this.#findings.found(key, 'SLOT_MISSING', `it is missing although control entry ${entry.seq} speaks of it`);
+    }
+    return null;
   }
 
   /** The end is the end only if nothing lies behind it, and nobody had read more. */

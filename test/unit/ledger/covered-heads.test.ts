@@ -121,6 +121,19 @@ describe('how far published snapshots cover a log', () => {
     expect(store.reads).toBe(3);
   });
 
+  it('takes nothing from a snapshot that a rollback left behind and that was deleted, but misses one that a ref names', async () => {
+    await test.commit(a);
+    const first = await publish();
+    await test.commit(a);
+    const second = await publish();
+    const act = { by: 'a person', ref: 'main', reason: 'poison' } as const;
+    await test.act({ kind: 'rollback', ...act, from: second, to: first, baselines: {} });
+    await test.store.delete(test.ledger.layout.snapshot(second));
+    expect(await open().of(a)).toMatchObject({ slot: 1, snapshot: first });
+    await test.store.delete(test.ledger.layout.snapshot(first));
+    await expect(open().of(a)).rejects.toMatchObject({ code: 'OBJECT_MISSING' });
+  });
+
   it('is asked for again when it could not be read', async () => {
     await test.commit(a);
     await publish();

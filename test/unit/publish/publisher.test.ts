@@ -388,6 +388,32 @@ describe('the publisher', () => {
       );
     });
 
+    it('leaves it out where a clean batch has lost its file, or the log all of its entries', async () => {
+      await test.commit(a);
+      const lost = await test.commit(b);
+      const data = await take(lost.entry.data!.key);
+      expect(await publish()).toMatchObject({
+        published: 1,
+        damaged: [{ log: 'test/orders/1', code: 'OBJECT_MISSING' }],
+      });
+      await store.put(lost.entry.data!.key, data);
+      clock.advance(600_000);
+      expect(await publish()).toMatchObject({ published: 1, damaged: [] });
+      for (let number = 0; number < 2; number++) await take(slot(b, number));
+      publisher = test.publisher(undefined, test.reopened());
+      await test.commit(a);
+      expect(await publish()).toMatchObject({
+        published: 1,
+        damaged: [
+          {
+            log: 'test/orders/1',
+            code: 'SLOT_MISSING',
+            message: expect.stringMatching(/nothing of it is left/) as string,
+          },
+        ],
+      });
+    });
+
     it('still stops at what belongs to no log', async () => {
       await test.commit(a);
       const { snapshot } = await publish();

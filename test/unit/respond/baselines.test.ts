@@ -157,6 +157,14 @@ describe('a baseline', () => {
     });
   });
 
+  it('is not learned from copies, which would make copies usual', async () => {
+    const values = Array.from({ length: 64 }, (_, id) => JSON.stringify({ id, amount: id % 20, city: 'Basel' }));
+    const batches = [];
+    for (const each of [values, values, values.slice(1)])
+      batches.push(await test.commit(a, { verdict: 'no-baseline', values: each }));
+    expect(await learnAs(await profilesOf(batches))).toMatchObject({ batches: 2, copies: 1, older: 0 });
+  });
+
   describe('is learned from files', () => {
     it('that are no part of the ledger, batch by batch, with their rules', async () => {
       const folder = await temporaryFolder();

@@ -99,6 +99,17 @@ describe('halts', () => {
     expect((await find()).map(({ log, code }) => [log, code])).toEqual([['test/orders/1', 'FOREIGN_WRITER']]);
   });
 
+  it('at 0 are not over because the log has entries: it may not have been known where it stood', async () => {
+    await test.commit(a);
+    const notes = await open();
+    void notes.halted(a, new HaltError('SLOT_MISSING', 'a hole'), 0);
+    await notes.settled();
+    expect((await find()).map(({ log, code }) => [log, code])).toEqual([['test/orders/0', 'SLOT_MISSING']]);
+    notes.reading(a);
+    await notes.settled();
+    expect(await find()).toEqual([]);
+  });
+
   it('over foreign writes are over once an entry follows of the deployment that gave way, and not of the other', async () => {
     await test.commit(a);
     const notes = await open();

@@ -462,6 +462,16 @@ describe('verifying what a stolen key has signed', () => {
     expect(problems.map(({ object }) => object)).not.toContain(key);
   });
 
+  it('does not call a slot missing that lies behind one which cannot be read', async () => {
+    const { layout } = test.ledger;
+    const decided = await test.commit(a, { verdict: 'suspect' });
+    await test.decide(decided, 'condemned');
+    await overwrite(test.store, layout.slot(a, 0), Buffer.from('{}'));
+    const { problems } = await verify(test);
+    expect(problems.map(({ object }) => object)).toContain(layout.slot(a, 0));
+    expect(problems.map(({ object }) => object)).not.toContain(layout.slot(a, decided.entry.slot));
+  });
+
   it('finds a batch of a schema that was never pinned, or judged by a baseline that was never approved', async () => {
     const schema = await replaceNewest({ schema: 'f'.repeat(64) });
     expect((await verify(test)).problems).toContainEqual(problem(schema, /never pinned/));

@@ -96,7 +96,7 @@ describe('headgate pull', () => {
       await mkdir(join(folder, 'keys'));
       await symlink(join(folder, 'keys'), join(folder, 'link'));
       const before = (await readdir(folder, { recursive: true })).toSorted();
-      for (const dir of target === 'keys' ? ['keys', 'link'] : [target]) {
+      for (const dir of target === 'keys' ? ['keys', 'link', 'link/new/deeper'] : [target]) {
         const { code, stderr } = await runHere(folder, 'pull', 'main', dir);
         expect(code).toBe(64);
         expect(stderr).toMatch(

@@ -40,6 +40,7 @@ describe('headgate status over a store in which something is damaged', () => {
     ['that the snapshot covers is', [2]],
     ['behind the snapshot is', [3]],
     ['of the beginning are', [0, 1, 2]],
+    ['of all of it are', [0, 1, 2, 3, 4]],
   ])('names a log of which slots %s missing, shows the others and what was noted', async (_, missing) => {
     const notes = await HaltNotes.open(test.ledger, (error) => {
       throw error;
@@ -82,8 +83,12 @@ describe('headgate status over a store in which something is damaged', () => {
   it('names the object in which a log begins when nobody can tell whose it is', async () => {
     const key = test.ledger.layout.slot(a, 0);
     await overwrite(test.store, key, Buffer.from('{}'));
-    expect(await status()).toMatchObject({ code: 0, damage: [{ object: key }], logs: [{ log: 'test/orders/1' }] });
-    expect(await text()).toMatch(/logs {6}1 log, none known to have halted, 1 DAMAGED\n/);
+    expect(await status()).toMatchObject({
+      code: 0,
+      damage: [{ object: key }],
+      logs: [{ log: LOG_A, next: 4 }, { log: 'test/orders/1' }],
+    });
+    expect(await text()).toMatch(/logs {6}2 logs, none known to have halted, 1 DAMAGED\n/);
   });
 
   it.each(['snapshot', 'held page', 'heads page'] as const)('shows the logs though a %s is damaged', async (what) => {
