@@ -1,5 +1,6 @@
 import { topicConfig, type LoadedConfig } from '../config/load.ts';
 import { decodeBaseline } from '../detect/baseline/format.ts';
+import { BATCHES_MIN } from '../detect/baseline/reference.ts';
 import type { Roles } from '../detect/profile.ts';
 import { describeMisfits, describeUnkept, describeUnlearned } from '../detect/rules/fit.ts';
 import { readPinnedSchema } from '../ingest/pinned-schema.ts';
@@ -7,6 +8,7 @@ import type { ControlState } from '../ledger/control-state.ts';
 import { BYTES_MAX } from '../ledger/layout.ts';
 import { getVerified } from '../ledger/objects.ts';
 import type { LedgerContext } from '../respond/ledger-context.ts';
+import type { Column } from '../record/schema.ts';
 import { quoteName } from '../record/quote-name.ts';
 import { suggest } from '../record/suggest.ts';
 import { topicSettings } from './ingest.ts';
@@ -56,9 +58,7 @@ export async function findMisfits(
     const messages = [
       ...describeMisfits(settings, columns),
       ...(loaded.config.source.files === null ? [] : describeUnkept(settings, columns)),
-      ...(baseline === undefined
-        ? []
-        : describeUnlearned(settings.roles, await rolesOfBaseline(ledger, baseline), columns)),
+      ...(baseline === undefined ? [] : await describeBaseline(ledger, baseline, settings.roles, columns)),
       ...unknown.map(
         (name) => `alertColumns has ${quoteName(name)}, which is not in the schema${suggest(name, names)}`,
       ),
@@ -84,6 +84,21 @@ export async function findUnchecked(
   return describeUnlearned(topicSettings(loaded, topic).roles, learned, columns, 'this baseline');
 }
 
-async function rolesOfBaseline({ store, layout }: LedgerContext, sha256: string): Promise<Roles> {
-  return decodeBaseline(await getVerified(store, layout.baseline(sha256), sha256, BYTES_MAX.baseline)).roles;
+/** What a baseline does not check of what the configuration names. */
+async function describeBaseline(
+  { store, layout }: LedgerContext,
+  sha256: string,
+  roles: Roles,
+  columns: readonly Column[],
+): Promise<string[]> {
+  const bytes = await getVerified(store, layout.baseline(sha256), sha256, BYTES_MAX.baseline);
+  const { roles: learned, families, batches } = decodeBaseline(bytes);
+  const unlearned = describeUnlearned(roles, learned, columns);
+  const isChecked = roles.label === null || roles.label !== learned.label || families.length > 0;
+  return isChecked
+    ? unlearned
+    : [
+        ...unlearned,
+        `label ${quoteName(roles.label)} is not checked: the baseline in force knows ${batches === 1 ? 'one batch' : `${batches} batches`}, with fewer than ${BATCHES_MIN} hard rules alone decide (mend: headgate baseline learn --published, once more batches are published, then headgate baseline approve)`,
+      ];
 }

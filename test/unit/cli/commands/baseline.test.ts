@@ -72,6 +72,17 @@ describe('a label that is named after the baseline was learned', () => {
     expect((JSON.parse(after.stdout) as { warnings: string[] }).warnings).toEqual([]);
   });
 
+  it('is told of while the baseline in force knows too few batches to check it', async () => {
+    await configure(/label: null/, 'label: late');
+    await writeFile(join(folder, 'b.ndjson'), orders(3 * BATCH, 10 * BATCH));
+    expect((await run('run', '--once')).code).toBe(0);
+    expect((await run('baseline', 'learn', '--published')).code).toBe(0);
+    expect((await run('baseline', 'approve')).code).toBe(0);
+    const { code, stdout } = await run('doctor');
+    expect(code).toBe(78);
+    expect(stdout).toContain('label "late" is not checked: the baseline in force knows 3 batches, with fewer than 8');
+  });
+
   it('is told of by learning from batches that were read without it', async () => {
     await configure(/label: null/, 'label: late');
     const { stdout } = await run('baseline', 'learn', '--published');
