@@ -1,12 +1,10 @@
 import { topicConfig, type LoadedConfig } from '../config/load.ts';
-import { decodeBaseline } from '../detect/baseline/format.ts';
 import { BATCHES_MIN } from '../detect/baseline/reference.ts';
 import type { Roles } from '../detect/profile.ts';
 import { describeMisfits, describeUnkept, describeUnlearned } from '../detect/rules/fit.ts';
 import { readPinnedSchema } from '../ingest/pinned-schema.ts';
 import type { ControlState } from '../ledger/control-state.ts';
-import { BYTES_MAX } from '../ledger/layout.ts';
-import { getVerified } from '../ledger/objects.ts';
+import { readBaseline } from '../publish/rejudge.ts';
 import type { LedgerContext } from '../respond/ledger-context.ts';
 import type { Column } from '../record/schema.ts';
 import { quoteName } from '../record/quote-name.ts';
@@ -86,13 +84,12 @@ export async function findUnchecked(
 
 /** What a baseline does not check of what the configuration names. */
 async function describeBaseline(
-  { store, layout }: LedgerContext,
+  ledger: LedgerContext,
   sha256: string,
   roles: Roles,
   columns: readonly Column[],
 ): Promise<string[]> {
-  const bytes = await getVerified(store, layout.baseline(sha256), sha256, BYTES_MAX.baseline);
-  const { roles: learned, families, batches } = decodeBaseline(bytes);
+  const { roles: learned, families, batches } = (await readBaseline(ledger, sha256)).baseline;
   const unlearned = describeUnlearned(roles, learned, columns);
   const isChecked = roles.label === null || roles.label !== learned.label || families.length > 0;
   return isChecked

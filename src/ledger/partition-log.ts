@@ -95,6 +95,14 @@ export class PartitionLogs {
   }
 
   /**
+   * The head of a log, looked for from what a snapshot covers of it.
+   * @param covered undefined if the snapshot does not know the log. @throws IntegrityError, UnavailableError
+   */
+  async headSince(log: LogId, covered: { readonly slot: number } | undefined): Promise<LogHead | null> {
+    return this.head(log, covered === undefined ? null : await this.headAt(log, covered.slot));
+  }
+
+  /**
    * The head as of a known slot, without walking from the beginning: from the newest batch at or before it.
    * @param digest of the entry in that slot, where a snapshot or a witness states it.
    * @throws IntegrityError SLOT_MISSING when the slot is free, CHAIN_BROKEN when another entry lies there
@@ -147,8 +155,8 @@ export class PartitionLogs {
   /** All logs of the pipeline, found by listing. @throws IntegrityError at an object that is no entry of the log it lies in */
   async *list(): AsyncGenerator<LogId> {
     for await (const key of this.firstKeys()) {
-      const bytes = await this.#store.get(key, BYTES_MAX.slot);
-      if (bytes !== null) yield this.logOfSlot(bytes, key);
+      const log = await this.logAt(key);
+      if (log !== null) yield log;
     }
   }
 
@@ -165,8 +173,13 @@ export class PartitionLogs {
     }
   }
 
-  /** The log that the entry in a slot belongs to, which must be the one it lies in. @throws IntegrityError */
-  logOfSlot(bytes: Uint8Array, key: string): LogId {
+  /**
+   * The log that the entry under a key belongs to, which must be the one it lies in; null when nothing is there any more.
+   * @throws IntegrityError, UnavailableError
+   */
+  async logAt(key: string): Promise<LogId | null> {
+    const bytes = await this.#store.get(key, BYTES_MAX.slot);
+    if (bytes === null) return null;
     const { statement } = verifyBundle(bytes, key, (id) => this.#trust.key(id));
     const log = logOf(parsePartitionEntry(statement, key));
     if (!key.startsWith(this.#layout.log(log)))
@@ -207,4 +220,9 @@ export class PartitionLogs {
 /** Cluster, topic, partition, slot. */
 function isSlotKey(key: string, root: string): boolean {
   return key.slice(root.length).split('/').length === 4;
+}
+
+/** Orders batches as they were committed, for toSorted. */
+export function byCommit({ entry: a }: LoggedBatch, { entry: b }: LoggedBatch): number {
+  return a.time < b.time ? -1 : a.time > b.time ? 1 : a.start - b.start;
 }

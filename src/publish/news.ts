@@ -1,5 +1,5 @@
 import { IntegrityError, type ErrorCode } from '../errors.ts';
-import { BYTES_MAX, type Layout } from '../ledger/layout.ts';
+import type { Layout } from '../ledger/layout.ts';
 import type { LogHead } from '../ledger/log-head.ts';
 import type { LoggedBatch, PartitionLogs } from '../ledger/partition-log.ts';
 import type { HeadLine } from '../ledger/snapshot.ts';
@@ -105,8 +105,8 @@ export class NewsFinder {
       // What says nothing of whose log it is, is none of ours any more.
       this.#known.delete(hint);
       await this.#orDamaged(hint, folder, async () => {
-        const bytes = await this.#store.get(key, BYTES_MAX.slot);
-        if (bytes !== null) this.#known.set(hint, this.#logs.logOfSlot(bytes, key));
+        const log = await this.#logs.logAt(key);
+        if (log !== null) this.#known.set(hint, log);
       });
     }
   }

@@ -8,6 +8,7 @@ import type { Judgement } from '../detect/judgement.ts';
 import { judge, type JudgeSettings } from '../detect/verdict.ts';
 import { eachLimited } from '../ledger/each-limited.ts';
 import { readEvidence } from '../ledger/evidence.ts';
+import { byCommit } from '../ledger/partition-log.ts';
 import { BYTES_MAX, type Layout } from '../ledger/layout.ts';
 import { getVerified, putContent } from '../ledger/objects.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -69,7 +70,7 @@ export function makeRejudge(context: RejudgeContext): Rejudge {
       stored[i] = await read(batch);
     });
     // A batch that waited for its first baseline may be one of those that it was learned from.
-    for (const { batch, profile } of stored.toSorted(byCommit))
+    for (const { batch, profile } of stored.toSorted((a, b) => byCommit(a.batch, b.batch)))
       if (batch.entry.undecided === 'no-baseline') own.claim(profile, batch.digest);
     const isSmall = (batch: NewBatch): boolean =>
       batch.entry.undecided === 'small' || aloneOf(batch)?.reason === 'small';
@@ -91,7 +92,10 @@ export function makeRejudge(context: RejudgeContext): Rejudge {
 }
 
 /** The baseline object under a digest, ready for judging. @throws IntegrityError, UnavailableError */
-export async function readBaseline({ store, layout }: RejudgeContext, sha256: string): Promise<PreparedBaseline> {
+export async function readBaseline(
+  { store, layout }: Pick<RejudgeContext, 'store' | 'layout'>,
+  sha256: string,
+): Promise<PreparedBaseline> {
   return prepareBaseline(decodeBaseline(await getVerified(store, layout.baseline(sha256), sha256, BYTES_MAX.baseline)));
 }
 
@@ -105,10 +109,6 @@ interface InForce {
 interface Stored {
   readonly batch: NewBatch;
   readonly profile: Profile;
-}
-
-function byCommit({ batch: { entry: a } }: Stored, { batch: { entry: b } }: Stored): number {
-  return a.time < b.time ? -1 : a.time > b.time ? 1 : a.start - b.start;
 }
 
 function judgeOne({ settings }: RejudgeContext, { batch, profile }: Stored, own: OwnRows): Judgement {

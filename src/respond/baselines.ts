@@ -6,7 +6,7 @@ import { NotFoundError, RequestError } from '../errors.ts';
 import { eachLimited } from '../ledger/each-limited.ts';
 import { putContent } from '../ledger/objects.ts';
 import type { ControlHead } from '../ledger/control-log.ts';
-import type { LoggedBatch } from '../ledger/partition-log.ts';
+import { byCommit, type LoggedBatch } from '../ledger/partition-log.ts';
 import type { BatchLine, Snapshot, Standing } from '../ledger/snapshot.ts';
 import { readEvidence } from '../ledger/evidence.ts';
 import { parseLogId } from '../record/log-id.ts';
@@ -133,10 +133,6 @@ async function newestBatches(
 
 function byOffset(a: BatchLine, b: BatchLine): number {
   return a.start - b.start;
-}
-
-function byCommit(a: LoggedBatch, b: LoggedBatch): number {
-  return a.entry.time < b.entry.time ? -1 : a.entry.time > b.entry.time ? 1 : a.entry.start - b.entry.start;
 }
 
 /**

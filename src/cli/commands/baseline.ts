@@ -4,7 +4,6 @@ import { basename, join } from 'node:path';
 
 import { openTopics, sketchSeed } from '../../compose/ingest.ts';
 import { openS3Object } from '../../compose/ledger.ts';
-import { judgeSettings } from '../../compose/publishing.ts';
 import { findUnchecked, topicsOfSource } from '../../compose/misfits.ts';
 import { openFilesFor } from '../../compose/source.ts';
 import { readBaseline } from '../../publish/rejudge.ts';
@@ -156,7 +155,7 @@ export async function showBaseline(
         'REQUEST_INVALID',
         `Cannot show a baseline of "${topic}": ${id === undefined ? 'there is none' : `neither one in force nor a candidate begins with "${id}"`}`,
       );
-    const { baseline } = await readBaseline({ ...ledger, settings: judgeSettings(loaded) }, sha256);
+    const { baseline } = await readBaseline(ledger, sha256);
     const rows = baseline.columns.map(({ reference }) => [reference.name, reference.type]);
     const unchecked = await findUnchecked(loaded, ledger, topic, baseline.roles);
     context.output.result({ sha256, topic, inForce: state.baselines[topic] === sha256, unchecked, baseline }, [

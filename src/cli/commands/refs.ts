@@ -87,8 +87,7 @@ async function isWaitedFor({ logs, snapshots }: LedgerContext, { state }: Contro
   try {
     const covered = snapshot === undefined ? null : await snapshots.heads((await snapshots.read(snapshot)).heads);
     for await (const log of logs.list()) {
-      const line = covered?.get(formatLogId(log));
-      const head = await logs.head(log, line === undefined ? null : await logs.headAt(log, line.slot));
+      const head = await logs.headSince(log, covered?.get(formatLogId(log)));
       if (head !== null && head.haltedAt !== null && resumed <= head.haltedAt) return true;
     }
     return false;

@@ -1,7 +1,6 @@
 import type { LoadedConfig } from '../../config/load.ts';
 import { IntegrityError, type ErrorCode } from '../../errors.ts';
 import { nextSeq } from '../../ledger/control-log.ts';
-import { BYTES_MAX } from '../../ledger/layout.ts';
 import type { LogHead } from '../../ledger/log-head.ts';
 import type { HeadLine, Snapshot } from '../../ledger/snapshot.ts';
 import { formatLogId, parseLogId, type LogId } from '../../record/log-id.ts';
@@ -114,13 +113,19 @@ async function readLogs(
   const { damage, covered, resumed } = known;
   const heads: { readonly log: LogId; readonly head: LogHead | null }[] = [];
   for await (const log of listLogs(ledger, damage))
-    heads.push({ log, head: await readable(damage, log, () => newestHead(ledger, log, covered)) });
+    heads.push({
+      log,
+      head: await readable(damage, log, () => ledger.logs.headSince(log, covered?.get(formatLogId(log)))),
+    });
   // A log that a snapshot covers may have lost its beginning, or all of it.
   const found = new Set(heads.map(({ log }) => formatLogId(log)));
   for (const name of covered?.keys() ?? []) {
     const log = found.has(name) ? undefined : parseLogId(name);
     if (log !== undefined)
-      heads.push({ log, head: await readable(damage, log, () => newestHead(ledger, log, covered)) });
+      heads.push({
+        log,
+        head: await readable(damage, log, () => ledger.logs.headSince(log, covered?.get(formatLogId(log)))),
+      });
   }
   heads.sort((x, y) => (formatLogId(x.log) < formatLogId(y.log) ? -1 : 1));
   const halts = await findHalts(
@@ -151,22 +156,14 @@ async function readLogs(
 }
 
 /** Each log once; what lies where a log should begin and is no entry of it hides no other log. */
-async function* listLogs({ logs, store }: LedgerContext, damage: Damage[]): AsyncGenerator<LogId> {
+async function* listLogs({ logs }: LedgerContext, damage: Damage[]): AsyncGenerator<LogId> {
   const seen = new Set<string>();
   for await (const key of logs.firstKeys()) {
-    const log = await readable(damage, null, async () => {
-      const bytes = await store.get(key, BYTES_MAX.slot);
-      return bytes === null ? null : logs.logOfSlot(bytes, key);
-    });
+    const log = await readable(damage, null, () => logs.logAt(key));
     if (log === null || seen.has(formatLogId(log))) continue;
     seen.add(formatLogId(log));
     yield log;
   }
-}
-
-async function newestHead({ logs }: LedgerContext, log: LogId, covered: Covered | null): Promise<LogHead | null> {
-  const line = covered?.get(formatLogId(log));
-  return logs.head(log, line === undefined ? null : await logs.headAt(log, line.slot));
 }
 
 function describe(report: Status, output: Output): string[] {

@@ -1,3 +1,4 @@
+import { timesOfRows } from '../rules/record-times.ts';
 import { logStatistic } from './detector.ts';
 import type { Detector, DetectorContext, Statistic } from './detector.ts';
 import { quoteName } from '../../record/quote-name.ts';
@@ -43,8 +44,7 @@ function spanOf({ batch }: DetectorContext) {
   if (times.firstMs !== null && times.lastMs !== null) {
     return { firstMs: times.firstMs, lastMs: times.lastMs, columns: [], subject: 'Records per second' };
   }
-  const numeric = columns.find((column) => column.name === roles.time && column.type === 'timestamp')?.numeric ?? null;
-  if (numeric === null || numeric.count === 0 || roles.time === null) return null;
-  const subject = `Records per second of ${quoteName(roles.time)}`;
-  return { firstMs: numeric.min, lastMs: numeric.max, columns: [roles.time], subject };
+  const span = timesOfRows(roles, columns);
+  if (span === null || roles.time === null) return null;
+  return { ...span, columns: [roles.time], subject: `Records per second of ${quoteName(roles.time)}` };
 }

@@ -58,10 +58,8 @@ export async function verifyPartitionLogs(run: LogVerification): Promise<LogInde
   for await (const key of ledger.logs.firstKeys()) {
     if (run.signal.aborted) break;
     await findings.guard(key, async () => {
-      const bytes = await ledger.store.get(key, BYTES_MAX.slot);
-      if (bytes === null) return;
-      const log = ledger.logs.logOfSlot(bytes, key);
-      if (!index.logs.has(formatLogId(log))) await verifyLog(run, index, log);
+      const log = await ledger.logs.logAt(key);
+      if (log !== null && !index.logs.has(formatLogId(log))) await verifyLog(run, index, log);
     });
   }
   return index;

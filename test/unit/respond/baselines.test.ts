@@ -9,7 +9,6 @@ import { systemClock } from '../../../src/adapters/system/clock.ts';
 import { HISTORY_MAX } from '../../../src/detect/baseline/calibrate.ts';
 import type { Profile } from '../../../src/detect/profile.ts';
 import { compileRules } from '../../../src/detect/rules.ts';
-import { JUDGE_DEFAULTS } from '../../../src/detect/verdict.ts';
 import { createJsonDecoder } from '../../../src/ingest/decode/json-decoder.ts';
 import { profileSource } from '../../../src/ingest/profile-source.ts';
 import type { TopicContext } from '../../../src/ingest/topic.ts';
@@ -321,7 +320,7 @@ describe('a baseline', () => {
         reason: 'the first week',
       });
       expect(learned).toMatchObject({ topic: TOPIC, batches: 2, records: 4 });
-      const { baseline } = await readBaseline({ ...test.ledger, settings: JUDGE_DEFAULTS }, learned.baseline);
+      const { baseline } = await readBaseline(test.ledger, learned.baseline);
       expect(baseline).toMatchObject({ batches: 2, rows: 4, schema: schemaDigest(ORDER_SCHEMA) });
       expect((await test.store.stat(test.ledger.layout.baseline(learned.baseline)))!.bytes).toBe(learned.bytes);
       expect(await state()).toMatchObject({ baselines: {}, candidates: { [TOPIC]: learned.baseline } });
