@@ -5,7 +5,7 @@ import { TIMESTAMP_NONE } from '../record/chunk.ts';
 import { int64ToNumber } from '../record/columns.ts';
 import { DEAD_LETTER } from '../record/dead-letter.ts';
 import { int64Words, LEAF_VERSION, LeafHasher } from '../record/leaf.ts';
-import type { LogId } from '../record/log-id.ts';
+import { formatLogId, type LogId } from '../record/log-id.ts';
 import { SHA256_BYTES } from '../record/sha256.ts';
 import type { Decoder } from './decode/decoder.ts';
 import { RawRecordsBuilder, type SpareMemory } from './raw-records-builder.ts';
@@ -130,6 +130,8 @@ export class BatchBuilder {
   /**
    * Takes records of `chunk` from index `from` on, up to the cut.
    * @returns index of the first record not taken; `chunk.count` when the whole chunk is accounted for.
+   * @throws {RangeError} when the chunk says nothing of offsets between what was taken and what it brings: to call them
+   *   compacted would be to lose them in silence. The builder must not be used afterwards.
    */
   add(given: RecordChunk, from: number): number {
     const chunk = withPlainBytes(given);
@@ -229,16 +231,23 @@ export class BatchBuilder {
   }
 
   #account(spans: readonly ChunkSpan[], from: number, to: number): void {
+    let accounted = from;
     for (const span of spans) {
       const start = Math.max(span.from, from);
       const end = Math.min(span.to, to);
       if (end <= start) continue;
+      if (start !== accounted) break;
+      accounted = end;
       if (end === to) this.#leaderEpoch = span.leaderEpoch;
       if (span.skip === 'aborted') this.#aborted += end - start;
       if (span.skip === 'control') this.#control += end - start;
       if (span.skip !== null && this.#skippedRanges.length < SKIPPED_RANGES_MAX)
         this.#skippedRanges.push({ from: start, to: end, reason: span.skip });
     }
+    if (accounted < to)
+      throw new RangeError(
+        `Cannot account for offsets ${accounted} to ${to - 1} of "${formatLogId(this.#log)}": the source says nothing of ${accounted}`,
+      );
   }
 
   #growLeaves(more: number): void {

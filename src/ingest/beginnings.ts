@@ -19,13 +19,13 @@ type Ends = ReadonlyMap<string, number> | null;
  * behind it. If there is one, the partition begins at its earliest record.
  */
 export class Beginnings {
-  readonly #logs: Pick<PartitionLogs, 'list'>;
+  readonly #logs: Pick<PartitionLogs, 'hasTopic'>;
   readonly #source: Pick<RecordSource, 'assignment' | 'resolveStart'>;
   readonly #start: StartPosition;
   readonly #ends = new Map<string, Promise<Ends>>();
 
   constructor(
-    logs: Pick<PartitionLogs, 'list'>,
+    logs: Pick<PartitionLogs, 'hasTopic'>,
     source: Pick<RecordSource, 'assignment' | 'resolveStart'>,
     start: StartPosition,
   ) {
@@ -66,11 +66,6 @@ export class Beginnings {
           .slice(at, at + ASKED_AT_ONCE)
           .map(async (log) => ends.set(formatLogId(log), await this.#source.resolveStart(log, { at: 'latest' }))),
       );
-    return (await this.#hasLog(logs[0]!)) ? null : ends;
-  }
-
-  async #hasLog({ cluster, topic }: LogId): Promise<boolean> {
-    for await (const log of this.#logs.list()) if (log.cluster === cluster && log.topic === topic) return true;
-    return false;
+    return (await this.#logs.hasTopic(logs[0]!)) ? null : ends;
   }
 }

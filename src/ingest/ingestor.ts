@@ -136,6 +136,7 @@ export class Ingestor {
   }
 
   async #drain(kill: AbortSignal): Promise<void> {
+    for (const runner of this.#runners.values()) runner.letGo();
     while (!kill.aborted && this.#failure === null) {
       for (const runner of this.#runners.values()) runner.tick(true);
       const busy = [...this.#runners.values()].some((runner) => runner.busy);

@@ -3,6 +3,7 @@ import type { PreparedBaseline } from '../detect/baseline/prepare.ts';
 import type { Profile } from '../detect/profile.ts';
 import { buildProfile } from '../detect/profile/build.ts';
 import { brokenHaltRules } from '../detect/rules/halt-rules.ts';
+import { brokenObserveRules, type ObservedRule } from '../detect/rules/observed-rules.ts';
 import { RowHashSketch } from '../detect/sketch/row-hashes.ts';
 import type { Judgement } from '../detect/judgement.ts';
 import { judge, type JudgeSettings } from '../detect/verdict.ts';
@@ -29,6 +30,8 @@ export interface JudgedBatch {
   readonly judgement: Judgement;
   /** Names of the broken rules with action halt. */
   readonly brokenHaltRules: readonly string[];
+  /** The broken rules with action observe, which leave no other trace than the profile. */
+  readonly brokenObserveRules: readonly ObservedRule[];
   /** Bytes of the evidence object. */
   readonly evidence: Buffer;
 }
@@ -58,7 +61,14 @@ export class BatchJudge {
     const judgement = judge(profile, topic.baseline?.prepared ?? null, this.#settings);
     const evidence = encodeEvidence({ version: 1, judgement, skipped: built.skippedRanges, profile });
     const { outcome, reason: undecided } = judgement;
-    return { outcome, undecided, judgement, brokenHaltRules: brokenHaltRules(profile.rules), evidence };
+    return {
+      outcome,
+      undecided,
+      judgement,
+      brokenHaltRules: brokenHaltRules(profile.rules),
+      brokenObserveRules: brokenObserveRules(profile.rules),
+      evidence,
+    };
   }
 }
 

@@ -13,6 +13,7 @@ import type { IngestEvents } from './events.ts';
 import type { BatchJudge, JudgedBatch } from './judge-batch.ts';
 import { openPartition, settlePosition, type OpenContext } from './partition.ts';
 import { PartitionSession, type OpenBatch } from './partition-session.ts';
+import { ResumeWatch } from './resume-watch.ts';
 import { assertNotHalted, ruleHalt } from './rule-halt.ts';
 import type { Topics } from './topics.ts';
 import { TakeOvers } from './take-overs.ts';
@@ -33,13 +34,11 @@ export interface RunnerContext extends OpenContext {
 
 const RETRY_FIRST_MS = 200;
 const RETRY_MAX_MS = 10_000;
-/** A partition that a rule has halted looks this often for the `resume` that lets it go on. */
-const RESUME_CHECK_MS = 5_000;
 
 interface Halt {
   readonly error: HeadgateError;
-  /** Control seq that a `resume` must exceed; null when no resume is the way out. */
-  readonly resumableAfter: number | null;
+  /** Null when no `resume` is the way out. */
+  readonly resume: ResumeWatch | null;
 }
 
 /**
@@ -56,12 +55,13 @@ export class PartitionRunner {
   readonly #start: (task: Promise<void>) => void;
   /** Null while it is opened, and once it has halted or is no longer ours. */
   #session: PartitionSession | null = null;
+  /** Whose request the poll that is under way carries: what it brings means nothing to a session that was opened since. */
+  #asking: PartitionSession | null = null;
   #halt: Halt | null = null;
   #left = false;
   /** Past this offset a one-pass run does not read on. */
   #stopAt: number | null = null;
   readonly #takeOvers: TakeOvers;
-  #resumeCheckedAtMs = 0;
 
   /**
    * @param start keeps track of work in the background. @param signal ends everything; what is not committed is read again
@@ -110,15 +110,16 @@ export class PartitionRunner {
   /** What to read next; null for nothing. */
   request(): ReadRequest | null {
     const session = this.#session;
+    this.#asking = session;
     if (session === null || !session.wantsRecords) return null;
     const { recordsMax, bytesMax } = this.#c.limits;
     return { log: this.log, offset: session.next, recordsMax: session.roomFor(recordsMax), bytesMax };
   }
 
-  /** Takes in what a poll brought. */
+  /** Takes in what the poll has brought that carried the newest request. */
   async receive(result: ReadResult): Promise<void> {
     const session = this.#session;
-    if (session === null) return;
+    if (session === null || session !== this.#asking) return;
     // What was read before the trouble is sound: it is committed first.
     if (result.kind === 'halt') session.endWith(result.error);
     if (result.kind === 'drained' && result.ended) session.end();
@@ -141,11 +142,13 @@ export class PartitionRunner {
     const now = clock.monotonic();
     const session = this.#session;
     if (session?.isDue(now, limits.ageMaxMs, force) === true) this.#start(this.#commit(session));
-    const isWaiting = this.#halt !== null && this.#halt.resumableAfter !== null && !once && !this.#left;
-    if (isWaiting && now - this.#resumeCheckedAtMs >= RESUME_CHECK_MS) {
-      this.#resumeCheckedAtMs = now;
-      this.#start(this.#lookForResume(this.#halt!.resumableAfter!));
-    }
+    const watch = this.#halt?.resume;
+    if (watch?.isDue === true && !once && !this.#left) this.#start(this.#lookForResume(watch));
+  }
+
+  /** Lets go of records that no batch was begun with: whoever reads on reads them again. */
+  letGo(): void {
+    this.#session?.letGo();
   }
 
   async #open(pauseMs: number): Promise<void> {
@@ -278,19 +281,16 @@ export class PartitionRunner {
   #haltAt(head: LogHead | null, error: unknown): void {
     if (this.#left || this.#halt !== null) return;
     const known = asHalt(this.name, error);
+    const { topics, clock } = this.#c;
+    const haltedAt = known.code === 'RULE' ? (head?.haltedAt ?? null) : null;
     this.#session = null;
-    this.#halt = { error: known, resumableAfter: known.code === 'RULE' ? (head?.haltedAt ?? null) : null };
-    this.#resumeCheckedAtMs = this.#c.clock.monotonic();
+    this.#halt = { error: known, resume: haltedAt === null ? null : new ResumeWatch(topics, clock, haltedAt) };
     this.#c.events.halted(this.log, known, head?.next ?? 0);
   }
 
-  async #lookForResume(after: number): Promise<void> {
-    try {
-      if ((await this.#c.topics.resumedSeq()) <= after || this.#left) return;
-    } catch (error) {
-      if (!isPassing(error)) throw error;
-      return;
-    }
+  async #lookForResume(watch: ResumeWatch): Promise<void> {
+    const isResumed = await watch.look();
+    if (!isResumed || this.#left || this.#halt?.resume !== watch) return;
     this.#halt = null;
     this.#c.events.resumed(this.log);
     await this.#open(0);

@@ -182,9 +182,23 @@ export class PartitionSession {
     return { built, observer: open.observer, topic: open.topic };
   }
 
+  /**
+   * Lets go of records that wait for more of them: a schema that is pinned for good must not follow from the few that
+   * happened to be there when somebody stopped the process.
+   */
+  letGo(): void {
+    this.#filling = this.#filling.then(() => this.#letGoNow());
+  }
+
   /** A batch of so many bytes is committed. */
   committed(bytes: number): void {
     this.#inFlightBytes -= bytes;
+  }
+
+  #letGoNow(): void {
+    if (this.#gatheringSinceMs === null || this.#ended) return;
+    this.#waiting.length = 0;
+    this.#gatheringSinceMs = null;
   }
 
   #fill(monotonicMs: number, isLast: boolean): Promise<void> {

@@ -13,6 +13,7 @@ import type { ObjectStore } from '../ports/object-store.ts';
 import type { Signer } from '../ports/signer.ts';
 import type { RecordChunk } from '../record/chunk.ts';
 import type { CsvDelimiter } from '../record/csv.ts';
+import { compareSchemas, describeConfiguredSchema } from '../record/schema-difference.ts';
 import { encodeSchema, schemaDigest, type Schema } from '../record/schema.ts';
 import { createCsvDecoder } from './decode/csv-decoder.ts';
 import { readHeader } from './decode/csv-delimiter.ts';
@@ -50,11 +51,13 @@ export interface TopicsOptions {
   readonly by: string;
   readonly ref: string;
   readonly settings: (topic: string) => TopicSettings;
+  /** False where nothing is judged: then no baseline is read, nor is anything said of the one in force. Default: true. */
+  readonly judges?: boolean;
   /** Told what is worth a look: in a schema that was inferred and pinned, or in a configuration that does not fit it. */
   readonly noted: (topic: string, note: string) => void;
 }
 
-/** A schema is pinned for good: it is learned from at least so many records, or so many bytes of them, unless no more come. */
+/** A schema is pinned until a person replaces it: it is learned from at least so many records, or so many bytes of them, unless no more come. */
 const SAMPLE_RECORDS_MIN = 1_000;
 const SAMPLE_BYTES_MIN = 4 * 1_048_576;
 /** How long what the control log said is believed without looking again. */
@@ -102,7 +105,7 @@ export class Topics {
     const sha256 = now.state.schemas[topic]!;
     const schema = known?.schemaSha256 === sha256 ? known.schema : await readPinnedSchema(this.#o, sha256);
     const context = await this.#build(topic, schema, now);
-    if (known === undefined) this.#noteMisfits(topic, schema);
+    if (known?.schemaSha256 !== sha256) this.#noteMisfits(topic, schema);
     if (context.baseline !== known?.baseline) this.#noteUnlearned(context);
     this.#contexts.set(topic, context);
     return context;
@@ -124,7 +127,7 @@ export class Topics {
 
   async #build(topic: string, schema: Schema, head: ControlHead): Promise<TopicContext> {
     const settings = this.#o.settings(topic);
-    const sha256 = head.state.baselines[topic];
+    const sha256 = this.#o.judges === false ? undefined : head.state.baselines[topic];
     const known = this.#contexts.get(topic);
     const baseline =
       sha256 === undefined
@@ -191,9 +194,14 @@ export class Topics {
     return 'pinned';
   }
 
-  /** A misspelt column would switch a check off in silence. */
+  /** A schema that is configured and not pinned would do nothing, and a misspelt column switch a check off, in silence. */
   #noteMisfits(topic: string, schema: Schema): void {
-    for (const misfit of describeMisfits(this.#o.settings(topic), schema.columns)) this.#o.noted(topic, misfit);
+    const settings = this.#o.settings(topic);
+    const { columns, format } = settings;
+    const difference = columns === null ? null : compareSchemas(schema, { version: 1, format, columns });
+    const misfit = describeConfiguredSchema(topic, difference);
+    for (const each of [...(misfit === null ? [] : [misfit]), ...describeMisfits(settings, schema.columns)])
+      this.#o.noted(topic, each);
   }
 
   /** A baseline that was learned with other roles leaves those of the configuration unchecked. */

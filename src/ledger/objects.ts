@@ -5,7 +5,7 @@ import { sha256Hex } from '../record/sha256.ts';
 import { contentBytesMax } from './layout.ts';
 
 const PAUSE_FIRST_MS = 100;
-const PAUSE_MAX_MS = 10_000;
+const PAUSE_MAX_MS = 5_000;
 
 /**
  * Reads an object that a signed entry names and checks its digest.
@@ -14,13 +14,7 @@ const PAUSE_MAX_MS = 10_000;
 export async function getVerified(store: ObjectStore, key: string, sha256: string, bytesMax: number): Promise<Buffer> {
   const bytes = await store.get(key, bytesMax);
   if (bytes === null) throw new IntegrityError('OBJECT_MISSING', key, `Cannot read "${key}": it is not in the store`);
-  const actual = sha256Hex(bytes);
-  if (actual !== sha256)
-    throw new IntegrityError(
-      'DIGEST_MISMATCH',
-      key,
-      `Cannot accept "${key}": its SHA-256 is ${actual}, wanted ${sha256}`,
-    );
+  assertDigest(key, bytes, sha256);
   return bytes;
 }
 
@@ -46,11 +40,49 @@ export function parseJson(bytes: Uint8Array, object: string): unknown {
 }
 
 /**
+ * Creates an object, again and again until the store has answered for certain.
+ *
+ * The answer to a create can be lost, and a late apply can make our own write answer "exists". So only `created` is believed
+ * as it is; after `exists` the object is read, and after anything else the *same* bytes are written again: on a disk, too, an
+ * object that can be read is not durable before a create has said so. Trying for ever is safe for that reason; an outage
+ * only pauses the caller.
+ * @returns null when it was created; else what lies there, which may be our own bytes.
+ * @throws UncertainError when `signal` aborts first: whether the object is there is unknown then; IntegrityError SIZE_EXCEEDED
+ *   when more than `bytesMax` lie there
+ */
+export async function createOrRead(
+  store: ObjectStore,
+  key: string,
+  bytes: Uint8Array,
+  bytesMax: number,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Buffer | null> {
+  assertFits(key, bytes, bytesMax);
+  let cause: unknown;
+  for (let pauseMs = PAUSE_FIRST_MS; !signal.aborted; pauseMs = Math.min(2 * pauseMs, PAUSE_MAX_MS)) {
+    try {
+      if ((await store.create(key, bytes, { signal })) === 'created') return null;
+      const found = await store.get(key, bytesMax, { signal });
+      if (found !== null) return found;
+    } catch (error) {
+      if (!(error instanceof UncertainError) && !(error instanceof UnavailableError)) throw error;
+      cause = error;
+    }
+    await clock.sleep(pauseMs, signal);
+  }
+  throw new UncertainError(
+    'STORE_UNCERTAIN',
+    `Cannot tell whether "${key}" was created: stopped before the store answered`,
+    { cause },
+  );
+}
+
+/**
  * Stores an object whose key holds the digest of its bytes; it does not matter who stored it first.
  * An object that exists is read back: someone may have put other bytes under the key.
- * Outages only pause: the same bytes are written again until the store answers or `signal` aborts.
  * @throws RequestError SIZE_EXCEEDED for bytes that no reader would accept, before anything is written; IntegrityError
- *   DIGEST_MISMATCH when other bytes lie there; UnavailableError when aborted
+ *   DIGEST_MISMATCH when other bytes lie there, SIZE_EXCEEDED when more do; UncertainError when aborted
  */
 export async function putContent(
   store: ObjectStore,
@@ -60,19 +92,16 @@ export async function putContent(
   signal: AbortSignal,
 ): Promise<void> {
   assertFits(key, bytes, contentBytesMax(key));
-  for (let pauseMs = PAUSE_FIRST_MS; ; pauseMs = Math.min(2 * pauseMs, PAUSE_MAX_MS)) {
-    try {
-      if ((await store.create(key, bytes, { signal })) === 'created') return;
-      await getVerified(store, key, sha256Hex(bytes), bytes.length);
-      return;
-    } catch (error) {
-      const passing = error instanceof UnavailableError || error instanceof UncertainError;
-      if (!passing) throw error;
-      if (signal.aborted)
-        throw new UnavailableError('STORE_UNAVAILABLE', `Cannot store "${key}": stopped before the store answered`, {
-          cause: error,
-        });
-    }
-    await clock.sleep(pauseMs, signal);
-  }
+  const found = await createOrRead(store, key, bytes, bytes.length, clock, signal);
+  if (found !== null) assertDigest(key, found, sha256Hex(bytes));
+}
+
+function assertDigest(key: string, bytes: Uint8Array, sha256: string): void {
+  const actual = sha256Hex(bytes);
+  if (actual === sha256) return;
+  throw new IntegrityError(
+    'DIGEST_MISMATCH',
+    key,
+    `Cannot accept "${key}": its SHA-256 is ${actual}, wanted ${sha256}`,
+  );
 }

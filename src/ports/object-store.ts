@@ -33,8 +33,9 @@ export interface StoreCallOptions {
  * - `create` writes only if the key is free, atomically: of any number of racing calls exactly one resolves `created`,
  *   the rest `exists`. A key that resolved `created` is seen by every later `get`, `stat` and `list`.
  *   A crash leaves the whole object or none.
- * - When `create` cannot know what happened it throws UncertainError; the caller reads the key before anything else.
- *   It never retries by itself: our own first write would answer `exists`.
+ * - When `create` cannot know what happened it throws UncertainError; the caller creates the same again, and reads what is
+ *   there when that answers `exists`. It never retries by itself: our own first write would answer `exists`.
+ * - An object whose create has answered `created` or `exists` is durable; one that can merely be read may not be.
  * - `get` returns the whole object or null; larger than `bytesMax` throws IntegrityError SIZE_EXCEEDED before it is read.
  * - `put` overwrites; only hints and derived views may use it.
  * - `delete` is for probes, for the janitor, and for hints that no longer hold; never for what a ledger needs.

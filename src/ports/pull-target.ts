@@ -22,6 +22,8 @@ export interface PullTarget {
   readonly location: string;
   /** Address of a path, for messages. */
   locate(path: string): string;
+  /** The closest folder above this one, where links lead, in which one of `paths` is there; null without one. */
+  folderAbove(paths: readonly string[]): Promise<string | null>;
   /** Refuses paths that do not lie in real folders all the way down. @throws RequestError PULL_CONFLICT */
   assertFolders(paths: Iterable<string>): Promise<void>;
   /** What is there: the file that is meant, byte by byte; a folder; something else; nothing. */

@@ -4,6 +4,6 @@ export interface Signer {
   readonly keyId: string;
   /** Public key, SPKI PEM. */
   readonly publicKeyPem: string;
-  /** ECDSA P-256 over SHA-256 of `bytes`, DER encoded. @throws UnavailableError when a remote signer is out of reach */
+  /** ECDSA P-256 over SHA-256 of `bytes`, DER encoded, or, with an Ed25519 key, Ed25519 over `bytes`. @throws UnavailableError when a remote signer is out of reach */
   sign(bytes: Uint8Array): Promise<Uint8Array>;
 }

@@ -156,3 +156,19 @@ describe('the timestamps of a batch', () => {
     expect(batch.finish().timestamps).toBeNull();
   });
 });
+
+describe('the offsets of a batch', () => {
+  const record = (offset: number): TestRecord => ({ offset, value: '{"a":1}' });
+
+  it('are all accounted for: what a source says nothing of is not taken for compacted', () => {
+    const batch = builder(0, {});
+    batch.add(makeChunk([record(0), record(2)], { from: 0, nextOffset: 5 }), 0);
+    expect(() => batch.add(makeChunk([record(7)], { from: 6 }), 0)).toThrow(
+      'Cannot account for offsets 5 to 7 of "c/t/0": the source says nothing of 5',
+    );
+    const whole = builder(0, {});
+    whole.add(makeChunk([record(0), record(2)], { from: 0, nextOffset: 5 }), 0);
+    whole.add(makeChunk([record(7)], { from: 5 }), 0);
+    expect(whole.finish()).toMatchObject({ records: 3, skipped: { compacted: 5 } });
+  });
+});

@@ -1,17 +1,21 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 
-import { MemoryBroker } from '../../../src/adapters/memory/broker.ts';
+import type { MemoryBroker } from '../../../src/adapters/memory/broker.ts';
 import { MemorySource } from '../../../src/adapters/memory/source.ts';
 import { UnavailableError } from '../../../src/errors.ts';
 import type { StartPosition } from '../../../src/ports/record-source.ts';
 import { formatLogId, type LogId } from '../../../src/record/log-id.ts';
-import { entriesOf, rangesOf, TestConsumer, type TestConsumerOptions } from '../../support/ingest.ts';
-import { TestLedger } from '../../support/ledger.ts';
+import {
+  consumeAll,
+  entriesOf,
+  openStream,
+  orders,
+  rangesOf,
+  TestConsumer,
+  type TestConsumerOptions,
+} from '../../support/ingest.ts';
+import type { TestLedger } from '../../support/ledger.ts';
 
-const orders = (count: number, from = 0) =>
-  Array.from({ length: count }, (_, i) => ({
-    value: Buffer.from(JSON.stringify({ id: from + i, amount: i / 4, city: 'Basel' })),
-  }));
 const LATEST = { at: 'latest' } as const;
 
 let test: TestLedger;
@@ -20,9 +24,7 @@ let log: LogId;
 let other: LogId;
 
 beforeEach(async () => {
-  test = await TestLedger.open({ prepared: false });
-  broker = new MemoryBroker('test');
-  log = broker.create('orders', 0);
+  ({ test, broker, log } = await openStream());
   other = broker.create('orders', 1);
 });
 
@@ -131,5 +133,41 @@ describe('start at latest', () => {
     consumer.stop();
     await running;
     expect(consumer.halts).toEqual([]);
+  });
+
+  describe('where an object that is no entry has taken the first slot of a log', () => {
+    const squat = (id: LogId) => test.store.put(test.ledger.layout.slot(id, 0), Buffer.from('not ours'));
+    const consume = (seed: number): Promise<TestConsumer> => consumeAll(test, broker, { start: LATEST, seed });
+
+    it('halts the partition of that log alone, when the topic is new and when it is not', async () => {
+      const third = broker.create('orders', 2);
+      for (const each of [log, other, third]) broker.append(each, orders(5));
+      await squat(log);
+      expect((await consume(0)).halts).toMatchObject([{ log: formatLogId(log), code: 'STATEMENT_INVALID', next: 0 }]);
+      for (const each of [other, third]) expect(await genesisOf(each)).toMatchObject({ kind: 'open', next: 5 });
+      const [squatted, added] = [broker.create('orders', 3), broker.create('orders', 4)];
+      for (const each of [squatted, added]) broker.append(each, orders(5));
+      await squat(squatted);
+      const { halts, committed } = await consume(1);
+      expect(halts.map((halt) => halt.log).toSorted()).toEqual([log, squatted].map(formatLogId));
+      expect(committed).toMatchObject([{ log: added, start: 0, end: 5 }]);
+    });
+
+    it('reads a topic by its own logs only', async () => {
+      await squat({ ...log, topic: 'a topic before' });
+      broker.append(log, orders(5));
+      expect((await consume(0)).halts).toEqual([]);
+      expect(await genesisOf(log)).toMatchObject({ kind: 'open', next: 5 });
+    });
+
+    it('tells from the entries behind it that the topic has begun', async () => {
+      broker.append(log, orders(5));
+      broker.append(other, orders(5));
+      const first = new TestConsumer(test, broker, { seed: 0 });
+      first.source.assign([log]);
+      await first.run();
+      await squat(log);
+      expect((await consume(1)).committed).toMatchObject([{ log: other, start: 0, end: 5 }]);
+    });
   });
 });

@@ -12,38 +12,43 @@ import type { ObjectStore } from '../../../src/ports/object-store.ts';
 import type { LogId } from '../../../src/record/log-id.ts';
 import { verifyPipeline } from '../../../src/respond/verify.ts';
 import { StoreDecorator } from '../../support/faulty-store.ts';
-import { entriesOf, rangesOf, TestConsumer, type TestConsumerOptions } from '../../support/ingest.ts';
+import {
+  consumeAll,
+  entriesOf,
+  openStream,
+  orders,
+  rangesOf,
+  TestConsumer,
+  type TestConsumerOptions,
+} from '../../support/ingest.ts';
 import { never, TestLedger } from '../../support/ledger.ts';
 import { warningsOf } from '../../support/warnings.ts';
 import { HaltError, UnavailableError } from '../../../src/errors.ts';
-
-const order = (id: number): { readonly value: Buffer } => ({
-  value: Buffer.from(JSON.stringify({ id, amount: id / 4, city: 'Basel' })),
-});
-const orders = (count: number, from = 0) => Array.from({ length: count }, (_, i) => order(from + i));
 
 let test: TestLedger;
 let broker: MemoryBroker;
 let log: LogId;
 
 beforeEach(async () => {
-  test = await TestLedger.open({ prepared: false });
-  broker = new MemoryBroker('test');
-  log = broker.create('orders', 0);
+  ({ test, broker, log } = await openStream());
 });
 
-async function consume(options: TestConsumerOptions = {}): Promise<TestConsumer> {
-  const consumer = new TestConsumer(test, broker, options);
-  await consumer.run();
-  return consumer;
-}
+const consume = (options: TestConsumerOptions = {}): Promise<TestConsumer> => consumeAll(test, broker, options);
 
-/** Every offset of the log exactly once and in order, and nothing in the store that verify objects to. */
+/**
+ * Every offset of the log exactly once and in order, with as many records as the broker has there unless they were deleted
+ * before they were read, and nothing in the store that verify objects to.
+ */
 async function expectWhole(from: number, to: number, id = log): Promise<void> {
   let next = from;
-  for (const [, start, end] of await rangesOf(test, id)) {
-    expect(start).toBe(next);
-    next = end;
+  for (const entry of await entriesOf(test, id)) {
+    if (!('start' in entry)) continue;
+    expect(entry.start).toBe(next);
+    next = entry.end;
+    const { earliest } = broker.bounds(id);
+    if (entry.kind !== 'batch' || entry.start < earliest) continue;
+    const { offsets } = broker.read(id, entry.start, Infinity, Infinity)!;
+    expect(entry.records).toBe(offsets.filter((offset) => offset < entry.end).length);
   }
   expect(next).toBe(to);
   const report = await verifyPipeline(test.reopened(), { deep: true, format: parquetFormat, signal: never });
@@ -528,6 +533,21 @@ describe('the first records of a topic', () => {
     await expectWhole(0, 2_000);
   });
 
+  it('pin none when the process is stopped before there are enough: the next one reads them again', async () => {
+    broker.append(log, [value('{"id":1,"amount":2}')]);
+    const consumer = new TestConsumer(test, broker, { columns: null, once: false, limits: { ageMaxMs: 1e12 } });
+    const running = consumer.run();
+    await expect.poll(() => consumer.source.assignment()).not.toBeNull();
+    await expect.poll(async () => (await test.ledger.logs.head(log))?.slot).toBe(0);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    consumer.stop();
+    await running;
+    expect(consumer.committed).toEqual([]);
+    expect((await test.ledger.control.head()).state.schemas).toEqual({});
+    await consume({ columns: null, seed: 1 });
+    await expectWhole(0, 1);
+  });
+
   it('have to do where no more come', async () => {
     broker.append(log, [value('{"id":1,"amount":2}')]);
     const { notes } = await consume({ columns: null });
@@ -563,7 +583,7 @@ describe('a configuration that does not fit the schema', () => {
     broker.append(log, orders(20));
     const rules = [{ kind: 'range', name: 'prices', column: 'price', min: 0, action: 'quarantine' }] as const;
     const { notes } = await consume({ rules });
-    expect(notes).toEqual(['orders: rule "prices" is never checked: column "price" is not in the schema']);
+    expect(notes).toEqual(['orders: rule "prices" is never checked: column "price" is not in the pinned schema']);
   });
 });
 
@@ -600,7 +620,7 @@ describe('memory', () => {
   it('stays below its bound, in which one chunk more has room', async () => {
     const logs = [log, ...[1, 2, 3, 4].map((i) => broker.create('orders', i))];
     for (const each of logs) broker.append(each, orders(200));
-    const chunkBytes = 10 * order(199).value.length;
+    const chunkBytes = 10 * orders(1, 199)[0]!.value.length;
     const limits = { recordsMax: 100, memoryBytesMax: 3_000 };
     let held = 0;
     let most = 0;

@@ -1,7 +1,6 @@
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { DiskStore } from '../../../src/adapters/disk/store.ts';
-import { MemoryBroker } from '../../../src/adapters/memory/broker.ts';
 import type { MemoryCommits } from '../../../src/adapters/memory/source.ts';
 import { MemoryStore } from '../../../src/adapters/memory/store.ts';
 import { parquetFormat } from '../../../src/adapters/parquet/format.ts';
@@ -9,9 +8,17 @@ import { UnavailableError } from '../../../src/errors.ts';
 import type { ObjectStore } from '../../../src/ports/object-store.ts';
 import { verifyPipeline } from '../../../src/respond/verify.ts';
 import { FakeS3 } from '../../support/fake-s3.ts';
+import { CountingStore } from '../../support/counting-store.ts';
 import { StoreDecorator } from '../../support/faulty-store.ts';
-import { TestConsumer, entriesOf, type TestConsumerOptions } from '../../support/ingest.ts';
-import { TestLedger, keysOf, never } from '../../support/ledger.ts';
+import {
+  consumeAll,
+  entriesOf,
+  openStream,
+  orders,
+  type TestConsumer,
+  type TestConsumerOptions,
+} from '../../support/ingest.ts';
+import { keysOf, never, type TestLedger } from '../../support/ledger.ts';
 import { ANY_ACCOUNT, newS3Store, useS3Account } from '../../support/s3-store.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
@@ -26,23 +33,13 @@ const STORES: Readonly<Record<string, () => Promise<ObjectStore>>> = {
   },
 };
 
-const orders = (count: number, from = 0) =>
-  Array.from({ length: count }, (_, i) => ({
-    value: Buffer.from(JSON.stringify({ id: from + i, amount: i / 4, city: 'Basel' })),
-  }));
-
 /** Three batches of one partition, in slots 1 to 3, and more to read. */
 async function open(store: ObjectStore = new MemoryStore()) {
-  const test = await TestLedger.open({ prepared: false, store });
-  const broker = new MemoryBroker('test');
-  const log = broker.create('orders', 0);
+  const { test, broker, log } = await openStream(store);
   broker.append(log, orders(30));
   let seed = 0;
-  const consume = async (options: TestConsumerOptions = {}): Promise<TestConsumer> => {
-    const consumer = new TestConsumer(test, broker, { ...options, seed: seed++ });
-    await consumer.run();
-    return consumer;
-  };
+  const consume = (options: TestConsumerOptions = {}): Promise<TestConsumer> =>
+    consumeAll(test, broker, { ...options, seed: seed++ });
   await consume();
   const slot = (number: number): string => test.ledger.layout.slot(log, number);
   return { test, broker, log, slot, consume, publish: () => test.publisher().publish(never) };
@@ -191,7 +188,7 @@ describe('a partition log that was published', () => {
     const reads = async (): Promise<number> => {
       const counted = new CountingStore(test.store);
       expect((await consume({ store: counted })).halts).toEqual([]);
-      return counted.reads;
+      return counted.reads();
     };
     await publish();
     const few = await reads();
@@ -229,16 +226,3 @@ describe('a partition log that was published', () => {
     expect([halts, committed.length, refused]).toEqual([[], 1, 4]);
   });
 });
-
-class CountingStore extends StoreDecorator {
-  readonly keys: string[] = [];
-
-  get reads(): number {
-    return this.keys.length;
-  }
-
-  override get(key: string, bytesMax: number): Promise<Buffer | null> {
-    this.keys.push(key);
-    return super.get(key, bytesMax);
-  }
-}

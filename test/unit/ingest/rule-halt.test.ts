@@ -1,16 +1,19 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 
-import { MemoryBroker } from '../../../src/adapters/memory/broker.ts';
+import type { MemoryBroker } from '../../../src/adapters/memory/broker.ts';
 import type { Rule } from '../../../src/detect/rules/rule.ts';
 import type { LogId } from '../../../src/record/log-id.ts';
 import { findHalts } from '../../../src/respond/halts.ts';
-import { entriesOf, TestConsumer, type TestConsumerOptions } from '../../support/ingest.ts';
-import { TestLedger } from '../../support/ledger.ts';
+import {
+  consumeAll,
+  entriesOf,
+  openStream,
+  orders,
+  TestConsumer,
+  type TestConsumerOptions,
+} from '../../support/ingest.ts';
+import type { TestLedger } from '../../support/ledger.ts';
 
-const orders = (count: number, from = 0) =>
-  Array.from({ length: count }, (_, i) => ({
-    value: Buffer.from(JSON.stringify({ id: from + i, amount: i / 4, city: 'Basel' })),
-  }));
 const range = (name: string, column: string, max: number, action: Rule['action'] = 'halt'): Rule => ({
   kind: 'range',
   name,
@@ -25,17 +28,11 @@ let broker: MemoryBroker;
 let log: LogId;
 
 beforeEach(async () => {
-  test = await TestLedger.open({ prepared: false });
-  broker = new MemoryBroker('test');
-  log = broker.create('orders', 0);
+  ({ test, broker, log } = await openStream());
   broker.append(log, orders(10));
 });
 
-async function consume(options: TestConsumerOptions = {}): Promise<TestConsumer> {
-  const consumer = new TestConsumer(test, broker, options);
-  await consumer.run();
-  return consumer;
-}
+const consume = (options: TestConsumerOptions = {}): Promise<TestConsumer> => consumeAll(test, broker, options);
 
 async function resume(): Promise<void> {
   await test.act({ kind: 'hold', by: 'a person', ref: 'main', reason: 'looking' });

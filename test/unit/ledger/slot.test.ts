@@ -49,6 +49,12 @@ describe('createSlot', () => {
     expect(clock.now() - before).toBe(100 + 200 + 400 + 800 + 1_600 + 3_200 + 4 * 5_000);
   });
 
+  it('takes no read for a proof that its bytes are durable, but writes them again', async () => {
+    store.creates.push('answer-lost');
+    expect(await create()).toEqual({ owner: 'us' });
+    expect(store.attempts).toBe(2);
+  });
+
   it('lets a late write of ours meet the second one without harm', async () => {
     store.creates.push('late', 'lost', 'refused');
     expect(await create()).toEqual({ owner: 'us' });
@@ -133,7 +139,7 @@ describe('putContent', () => {
     const stop = new AbortController();
     stop.abort();
     store.creates.push('refused');
-    await expect(putContent(store, key, ours, clock, stop.signal)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    await expect(putContent(store, key, ours, clock, stop.signal)).rejects.toMatchObject({ code: 'STORE_UNCERTAIN' });
   });
 });
 
