@@ -5,7 +5,8 @@ import { sampleLosses } from './baseline/learn-labels.ts';
 import { hashesOf, measureWith, patternsWithout } from './baseline/learn.ts';
 import type { PreparedBaseline } from './baseline/prepare.ts';
 import { DETECTORS } from './detectors/all.ts';
-import { isOfAllRecords } from './detectors/schema.ts';
+import { findUndecoded, isOfAllRecords } from './detectors/schema.ts';
+import { usualVolumeIn } from './detectors/volume.ts';
 import { fromScale } from './detectors/detector.ts';
 import type { DetectorContext, Family, HardFinding, Statistic, StatisticScale } from './detectors/detector.ts';
 import type { Finding, Judgement } from './judgement.ts';
@@ -63,10 +64,11 @@ export function judge(
     const failure = { detector: running, message: describeError(error) };
     return { ...conclude(baseline.digest, rules, [], 1, settings, 'failed'), failure };
   }
-  const hard = [...rules, ...broken];
+  const isFew = profile.counts.records < settings.recordsMin;
+  const undecoded = isFew ? [] : findUndecoded(profile, baseline.baseline.undecodedMax ?? null);
+  const hard = [...rules, ...broken, ...undecoded.map((found) => fromHard(found, 'schema'))];
   const isSmall = profile.rows < settings.recordsMin;
-  if (isSmall && profile.counts.records < settings.recordsMin)
-    return conclude(baseline.digest, hard, [], 1, settings, 'small');
+  if (isSmall && isFew) return conclude(baseline.digest, hard, [], 1, settings, 'small');
   // Few rows of many records: the damage is what there is to judge.
   const judged = isSmall ? statistics.filter(isOfAllRecords) : statistics;
   const scores = scoreFamilies(judged, baseline.histories);
@@ -105,6 +107,7 @@ function contextOf(profile: Profile, prepared: PreparedBaseline): DetectorContex
     labels: baseline.labels,
     hashes: hashesOf(profile),
     past: baseline.past,
+    usualVolume: usualVolumeIn(baseline.statistics),
   };
 }
 

@@ -1,18 +1,21 @@
 import { HISTORY_MAX } from '../detect/baseline/calibrate.ts';
 import { encodeBaseline } from '../detect/baseline/format.ts';
-import { learnBaseline, withoutCopies } from '../detect/baseline/learn.ts';
+import { learnBaseline } from '../detect/baseline/learn.ts';
 import type { Profile, Roles } from '../detect/profile.ts';
-import { NotFoundError, RequestError } from '../errors.ts';
+import { RECORDS_MIN_DEFAULT } from '../detect/verdict.ts';
+import { IntegrityError, NotFoundError } from '../errors.ts';
 import { eachLimited } from '../ledger/each-limited.ts';
 import { putContent } from '../ledger/objects.ts';
 import type { ControlHead } from '../ledger/control-log.ts';
 import { byCommit, type LoggedBatch } from '../ledger/partition-log.ts';
 import type { BatchLine, Snapshot, Standing } from '../ledger/snapshot.ts';
 import { readEvidence } from '../ledger/evidence.ts';
-import { parseLogId } from '../record/log-id.ts';
+import { formatLogId, parseLogId } from '../record/log-id.ts';
 import { sha256Hex } from '../record/sha256.ts';
+import { chooseLearnable, type Learnable } from './learnable.ts';
 import type { LedgerContext } from './ledger-context.ts';
 import { newestFirst } from '../ledger/newest-first.ts';
+import { underSchema } from './pin-schema.ts';
 import { currentSnapshot, type Actor } from './refs.ts';
 import { storedDigests } from './stored-digests.ts';
 
@@ -20,21 +23,35 @@ import { storedDigests } from './stored-digests.ts';
 const READS_AT_ONCE = 16;
 
 /** A learned baseline that waits for approval. */
-export interface LearnedBaseline {
+export interface LearnedBaseline extends Omit<Learnable, 'units' | 'parts' | 'copies'> {
   readonly topic: string;
   readonly baseline: string;
+  /** Batches learned from; small ones that were learned from together count as one. */
   readonly batches: number;
   readonly records: number;
   readonly bytes: number;
-  /** Batches left out because no record of them decoded, before a schema was pinned. */
-  readonly skipped: number;
-  /** Batches left out because they were read with another label or time than the newest one. */
-  readonly otherRoles: number;
-  /** Batches left out because all of their rows are those of an earlier one. */
+  /** Batches left out because all of their rows are those of an earlier one, and their positions in what was given. */
   readonly copies: number;
+  readonly copiesAt: readonly number[];
   /** Batches left out because {@link HISTORY_MAX} newer ones are enough. */
   readonly older: number;
   readonly roles: Roles;
+}
+
+/** Where a profile is of. */
+export interface ProfilePlace {
+  /** `LOG@OFFSET` of its first record. */
+  readonly place: string;
+  /** `file`: it is in no ledger. */
+  readonly standing: 'held' | 'published' | 'file';
+}
+
+/** What {@link storedProfiles} tells of the profiles it returns. */
+export interface StoredHistory {
+  /** Of each profile, in order. */
+  readonly places: readonly ProfilePlace[];
+  /** Batches that are older than the newest {@link HISTORY_MAX}. */
+  readonly older: number;
 }
 
 /**
@@ -59,19 +76,21 @@ const isLearnedFrom: Readonly<Record<LearnFrom, (standing: Standing) => boolean>
  * Profiles of a topic's batches in the newest snapshot, in commit order; the newest {@link HISTORY_MAX}, for no more are
  * learned from.
  * @param from one or more; each batch counts once.
- * @param leftOut told how many older ones there are.
- * @throws NotFoundError when there are none
+ * @param told of the places of the batches, and of how many older ones there are.
+ * @throws NotFoundError when there are none; IntegrityError that names the batch and the way out where one is damaged;
+ *   UnavailableError
  */
 export async function storedProfiles(
   ledger: LedgerContext,
   ref: string,
   topic: string,
   from: readonly LearnFrom[],
-  leftOut: (batches: number) => void = () => undefined,
+  told: (history: StoredHistory) => void = () => undefined,
 ): Promise<Profile[]> {
   const { control, snapshots } = ledger;
   const snapshot: Snapshot = await snapshots.read(currentSnapshot(await control.head(), ref));
   const lines = new Map<string, BatchLine[]>();
+  const published = new Set<string>();
   let count = 0;
   for (const sequence of ['held', 'batches'] as const) {
     const taken = from.filter((each) => (each === 'held') === (sequence === 'held'));
@@ -80,6 +99,7 @@ export async function storedProfiles(
       if (parseLogId(line.log)?.topic !== topic || !taken.some((each) => isLearnedFrom[each](line.standing))) continue;
       const ofLog = lines.get(line.log) ?? [];
       ofLog.push(line);
+      if (sequence === 'batches') published.add(line.digest);
       count++;
       // What is held may be newer than what is published, or older: twice as many are kept until both are read.
       if (ofLog.length > 2 * HISTORY_MAX) ofLog.sort(byOffset).splice(0, HISTORY_MAX);
@@ -91,13 +111,51 @@ export async function storedProfiles(
     throw new NotFoundError('NOT_FOUND', `Cannot learn a baseline of "${topic}": "${ref}" has no ${wanted}`);
   }
   const newest = [...lines.values()].map((ofLog) => ofLog.toSorted(byOffset).slice(-HISTORY_MAX));
-  const batches = await newestBatches(ledger, newest);
-  leftOut(count - batches.length);
+  const batches = await newestBatches(ledger, topic, newest);
+  const places = batches.map(({ log, entry, digest }): ProfilePlace => ({
+    place: `${formatLogId(log)}@${entry.start}`,
+    standing: published.has(digest) ? 'published' : 'held',
+  }));
+  told({ places, older: count - batches.length });
   const profiles: Profile[] = Array.from({ length: batches.length });
+  const damaged: Damaged[] = [];
   await eachLimited(batches.entries(), READS_AT_ONCE, async ([i, batch]) => {
-    profiles[i] = (await readEvidence(ledger, batch)).profile;
+    try {
+      profiles[i] = (await readEvidence(ledger, batch)).profile;
+    } catch (error) {
+      if (!(error instanceof IntegrityError)) throw error;
+      damaged.push({ batch, error });
+    }
   });
+  if (damaged.length > 0) throw unlearnable(topic, damaged);
   return profiles;
+}
+
+/** A batch whose evidence is not what was signed. */
+interface Damaged {
+  readonly batch: LoggedBatch;
+  readonly error: IntegrityError;
+}
+
+/**
+ * Whoever can damage what is stored must not choose what is learned: a batch is left out only by a decision that a person
+ * signs.
+ */
+function unlearnable(topic: string, damaged: readonly Damaged[]): IntegrityError {
+  const [first, ...others] = damaged.toSorted((a, b) => byCommit(a.batch, b.batch));
+  const { batch, error } = first!;
+  const ids = [first!, ...others].map((each) => each.batch.digest.slice(0, 12)).join(' ');
+  const wayOut = `put the evidence back as it was, or leave such batches out: headgate quarantine condemn ${ids} --reason …, then headgate publish --once`;
+  return new IntegrityError(
+    error.code,
+    error.object,
+    `${cannotLearnFrom(topic, batch.digest, formatLogId(batch.log), batch.entry.start)}${others.length === 0 ? '' : `, nor from ${others.length} more`}: ${error.message} (mend: ${wayOut})`,
+    { cause: error },
+  );
+}
+
+function cannotLearnFrom(topic: string, digest: string, log: string, start: number): string {
+  return `Cannot learn a baseline of "${topic}" from batch ${digest.slice(0, 12)} (${log}@${start})`;
 }
 
 /**
@@ -108,6 +166,7 @@ export async function storedProfiles(
  */
 async function newestBatches(
   { logs }: LedgerContext,
+  topic: string,
   lines: readonly (readonly BatchLine[])[],
 ): Promise<LoggedBatch[]> {
   const queues = lines.map((ofLog) => ({ left: [...ofLog], read: [] as LoggedBatch[] }));
@@ -120,7 +179,15 @@ async function newestBatches(
       return next.map((line, i) => ({ queue, line, i }));
     });
     await eachLimited(wanted, READS_AT_ONCE, async ({ queue, line, i }) => {
-      queue.read[i] = await logs.readBatch(line);
+      queue.read[i] = await logs.readBatch(line).catch((error: unknown) => {
+        if (!(error instanceof IntegrityError)) throw error;
+        throw new IntegrityError(
+          error.code,
+          error.object,
+          `${cannotLearnFrom(topic, line.digest, line.log, line.start)}: ${error.message} (mend: put the slots of the log back as they were, from a copy of the store; headgate verify tells which)`,
+          { cause: error },
+        );
+      });
     });
     atOnce = READS_AT_ONCE;
     const open = queues.filter(({ read }) => read.length > 0);
@@ -137,10 +204,9 @@ function byOffset(a: BatchLine, b: BatchLine): number {
 
 /**
  * Learns a baseline from profiles, stores it, and makes it the topic's candidate; nothing is judged by it before it is
- * approved. Batches of which no record decoded, read before the schema was pinned, say nothing and are left out, and so are
- * those that were read with another label or time than the newest one: what they say of it is nothing, or of something else.
- * Copies of earlier batches are left out as well.
+ * approved. {@link chooseLearnable} says what is left out.
  * @param profiles in time order; of more than {@link HISTORY_MAX} the newest are used.
+ * @param recordsMin decoded rows below which a batch is not judged, nor learned from, by itself
  * @throws RequestError when they cannot be learned from
  */
 export async function learn(
@@ -149,41 +215,27 @@ export async function learn(
   profiles: readonly Profile[],
   { signer, by, reason }: Actor,
   signal: AbortSignal,
+  recordsMin = RECORDS_MIN_DEFAULT,
 ): Promise<LearnedBaseline> {
   const { state } = await control.head();
   const pinned = state.schemas[topic];
-  const usable = profiles.filter(({ schema, rows }) => rows > 0 || schema === pinned);
-  const skipped = profiles.length - usable.length;
-  if (usable.length === 0 && skipped > 0)
-    throw new RequestError(
-      'REQUEST_INVALID',
-      `Cannot learn a baseline for "${topic}": no record decoded in ${skipped === 1 ? 'the only batch' : `any of ${skipped} batches`} (headgate show and the dead letters tell why)`,
-    );
-  const stray = usable.find(({ schema }) => pinned !== undefined && schema !== pinned);
-  if (stray !== undefined)
-    throw new RequestError(
-      'REQUEST_INVALID',
-      `Cannot learn a baseline for "${topic}": a batch has schema ${stray.schema.slice(0, 12)}, ${pinned!.slice(0, 12)} is pinned`,
-    );
-  const newest = usable.at(-1)?.roles;
-  const alike = usable.filter(({ roles }) => roles.label === newest?.label && roles.time === newest?.time);
-  const distinct = withoutCopies(alike);
-  const learned = learnBaseline(distinct);
+  const { units, parts, copies, ...left } = chooseLearnable(topic, profiles, pinned, recordsMin);
+  const learned = learnBaseline(units, parts);
   const bytes = encodeBaseline(learned);
   const baseline = sha256Hex(bytes);
   await putContent(store, layout.baseline(baseline), bytes, clock, signal);
-  await control.append(signer, () => ({ kind: 'learn', by, topic, baseline, reason }), signal);
-  const used = distinct.slice(-HISTORY_MAX);
+  await control.append(signer, underSchema({ kind: 'learn', by, topic, baseline, reason }, pinned), signal);
+  const used = units.slice(-HISTORY_MAX);
   return {
+    ...left,
     topic,
     baseline,
     batches: used.length,
     records: used.reduce((sum, { counts }) => sum + counts.records, 0),
     bytes: bytes.length,
-    skipped,
-    otherRoles: usable.length - alike.length,
-    copies: alike.length - distinct.length,
-    older: distinct.length - used.length,
+    copies: copies.length,
+    copiesAt: copies,
+    older: units.length - used.length,
     roles: learned.roles,
   };
 }
@@ -206,9 +258,10 @@ export async function approve(
   if (baseline === undefined)
     throw new NotFoundError(
       'NOT_FOUND',
-      `Cannot approve a baseline of "${topic}": ${id === undefined ? 'none waits for approval (headgate baseline learn makes one)' : `none begins with "${id}"`}`,
+      `Cannot approve a baseline of "${topic}": ${id === undefined ? 'none waits for approval (headgate baseline learn makes one)' : `none ${head.state.repinned?.[topic] === undefined ? '' : 'that was learned under the pinned schema '}begins with "${id}"`}`,
     );
-  await ledger.control.append(signer, () => ({ kind: 'approve', by, topic, baseline, reason }), signal);
+  const act = { kind: 'approve', by, topic, baseline, reason } as const;
+  await ledger.control.append(signer, underSchema(act, head.state.schemas[topic]), signal);
   return baseline;
 }
 
@@ -226,6 +279,8 @@ async function findLearned(
   const stored = await storedDigests(store, (sha256) => layout.baseline(sha256), id);
   const found = new Set<string>();
   for await (const { entry } of newestFirst(control, head)) {
+    // What was learned before that was learned under another schema.
+    if (entry.seq === head.state.repinned?.[topic]) break;
     if (entry.kind !== 'learn' || entry.topic !== topic || !entry.baseline.startsWith(id)) continue;
     found.add(entry.baseline);
     if (stored !== null && [...stored].every((sha256) => found.has(sha256))) break;

@@ -25,6 +25,8 @@ export interface Baseline {
   /** Learning batches and their decoded rows. */
   readonly batches: number;
   readonly rows: number;
+  /** Largest share of records that did not decode in a learning batch; absent from baselines of before it was kept. */
+  readonly undecodedMax?: number;
   /** In schema order. */
   readonly columns: readonly BaselineColumn[];
   /** Rows by the set of their null columns. */

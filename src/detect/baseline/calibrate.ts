@@ -13,7 +13,7 @@ export const SCORES_MIN = 8;
 /** What a statistic was like in the learning batches. */
 export interface StatisticHistory {
   readonly id: string;
-  /** Median, and the larger of 1.4826·MAD and 0.8 standard deviations, on the statistic's scale. */
+  /** Median, and the larger of 1.4826·MAD and 0.8 standard deviations, on the statistic's scale and at a usual batch's size. */
   readonly centre: number;
   readonly spread: number;
   /** Median sampling error of the history. */
@@ -26,14 +26,25 @@ export interface StatisticHistory {
 export function summarize(id: string, values: readonly number[], errors: readonly number[]): StatisticHistory | null {
   if (values.length < HISTORY_MIN) return null;
   const kept = values.slice(-HISTORY_MAX).map(Math.fround);
-  const { centre, spread } = spreadOf(kept);
+  const { centre, spread } = spreadOf(kept, errors.slice(-HISTORY_MAX));
   return { id, centre, spread, error: median([...errors]), values: Float64Array.from(kept) };
 }
 
-/** Robust centre and spread. The deviation is in it because real histories have rare bad days that a MAD does not see. */
-function spreadOf(values: number[]): { centre: number; spread: number } {
-  const spread = Math.max(1.4826 * medianAbsoluteDeviation(values), 0.8 * standardDeviation(values));
-  return { centre: median(values), spread };
+/** Robust centre and spread, at the size of the median batch. The deviation is in it because real histories have rare bad
+ * days that a MAD does not see. Batches smaller than that stray further by chance alone: their deviations count for what
+ * they would be at its size, or a few tiny batches would excuse everything. */
+function spreadOf(values: number[], errors: readonly number[]): { centre: number; spread: number } {
+  const centre = median(values);
+  const typical = median([...errors]);
+  const usual = 1.4826 * medianAbsoluteDeviation(values);
+  const between = Math.max(0, usual * usual - typical * typical);
+  const deviations = values.map((x, i) => {
+    const own = errors[i]!;
+    const shrink = own > typical ? Math.sqrt((between + typical * typical) / (between + own * own)) : 1;
+    return (x - centre) * shrink;
+  });
+  const spread = Math.max(1.4826 * medianAbsoluteDeviation(deviations), 0.8 * standardDeviation(deviations));
+  return { centre, spread };
 }
 
 /** Spread of a statistic at a batch's own size: what differs between batches, and its sampling error.
@@ -89,19 +100,36 @@ export interface FamilyLaw {
 
 const EULER = 0.5772156649015329;
 const ROOT6_BY_PI = 0.7796968012336761;
+/** Median absolute deviation of a Gumbel law of scale 1. */
+const GUMBEL_MAD = 0.767;
+
+/** How far beyond the largest of as many clean scores one must lie to be an event, in scales of their law: a chance of e^−8. */
+const EVENT_SCALES = 8;
+/** One batch in so many may be an event; where more are, that is what the stream is like. */
+const BATCHES_PER_EVENT = 30;
 
 /** Fits the law by moments, wide where scores are few; null with fewer than SCORES_MIN.
- * One batch in fifty may be a real event: it is trimmed to the next rank, so that it does not excuse the next. */
+ * One batch in fifty may be a real event: it is trimmed to the next rank, so that it does not excuse the next. In fewer
+ * batches, where the largest score tells most about the law, one is trimmed only as far as it is out of all proportion. */
 export function fitFamily(family: Family, scores: readonly number[]): FamilyLaw | null {
   if (scores.length < SCORES_MIN) return null;
   const kept = Float64Array.from(scores, Math.fround);
   const sorted = kept.slice().sort();
-  const cap = sorted[Math.ceil(0.98 * sorted.length) - 1]!;
+  const cap = Math.min(sorted[Math.ceil(0.98 * sorted.length) - 1]!, eventLimit(sorted));
   const trimmed = [...kept].map((score) => Math.min(score, cap));
   const mean = trimmed.reduce((sum, score) => sum + score, 0) / trimmed.length;
   const widening = 1 + 1.5 / Math.sqrt(trimmed.length);
   const scale = Math.max(standardDeviation(trimmed) * ROOT6_BY_PI * widening, 0.1 * Math.abs(mean), 0.25);
   return { family, location: mean - EULER * scale, scale, scores: kept };
+}
+
+/** Score above which nothing is learned from the few largest; `sorted` rises. */
+function eventLimit(sorted: Float64Array): number {
+  const events = Math.ceil(sorted.length / BATCHES_PER_EVENT);
+  const scores = [...sorted];
+  const scale = Math.max(medianAbsoluteDeviation(scores) / GUMBEL_MAD, 0.25);
+  const limit = median(scores) + scale * (ln(sorted.length) + EVENT_SCALES);
+  return Math.max(limit, sorted[sorted.length - 1 - events]!);
 }
 
 /** Chance that a clean batch's family score is at least `score`.

@@ -86,6 +86,7 @@ const BaselineSchema = Exactly({
   }),
   batches: Count,
   rows: Count,
+  undecodedMax: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
   columns: Type.Array(
     Exactly({
       reference: ReferenceSchema,

@@ -5,6 +5,8 @@ import { FAMILIES } from '../detectors/detector.ts';
 import { COMPARABLE_MIN, pastHashes } from '../detectors/replay.ts';
 import { observe } from '../observe.ts';
 import type { BinCounts, ObservedBatch } from '../observe.ts';
+import { undecodedShare } from '../detectors/schema.ts';
+import { usualVolumeOf } from '../detectors/volume.ts';
 import type { Profile } from '../profile.ts';
 import { readRowHashes } from '../sketch/row-hashes.ts';
 import { KllSketch } from '../sketch/kll.ts';
@@ -25,9 +27,10 @@ import { BATCHES_MIN, buildReference, countAbove, countBelow, widen } from './re
  * the spread of clean batches. What it cannot know is how fast the stream drifts away from the period as a whole.
  *
  * @param profiles of one schema, in time order, 1 or more; of more than HISTORY_MAX the newest are used.
+ * @param parts the batches that they are of, where some of them are unions: replays are looked for in each by itself.
  * @throws {RequestError} REQUEST_INVALID if there is no profile or they differ in schema.
  * Cost: about 40 ms a profile of ten columns with a label, most of it the label model. */
-export function learnBaseline(profiles: readonly Profile[]): Baseline {
+export function learnBaseline(profiles: readonly Profile[], parts: readonly Profile[] = profiles): Baseline {
   const used = profiles.slice(-HISTORY_MAX);
   const first = used[0];
   if (first === undefined) throw new RequestError('REQUEST_INVALID', 'Cannot learn a baseline from no profiles');
@@ -43,7 +46,8 @@ export function learnBaseline(profiles: readonly Profile[]): Baseline {
   const totals = totalCounts(observed);
   const nullPatterns = used.reduce((all, profile) => mergeTop(all, profile.nullPatterns), NO_VALUES);
   const hashes = used.map(hashesOf);
-  const past = hashes.map((entry) => (entry === null ? null : pastHashes(entry.info, entry.counted)));
+  const past = hashes.map(toPast);
+  const usualVolume = usualVolumeOf(used);
   const statistics = withoutOwnRange(observed).map((batch, i) => {
     const others = past.filter((entry, j): entry is PastHashes => j !== i && entry !== null);
     const knownPatterns = patternsWithout(nullPatterns, batch.profile.nullPatterns);
@@ -54,6 +58,7 @@ export function learnBaseline(profiles: readonly Profile[]): Baseline {
       labels,
       hashes: hashes[i]!,
       past: others,
+      usualVolume,
     });
   });
   return {
@@ -62,13 +67,21 @@ export function learnBaseline(profiles: readonly Profile[]): Baseline {
     roles: first.roles,
     batches: used.length,
     rows: used.reduce((sum, profile) => sum + profile.rows, 0),
+    undecodedMax: used.reduce((most, profile) => Math.max(most, undecodedShare(profile)), 0),
     columns: references.map((reference) => ({ reference, counts: totals.get(reference.name)! })),
     nullPatterns,
     labels,
     model: learned?.model ?? null,
     ...calibrate(statistics),
-    past: past.filter((entry) => entry !== null),
+    past: parts
+      .slice(-HISTORY_MAX)
+      .map((part) => toPast(hashesOf(part)))
+      .filter((entry) => entry !== null),
   };
+}
+
+function toPast(entry: DetectorContext['hashes']): PastHashes | null {
+  return entry === null ? null : pastHashes(entry.info, entry.counted);
 }
 
 /** Every detector's statistics, with the family each belongs to. */
@@ -82,19 +95,20 @@ export function measureWith(detector: Detector, context: DetectorContext): (Stat
 }
 
 /**
- * The profiles without those whose rows an earlier one has, all of them: a history with copies in it would make copies usual,
+ * Positions of the profiles whose rows an earlier one has, all of them: a history with copies in it would make copies usual,
  * and replays could no longer be told.
  */
-export function withoutCopies(profiles: readonly Profile[]): Profile[] {
+export function copiesAmong(profiles: readonly Profile[]): ReadonlySet<number> {
   const seen = new Set<string>();
-  return profiles.filter((profile) => {
+  const copies = new Set<number>();
+  for (const [i, profile] of profiles.entries()) {
     const own = hashesOf(profile);
-    if (own === null || own.counted.hashes.length < COMPARABLE_MIN) return true;
+    if (own === null || own.counted.hashes.length < COMPARABLE_MIN) continue;
     const key = `${own.info.seedMark} ${own.counted.hashes.join(' ')}`;
-    const isCopy = seen.has(key);
+    if (seen.has(key)) copies.add(i);
     seen.add(key);
-    return !isCopy;
-  });
+  }
+  return copies;
 }
 
 /** Row hashes of a profile ready for comparison; null if there are none or they are malformed. */

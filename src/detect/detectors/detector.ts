@@ -29,6 +29,13 @@ export interface PastHashes {
   readonly low: Uint32Array;
 }
 
+/** The median batch of what was learned. */
+export interface UsualVolume {
+  readonly records: number;
+  /** Record time between its first and its last record. */
+  readonly spanMs: number;
+}
+
 /** What a detector may look at: one batch, what was learned, and earlier batches' row hashes. */
 export interface DetectorContext {
   readonly batch: ObservedBatch;
@@ -41,6 +48,8 @@ export interface DetectorContext {
   /** Row hashes of the batch; null if none were made or they are malformed. */
   readonly hashes: { readonly info: RowHashes; readonly counted: CountedHashes } | null;
   readonly past: readonly PastHashes[];
+  /** Null where it is not known, as of baselines from before it was kept. */
+  readonly usualVolume: UsualVolume | null;
 }
 
 /** Scale on which a statistic's spread hardly depends on its size. */

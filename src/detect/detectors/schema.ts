@@ -1,5 +1,6 @@
 import { HARD_ROWS_MIN, shareStatistic } from './detector.ts';
 import type { Detector, DetectorContext, HardFinding, Statistic } from './detector.ts';
+import type { Profile } from '../profile.ts';
 import { quoteName } from '../../record/quote-name.ts';
 
 const DETECTOR = 'schema';
@@ -18,7 +19,7 @@ export const schemaDetector: Detector = {
   measure(context) {
     const { profile } = context.batch;
     const { records, deadLetters } = profile.counts;
-    const dead = Object.values(deadLetters).reduce((sum, count) => sum + count, 0);
+    const dead = countDead(deadLetters);
     const extra = profile.extraFields.reduce((most, field) => Math.max(most, field.rows), 0);
     const statistics: Statistic[] = [
       share(DEAD_LETTERS, null, 'Share of records that do not decode', dead, records),
@@ -37,6 +38,37 @@ export const schemaDetector: Detector = {
   },
   check: findBrokenShape,
 };
+
+/**
+ * Hard: a batch of whose records not half as large a share decodes as in any batch learned from. Before there are enough of
+ * them to know how that share varies, nothing else would tell.
+ * @param shareMax the largest share in any batch learned from; null where it is not known
+ */
+export function findUndecoded({ counts: { records, deadLetters } }: Profile, shareMax: number | null): HardFinding[] {
+  const dead = countDead(deadLetters);
+  const limit = (1 + (shareMax ?? 1)) / 2;
+  if (dead < HARD_ROWS_MIN || dead <= limit * records) return [];
+  const usual = `at most ${Number((100 * shareMax!).toPrecision(3))} % did not in any batch learned from`;
+  return [
+    {
+      detector: DETECTOR,
+      statistic: DEAD_LETTERS,
+      columns: [],
+      value: dead / records,
+      expected: [0, limit],
+      sentence: `${dead} of ${records} records do not decode; ${usual}`,
+    },
+  ];
+}
+
+/** Share of a batch's records that did not decode. */
+export function undecodedShare({ counts: { records, deadLetters } }: Profile): number {
+  return records === 0 ? 0 : countDead(deadLetters) / records;
+}
+
+function countDead(deadLetters: Profile['counts']['deadLetters']): number {
+  return Object.values(deadLetters).reduce((sum, count) => sum + count, 0);
+}
 
 /** True for what is told of all records, decoded or not: it can be judged where few rows decoded. */
 export function isOfAllRecords({ detector, name }: Statistic): boolean {

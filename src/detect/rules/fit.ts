@@ -19,7 +19,7 @@ const HOLDS: Readonly<Record<ColumnType, 'text' | 'number' | 'truth'>> = {
 const WANTS = { range: 'number', pattern: 'text' } as const;
 
 /** Why a rule of this kind cannot be kept by a column of this type; null if it can. */
-export function misfitOfKind(kind: Rule['kind'], type: ColumnType): string | null {
+function misfitOfKind(kind: Rule['kind'], type: ColumnType): string | null {
   if (kind !== 'range' && kind !== 'pattern') return null;
   if (HOLDS[type] === WANTS[kind]) return null;
   return kind === 'range' ? 'wanted a column of numbers or times' : 'wanted a column of texts';
@@ -32,13 +32,13 @@ const EXACT = 'from -9007199254740991 to 9007199254740991';
  * What a limit would have to be for values of this type; null if it is. A whole number that a double cannot hold was rounded
  * when the configuration was read: values beside it would pass.
  */
-export function misfitOfLimit(limit: number, type: ColumnType): string | null {
+function misfitOfLimit(limit: number, type: ColumnType): string | null {
   const isRounded = Number.isInteger(limit) && !Number.isSafeInteger(limit);
   return isRounded && type !== 'float64' ? `wanted a number ${EXACT}` : null;
 }
 
 /** What a value would have to be to occur in a column of this type; null if it can. */
-export function misfitOfValue(value: string | number | boolean, type: ColumnType): string | null {
+function misfitOfValue(value: string | number | boolean, type: ColumnType): string | null {
   switch (HOLDS[type]) {
     case 'truth':
       return typeof value === 'boolean' ? null : 'wanted true or false';
@@ -52,6 +52,37 @@ export function misfitOfValue(value: string | number | boolean, type: ColumnType
       if (typeof value === 'number') return misfitOfLimit(value, type);
       return type === 'timestamp' ? 'wanted a time in ms since 1970' : 'wanted a number';
   }
+}
+
+/** What of a rule is looked at beside the type of its column. */
+interface Limits {
+  readonly kind: Rule['kind'];
+  readonly min?: number | undefined;
+  readonly max?: number | undefined;
+  readonly values?: readonly (string | number | boolean)[] | undefined;
+}
+
+/** A part of a rule that does not fit the type of its column. */
+export interface RuleMisfit {
+  /** `kind`, `min`, `max`, or `values/` and the index. */
+  readonly at: string;
+  readonly value: string | number | boolean;
+  /** What it would have to be. */
+  readonly wanted: string;
+}
+
+/** All that no value of this type can keep, or be; the kind alone, if that is it. */
+export function misfitsOfRule({ kind, min, max, values = [] }: Limits, type: ColumnType): RuleMisfit[] {
+  const wanted = misfitOfKind(kind, type);
+  if (wanted !== null) return [{ at: 'kind', value: kind, wanted }];
+  const misfits: RuleMisfit[] = [];
+  const note = (at: string, value: RuleMisfit['value'], misfit: string | null): void => {
+    if (misfit !== null) misfits.push({ at, value, wanted: misfit });
+  };
+  if (kind === 'range' && min !== undefined) note('min', min, misfitOfLimit(min, type));
+  if (kind === 'range' && max !== undefined) note('max', max, misfitOfLimit(max, type));
+  if (kind === 'set') for (const [i, value] of values.entries()) note(`values/${i}`, value, misfitOfValue(value, type));
+  return misfits;
 }
 
 /** Why a column of this type cannot have a role; null if it can. */
@@ -79,7 +110,7 @@ const WITHOUT: Readonly<Record<keyof Roles, string>> = {
 export function describeMisfits({ roles, rules }: Asked, columns: readonly Column[]): string[] {
   const types = new Map(columns.map(({ name, type }) => [name, type]));
   const missing = (name: string): string =>
-    `column ${quoteName(name)} is not in the schema${suggest(name, [...types.keys()])}`;
+    `column ${quoteName(name)} is not in the pinned schema${suggest(name, [...types.keys()])}`;
   return [
     ...(['label', 'source', 'time'] as const).flatMap((role) => {
       const name = roles[role];
@@ -151,23 +182,12 @@ export function describeUnlearned(
 
 /** What comes of a rule that a column of this type does not fit, and what would; null if it fits. */
 function misfitOfRule(rule: Rule, type: ColumnType): readonly [string, string] | null {
-  const wanted = misfitOfKind(rule.kind, type);
-  if (wanted !== null) return ['is broken by every row', wanted];
-  if (rule.kind === 'range') {
-    for (const key of ['min', 'max'] as const) {
-      const limit = rule[key];
-      const misfit = limit === undefined ? null : misfitOfLimit(limit, type);
-      if (misfit !== null) return [`has ${key} ${limit}, which is not exact`, misfit];
-    }
-  }
-  if (rule.kind === 'set') {
-    for (const value of rule.values) {
-      const misfit = misfitOfValue(value, type);
-      if (misfit === null) continue;
-      const shown = typeof value === 'string' ? quoteName(value) : String(value);
-      const isRounded = typeof value === 'number' && misfitOfLimit(value, type) === misfit;
-      return [`allows ${shown}, which ${isRounded ? 'is not exact' : 'never occurs'}`, misfit];
-    }
-  }
-  return null;
+  const [first] = misfitsOfRule(rule, type);
+  if (first === undefined) return null;
+  const { at, value, wanted } = first;
+  if (at === 'kind') return ['is broken by every row', wanted];
+  if (rule.kind === 'range') return [`has ${at} ${value}, which is not exact`, wanted];
+  const shown = typeof value === 'string' ? quoteName(value) : String(value);
+  const isRounded = typeof value === 'number' && misfitOfLimit(value, type) === wanted;
+  return [`allows ${shown}, which ${isRounded ? 'is not exact' : 'never occurs'}`, wanted];
 }

@@ -77,5 +77,5 @@ describe('share of clean batches that are held', () => {
     // The 99 % Clopper–Pearson interval of held/batches lies wholly above the budget, or wholly below half of it, otherwise.
     expect(atLeast(held, batches, BUDGET), `${held} of ${batches} held`).toBeGreaterThan(0.005);
     expect(1 - atLeast(held + 1, batches, BUDGET / 2), `${held} of ${batches} held`).toBeGreaterThan(0.005);
-  });
+  }, 120_000);
 });

@@ -10,14 +10,14 @@ import { HISTORY_MAX } from '../../../src/detect/baseline/calibrate.ts';
 import type { Profile } from '../../../src/detect/profile.ts';
 import { compileRules } from '../../../src/detect/rules.ts';
 import { createJsonDecoder } from '../../../src/ingest/decode/json-decoder.ts';
-import { profileSource } from '../../../src/ingest/profile-source.ts';
+import { profileSource, type HistoryBatch } from '../../../src/ingest/profile-source.ts';
 import type { TopicContext } from '../../../src/ingest/topic.ts';
 import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
 import type { Signer } from '../../../src/ports/signer.ts';
 import { readEvidence } from '../../../src/ledger/evidence.ts';
 import { readBaseline } from '../../../src/publish/rejudge.ts';
 import { schemaDigest } from '../../../src/record/schema.ts';
-import { approve, learn, storedProfiles, type LearnFrom } from '../../../src/respond/baselines.ts';
+import { approve, learn, storedProfiles, type LearnFrom, type StoredHistory } from '../../../src/respond/baselines.ts';
 import { verifyPipeline } from '../../../src/respond/verify.ts';
 import { overwrite } from '../../support/forge.ts';
 import { LeapingClock } from '../../support/leaping-clock.ts';
@@ -156,12 +156,49 @@ describe('a baseline', () => {
     });
   });
 
-  it('is not learned from copies, which would make copies usual', async () => {
+  it('is not learned from copies, which would make copies usual, and says which they are', async () => {
     const values = Array.from({ length: 64 }, (_, id) => JSON.stringify({ id, amount: id % 20, city: 'Basel' }));
     const batches = [];
     for (const each of [values, values, values.slice(1)])
       batches.push(await test.commit(a, { verdict: 'no-baseline', values: each }));
-    expect(await learnAs(await profilesOf(batches))).toMatchObject({ batches: 2, copies: 1, older: 0 });
+    expect(await learnAs(await profilesOf(batches))).toMatchObject({ batches: 2, copies: 1, copiesAt: [1], older: 0 });
+  });
+
+  describe('is learned from batches that are large enough to be judged', () => {
+    const commit = (count: number, from = 0) =>
+      test.commit(a, {
+        verdict: 'no-baseline',
+        values: Array.from({ length: count }, (_, i) =>
+          JSON.stringify({ id: from + i, amount: i % 20, city: 'Basel' }),
+        ),
+      });
+    const learnFrom = (profiles: readonly Profile[], recordsMin: number) =>
+      learn(test.ledger, TOPIC, profiles, { ...test.person(), reason: 'the first week' }, never, recordsMin);
+
+    it('and from no others, and says how many those are', async () => {
+      const batches = [];
+      for (let i = 0; i < 8; i++) batches.push(await commit(20, 100 * i), await commit(1, 100 * i + 50));
+      expect(await learnFrom(await profilesOf(batches), 20)).toMatchObject({
+        batches: 8,
+        records: 160,
+        small: 8,
+        joined: 0,
+        onlySmall: false,
+      });
+    });
+
+    it('or become so together, and looks for replays of each by itself', async () => {
+      const profiles = await profilesOf([await commit(64, 0), await commit(64, 100), await commit(64, 200)]);
+      const learned = await learnFrom(profiles, 100);
+      expect(learned).toMatchObject({ batches: 1, records: 128, small: 1, joined: 2 });
+      const { baseline } = await readBaseline(test.ledger, learned.baseline);
+      expect(baseline).toMatchObject({ batches: 1, rows: 128, past: { length: 2 } });
+    });
+
+    it('or from all of them, and says so', async () => {
+      const profiles = await profilesOf([await commit(2), await commit(2, 10)]);
+      expect(await learnFrom(profiles, 100)).toMatchObject({ batches: 2, small: 0, onlySmall: true });
+    });
   });
 
   describe('is learned from files', () => {
@@ -171,6 +208,8 @@ describe('a baseline', () => {
       await writeFile(join(folder, 'orders.ndjson'), `${lines.join('\n')}\n`);
       const before = await keysOf(test.store);
       const profiles = await profileFiles(folder);
+      const starts = [0, 100, 200].map((start) => ({ start, isLeftOut: false }));
+      expect(told).toMatchObject(starts);
       expect(profiles.map(({ rows }) => rows)).toEqual([100, 100, 50]);
       expect(profiles.map(({ rules }) => rules.map(({ name, violations }) => [name, violations]))).toEqual([
         [['few', 45]],
@@ -184,13 +223,27 @@ describe('a baseline', () => {
       expect((await state()).baselines).toEqual({ [TOPIC]: learned.baseline });
     });
 
+    it('without a last batch of less than half the usual size, and tells of it', async () => {
+      const folder = await temporaryFolder();
+      const lines = Array.from({ length: 149 }, (_, id) => JSON.stringify({ id, amount: id % 20, city: 'Basel' }));
+      await writeFile(join(folder, 'orders.ndjson'), `${lines.join('\n')}\n`);
+      expect((await profileFiles(folder)).map(({ rows }) => rows)).toEqual([100]);
+      expect(told).toMatchObject([
+        { start: 0, records: 100, isLeftOut: false },
+        { start: 100, records: 49, isLeftOut: true },
+      ]);
+    });
+
     it('and from nothing when they are empty', async () => {
       const folder = await temporaryFolder();
       await writeFile(join(folder, 'orders.ndjson'), '');
       await expect(learnAs(await profileFiles(folder))).rejects.toMatchObject(refused(/from no profiles/));
     });
 
+    let told: HistoryBatch[] = [];
+
     async function profileFiles(folder: string): Promise<Profile[]> {
+      told = [];
       await using source = new FileSource({
         topic: TOPIC,
         paths: ['*.ndjson'],
@@ -217,7 +270,16 @@ describe('a baseline', () => {
         recordsMax: Infinity,
       };
       const limits = { recordsMax: 100, bytesMax: 1 << 28, recordBytesMax: 1 << 20, recordTimeMaxMs: null };
-      return all(profileSource(source, limits, 7, async () => topic, never));
+      return all(
+        profileSource(
+          source,
+          limits,
+          7,
+          async () => topic,
+          never,
+          (batch) => told.push(batch),
+        ),
+      );
     }
   });
 
@@ -245,9 +307,10 @@ describe('a baseline', () => {
     const learned = await learnAs(profiles);
     expect(learned).toMatchObject({ batches: HISTORY_MAX, records: HISTORY_MAX });
     expect(await learnAs(await profilesOf(commits))).toEqual({ ...learned, older: 3 });
-    let older = -1;
-    await storedProfiles(test.reopened(), 'main', TOPIC, ['held'], (batches) => (older = batches));
-    expect(older).toBe(3);
+    const told: StoredHistory[] = [];
+    await storedProfiles(test.reopened(), 'main', TOPIC, ['held'], (history) => told.push(history));
+    expect(told).toMatchObject([{ older: 3, places: { length: HISTORY_MAX } }]);
+    expect(told[0]!.places[0]).toEqual({ place: 'test/orders/0@3', standing: 'held' });
   });
 
   it('is learned from the batches that were read with the same label and time as the newest', async () => {
@@ -278,23 +341,49 @@ describe('a baseline', () => {
     expect(await kinds()).toEqual(['schema', 'publish']);
   });
 
-  it('cannot be learned from evidence that was changed', async () => {
-    const batch = await test.commit(a, { verdict: 'no-baseline' });
-    await publish();
-    const { key } = batch.entry.evidence;
-    await overwrite(test.store, key, Buffer.from('{}'));
-    await expect(stored('held')).rejects.toMatchObject({ code: 'DIGEST_MISMATCH', object: key });
+  describe('cannot be learned from damaged batches', () => {
+    it('whose evidence was changed or is gone: they are named, and left out once a person says so', async () => {
+      const batches: LoggedBatch[] = [];
+      for (let i = 0; i < 4; i++) batches.push(await test.commit(a, { verdict: 'no-baseline' }));
+      await publish();
+      const [, changed, gone, whole] = batches as [LoggedBatch, LoggedBatch, LoggedBatch, LoggedBatch];
+      const [key, ids] = [changed.entry.evidence.key, [changed, gone].map(({ digest }) => digest.slice(0, 12))];
+      await overwrite(test.store, key, Buffer.from('{}'));
+      await test.store.delete(gone.entry.evidence.key);
+      await expect(stored('held')).rejects.toMatchObject({
+        code: 'DIGEST_MISMATCH',
+        object: key,
+        message: expect.stringMatching(
+          `^Cannot learn a baseline of "orders" from batch ${ids[0]} \\(test/orders/0@2\\), nor from 1 more: .*its SHA-256 is .* \\(mend: put the evidence back as it was, or leave such batches out: headgate quarantine condemn ${ids.join(' ')} --reason …, then headgate publish --once\\)$`,
+        ),
+      });
+      for (const batch of [changed, gone]) await test.decide(batch, 'condemned');
+      await publish();
+      expect(await stored('held')).toEqual(await profilesOf([batches[0]!, whole]));
+    });
+
+    it('whose entry was changed or is gone', async () => {
+      const batch = await test.commit(a, { verdict: 'no-baseline' });
+      await publish();
+      await test.store.delete(test.ledger.layout.slot(a, batch.entry.slot));
+      await expect(stored('held')).rejects.toMatchObject({
+        code: 'SLOT_MISSING',
+        message: expect.stringMatching(
+          `^Cannot learn a baseline of "orders" from batch ${batch.digest.slice(0, 12)} .*slot 1 is missing \\(mend: put the slots of the log back as they were, from a copy of the store`,
+        ),
+      });
+    });
   });
 
-  it('cannot be learned from batches of two schemas, or of another one than is pinned', async () => {
+  it('is not learned from batches of another schema than is pinned, nor from two where none is', async () => {
     const [profile] = await profilesOf([await test.commit(a, { verdict: 'no-baseline' })]);
     const other: Profile = { ...profile!, schema: 'f'.repeat(64) };
-    await expect(learnAs([profile!, other])).rejects.toMatchObject(refused(/has schema ffffffffffff, .* is pinned/));
     await expect(learnAs([other])).rejects.toMatchObject(refused(/is pinned/));
     await expect(learnAs([profile!, other], test.keys.publisher, 'returns')).rejects.toMatchObject(
       refused(/profiles of two schemas/),
     );
     expect(await kinds()).toEqual(['schema']);
+    expect(await learnAs([other, profile!])).toMatchObject({ batches: 1, otherSchema: 1 });
   });
 
   describe('that was learned', () => {

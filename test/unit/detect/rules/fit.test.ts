@@ -73,8 +73,8 @@ describe('a rule', () => {
       'rule "r" allows "x\u{fffd}\u{fffd}y", which never occurs: column "a" is int64, wanted a whole number',
     ]);
     expect(misfitsOf('int64', { kind: 'unique', column: 'b"' }, { time: 'A' })).toEqual([
-      'time is never checked: column "A" is not in the schema (did you mean "a"?)',
-      'rule "r" is never checked: column "b\u{fffd}" is not in the schema',
+      'time is never checked: column "A" is not in the pinned schema (did you mean "a"?)',
+      'rule "r" is never checked: column "b\u{fffd}" is not in the pinned schema',
     ]);
   });
 });
