@@ -3,7 +3,8 @@ import type { Command } from 'commander';
 import { buildProgram } from '../src/cli/program.ts';
 import { printJsonSchema } from '../src/config/json-schema.ts';
 import { printDefaults } from '../src/config/print.ts';
-import { ERROR_CODES } from '../src/errors.ts';
+import { ERROR_CODES, type ErrorCode } from '../src/errors.ts';
+import { ERROR_REMEDIES } from '../src/respond/error-remedies.ts';
 
 /** Path (from the repository's root) → text of every generated file. */
 export function generatedFiles(): Map<string, string> {
@@ -16,8 +17,11 @@ export function generatedFiles(): Map<string, string> {
 }
 
 function errorsPage(): string {
-  const rows = Object.entries(ERROR_CODES).map(([code, meaning]) => `| \`${code}\` | ${meaning} |`);
-  return `# Error codes\n\nGenerated from \`src/errors.ts\` (\`npm run generate\`). Every error carries one of these codes; with \`--json\` it is the field \`error.code\`.\n\n| code | meaning |\n| --- | --- |\n${rows.join('\n')}\n`;
+  const rows = Object.entries(ERROR_CODES).map(([code, meaning]) => {
+    const { unharmed, mend } = ERROR_REMEDIES[code as ErrorCode];
+    return `| \`${code}\` | ${meaning} | ${unharmed} | ${mend} |`;
+  });
+  return `# Error codes\n\nGenerated from \`src/errors.ts\` and \`src/respond/error-remedies.ts\` (\`npm run generate\`). Every error carries one of these codes; with \`--json\` it is the field \`error.code\`. A partition that has halted is tried again when its process is started again.\n\n| code | meaning | what is unharmed | how to mend it |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`;
 }
 
 function cliPage(): string {

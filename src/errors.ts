@@ -19,6 +19,8 @@ export const ERROR_CODES = {
   SLOT_MISSING: 'A log slot is missing although a later one exists, or a published snapshot was made from it.',
   DIGEST_MISMATCH: 'The bytes of an object do not hash to the digest that its signed entry names.',
   OBJECT_MISSING: 'An object that a signed entry names is not in the store.',
+  UNJUDGED:
+    'A log was damaged when its ref was resumed after a rollback: what it holds beyond the target is not judged again yet.',
   ROOT_MISMATCH: 'Leaves recomputed from the stored records do not give the signed Merkle root.',
   ENCODING_UNFAITHFUL:
     'A batch did not survive encoding: what was decoded back differs from what was encoded, so nothing was committed.',
@@ -61,7 +63,7 @@ export const ERROR_CODES = {
   PAYLOAD_INVALID:
     'A stored object (snapshot, page, schema, baseline, evidence, Parquet file) cannot be parsed as its kind.',
   PULL_CONFLICT:
-    'The target folder of a pull holds data that no pull has put there, or something is in the way of what must be written.',
+    'The target folder of a pull holds data that no pull into it has put there, lies in the folder of another pull, or something is in the way of what must be written.',
   TARGET_UNUSABLE:
     'The target folder of a pull cannot be read or written: the disk is full or read-only, or the folder belongs to another user.',
 } as const;

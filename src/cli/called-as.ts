@@ -39,6 +39,7 @@ export const COMMANDS = [
   'log',
   'show',
   'mode',
+  'schema',
   'baseline',
   'quarantine',
   'hold',

@@ -1,11 +1,12 @@
 /*
  * Every command with its options, and the file that does its work, which is loaded only when the command is called: the help
- * needs none of it, and the libraries behind some take longer to load than others to run.
+ * needs none of it, and the libraries behind some take longer to load than others to run. Long, for it is one list.
  */
 import type { LearnOptions } from './commands/baseline.ts';
 import type { InitOptions } from './commands/init-answers.ts';
 import type { ActOptions } from './commands/refs.ts';
 import type { Parts } from './commands/run.ts';
+import type { PinOptions } from './commands/schema.ts';
 import type { Register } from './register.ts';
 
 /** `headgate init` and `headgate keys generate`. */
@@ -15,6 +16,7 @@ const registerInit: Register = (program, runner) => {
     .argument('[dir]', 'folder to set up', '.')
     .description('write a configuration, keys and a trust root; asks on a terminal, flags otherwise')
     .option('--pipeline <name>', 'name of the pipeline (default: the folder’s name)')
+    .option('--keys-only', 'make keys and a trust root only, for a configuration that is written elsewhere')
     .option('--files <path...>', 'read these files, folders or (quoted) globs')
     .option('--csv', 'the files are CSV (default: newline-delimited JSON)')
     .option('--kafka <broker...>', 'read Kafka through these brokers (host:port; the port is 9092 if none is given)')
@@ -74,7 +76,7 @@ const registerRun: Register = (program, runner) => {
     program
       .command(name)
       .description(description)
-      .option('--once', 'do what is there now, then stop')
+      .option('--once', 'do what is there now, then stop; gives up after 5 minutes in which store or source fail')
       .action(({ once = false }: { once?: boolean }) =>
         runner()(async (context) => (await import('./commands/run.ts')).run(context, parts, once)),
       );
@@ -125,10 +127,32 @@ const registerMode: Register = (program, runner) => {
     .command('mode')
     .argument('[mode]', 'observe or enforce; without it the current one is printed')
     .description(
-      'observe publishes everything that is read from then on and counts what would have been held; enforce holds it',
+      'observe publishes everything that is read from then on and counts what would have been held; enforce holds it; rules with the action halt stop their partition in both',
     )
     .action((mode: string | undefined) =>
       runner()(async (context) => (await import('./commands/mode.ts')).changeMode(context, mode)),
+    );
+};
+
+/** `headgate schema …`. */
+const registerSchema: Register = (program, runner) => {
+  const schema = program.command('schema').description('the columns that records are read by');
+  schema
+    .command('show')
+    .description('the pinned schema of each topic, and what the configuration says differently')
+    .option('--topic <name>', 'topic (default: all)')
+    .action(({ topic }: { topic?: string }) =>
+      runner()(async (context) => (await import('./commands/schema.ts')).showSchemas(context, topic)),
+    );
+  schema
+    .command('pin')
+    .description(
+      'pin the schema of the configuration, signed by the approver; one that is replaced takes the topic’s baseline out of force',
+    )
+    .option('--topic <name>', 'topic (needed if there are several)')
+    .requiredOption('--reason <text>', 'why; it is signed')
+    .action((options: PinOptions) =>
+      runner()(async (context) => (await import('./commands/schema.ts')).pinConfigured(context, options)),
     );
 };
 
@@ -175,10 +199,15 @@ const registerQuarantine: Register = (program, runner) => {
   quarantine
     .command('list')
     .description('batches that are held back, and why')
+    .option('--published', 'instead, batches of the dataset that were not judged clean: observed, or released')
     .option('--ref <name>', 'ref (default: the published one)')
     .option('-n, --limit <count>', 'batches to show; --json has all, reasons only for these', '50')
-    .action(({ ref, limit }: { ref?: string; limit: string }) =>
-      runner()(async (context) => (await import('./commands/quarantine.ts')).list(context, ref, limit)),
+    .action(({ ref, limit, published }: { ref?: string; limit: string; published?: boolean }) =>
+      runner()(async (context) =>
+        published === true
+          ? (await import('./commands/quarantine-published.ts')).listPublished(context, ref, limit)
+          : (await import('./commands/quarantine.ts')).list(context, ref, limit),
+      ),
     );
   quarantine
     .command('show')
@@ -221,7 +250,11 @@ const registerRefs: Register = (program, runner) => {
     runner()(async (context) => (await import('./commands/refs.ts')).resumeRef(context, options)),
   );
   act('rollback', 'point a ref at an older snapshot and hold it there; metadata only, reversible')
-    .option('--to <target>', 'last-clean, a snapshot, or an ISO 8601 time', 'last-clean')
+    .option(
+      '--to <target>',
+      'last-clean (the newest snapshot without a condemned batch), a snapshot, or an ISO 8601 time',
+      'last-clean',
+    )
     .action((options: ActOptions & { to: string }) =>
       runner()(async (context) => (await import('./commands/refs.ts')).rollbackRef(context, options)),
     );
@@ -281,6 +314,7 @@ export const GROUPS: readonly Register[] = [
   registerStatus,
   registerInspect,
   registerMode,
+  registerSchema,
   registerBaseline,
   registerQuarantine,
   registerRefs,

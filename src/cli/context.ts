@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { openLedgerOf, type OpenedLedger } from '../compose/ledger.ts';
 import { loadConfig, type LoadedConfig } from '../config/load.ts';
 import { RequestError } from '../errors.ts';
+import { aheadWarning } from '../ledger/entry-time.ts';
 import type { Called } from './called-as.ts';
 import { EXIT } from './exit-codes.ts';
 import type { Output } from './output.ts';
@@ -49,6 +50,14 @@ export async function withLedger(
   // What this command has written, too: a store that loses it again is noticed by the next one.
   await ledger.marks.remember(ledger.control.known);
   return result;
+}
+
+/** Checks the store against what this machine has seen of it, and tells people when one of two clocks is wrong. @throws as Marks.check */
+export async function checkHead({ output }: CommandContext, { marks, control, clock }: OpenedLedger): Promise<void> {
+  const head = await control.head();
+  await marks.check(control, head);
+  const ahead = head.newest === null ? null : aheadWarning(head.newest.entry.time, clock.now());
+  if (ahead !== null) output.note(`warning: ${ahead}`);
 }
 
 /** Tells people that a write to the store is tried again: until it succeeds, nothing else is to be seen. */

@@ -45,9 +45,9 @@ function hintFor(
   // Whatever was read in observe mode is published, and not judged again.
   const isHeld = mode === 'enforce';
   if (reason === 'failed')
-    return `judging ${batches} failed${isHeld ? ': headgate quarantine list shows them' : '; published all the same'}`;
+    return `judging ${batches} failed${isHeld ? ': headgate quarantine list shows them' : '; published all the same: headgate quarantine list --published shows them'}`;
   if (reason === 'small') {
-    const small = `${batches} of fewer than ${recordsMin} records: too small to be judged alone`;
+    const small = `${batches} in which fewer than ${recordsMin} records decoded: too few to be judged alone`;
     return `${small}, ${isHeld ? 'judged together when published' : 'published all the same'}`;
   }
   const option = isOneOfSeveral ? ` --topic ${topic}` : '';
@@ -79,3 +79,7 @@ export function whyNoBaseline({ topic, rows }: ReadBefore, state: ControlState, 
 export function whySmall(rows: number, recordsMin: number): string {
   return `${formatCount(rows)} of the ${formatCount(recordsMin)} records that judging takes: judged together with the next small batches, or by a person (headgate quarantine release)`;
 }
+
+/** Why a batch stays held that was read before the schema was replaced. */
+export const WHY_OTHER_SCHEMA =
+  'it was read by a schema that is pinned no more, and no baseline judges it: a person decides (headgate quarantine release or condemn)';

@@ -60,6 +60,21 @@ export class Output {
     else for (const line of lines) this.#out.write(`${escapeForTerminal(line)}\n`);
   }
 
+  /**
+   * Rows of text in columns; on a terminal that is too narrow for them, each row as a block of lines `name: value`, and a blank
+   * line between. Programs that read it always get columns.
+   * @param names of the columns. @param isTitled true if they stand above the columns, too
+   */
+  table(names: readonly string[], rows: readonly (readonly string[])[], isTitled = false): string[] {
+    const lines = table(isTitled ? [names, ...rows] : rows);
+    const { isTTY = false, columns = 80 } = this.#out;
+    if (!isTTY || lines.every((line) => line.length <= columns)) return lines;
+    return rows.flatMap((row, i) => [
+      ...(i === 0 ? [] : ['']),
+      ...row.flatMap((cell, at) => (cell === '' ? [] : [`${names[at]}: ${cell.trim()}`])),
+    ]);
+  }
+
   /** A line for people while the command goes on; nothing with --json. */
   say(line: string): void {
     if (this.json) return;

@@ -1,7 +1,8 @@
 import { MemoryJobQueue } from '../adapters/memory-queue/memory-job-queue.ts';
 import { systemClock } from '../adapters/system/clock.ts';
 import { systemRng } from '../adapters/system/rng.ts';
-import { topicConfig, type LoadedConfig } from '../config/load.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { topicConfig } from '../config/topic-config.ts';
 import type { AlertChannel } from '../ports/alert-channel.ts';
 import type { JobQueue } from '../ports/job-queue.ts';
 import { sha256Hex } from '../record/sha256.ts';

@@ -2,7 +2,8 @@ import { hkdfSync, randomBytes } from 'node:crypto';
 
 import { systemRng } from '../adapters/system/rng.ts';
 import { ThreadEncoder } from '../adapters/thread/encoder.ts';
-import { topicConfig, type LoadedConfig } from '../config/load.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { topicConfig } from '../config/topic-config.ts';
 import type { TopicConfig } from '../config/schema.ts';
 import { BatchJudge } from '../ingest/judge-batch.ts';
 import type { IngestEvents } from '../ingest/events.ts';
@@ -37,20 +38,21 @@ export function sketchSeed({ config }: LoadedConfig): number {
   return new DataView(key).getUint32(0);
 }
 
-/** What topics are decoded with, pinned by the given key. @param note told what is worth a look @throws ConfigError */
+/** What topics are decoded with where nothing is judged, pinned by the given key. @param note told what is worth a look @throws ConfigError */
 export async function openTopics(
   loaded: LoadedConfig,
   ledger: LedgerContext,
   key: KeyName,
   note: (message: string) => void,
 ): Promise<Topics> {
-  return topicsOf(loaded, ledger, await openKey(loaded, ledger.trust, key), note);
+  return topicsOf(loaded, ledger, await openKey(loaded, ledger.trust, key), false, note);
 }
 
 function topicsOf(
   loaded: LoadedConfig,
   { store, layout, control, clock }: LedgerContext,
   signer: Signer,
+  judges: boolean,
   note: (message: string) => void,
 ): Topics {
   return new Topics({
@@ -62,6 +64,7 @@ function topicsOf(
     by: actorName(),
     ref: loaded.config.publish.ref,
     settings: (topic) => topicSettings(loaded, topic),
+    judges,
     noted: (topic, text) => note(`topic "${topic}": ${text}`),
   });
 }
@@ -87,7 +90,7 @@ export async function openIngest(
   const { config } = loaded;
   const { store, layout, logs, control, snapshots, clock } = ledger;
   const signer = await openKey(loaded, ledger.trust, 'ingest');
-  const topics = topicsOf(loaded, ledger, signer, (message) => log('warn', message));
+  const topics = topicsOf(loaded, ledger, signer, true, (message) => log('warn', message));
   const judge = new BatchJudge(judgeSettings(loaded), sketchSeed(loaded), clock);
   const { files, kafka } = config.source;
   const source = await openSourceAlone(loaded, once, log);
@@ -149,6 +152,12 @@ export function topicSettings({ config }: LoadedConfig, topic: string): TopicSet
     rules: rulesOf(own),
     csv: files?.csv ?? { nullValues: [''], delimiter: ',' },
   };
+}
+
+/** The schema that the configuration has for a topic; null when it leaves that to the first records. */
+export function configuredSchema(loaded: LoadedConfig, topic: string): Schema | null {
+  const { columns, format } = topicSettings(loaded, topic);
+  return columns === null ? null : { version: 1, format, columns };
 }
 
 function startPosition(start: string): StartPosition {

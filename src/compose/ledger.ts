@@ -70,10 +70,29 @@ export interface OpenedLedger extends LedgerContext, AsyncDisposable {
   readonly marks: Marks;
 }
 
-/** Opens the pipeline's ledger. @param onRetry told of writes that failed and are tried again @throws ConfigError, UnavailableError */
-export async function openLedgerOf(loaded: LoadedConfig, onRetry: (error: Error) => void): Promise<OpenedLedger> {
+/** Whoever decides how long a store is waited for. */
+export interface StoreWatch {
+  /** A write of the ledger, or a read, has failed. */
+  failed(error: Error): void;
+  /** A write of the ledger was answered. */
+  written(): void;
+  /** Ends every call, also those that are under way. */
+  readonly ended: AbortSignal;
+}
+
+/**
+ * Opens the pipeline's ledger.
+ * @param onRetry told of writes that failed and are tried again. @param watch told of all calls, if anyone is to be
+ * @throws ConfigError, UnavailableError
+ */
+export async function openLedgerOf(
+  loaded: LoadedConfig,
+  onRetry: (error: Error) => void,
+  watch?: StoreWatch,
+): Promise<OpenedLedger> {
   const trust = await readTrust(loaded);
-  const store = reportRetries(await openStore(loaded), onRetry);
+  const opened = await openStore(loaded);
+  const store = reportRetries(watch === undefined ? opened : watched(opened, watch), onRetry);
   const marks = new Marks(openState(loaded), store.location, loaded.config.pipeline);
   return { ...openLedger(store, trust, systemClock), marks, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
 }
@@ -100,6 +119,34 @@ function reportRetries(store: ObjectStore, onRetry: (error: Error) => void): Obj
     stat: (key, options) => store.stat(key, options),
     list: (prefix, page, options) => store.list(prefix, page, options),
     put: (key, bytes, options) => store.put(key, bytes, options),
+    delete: (key, options) => store.delete(key, options),
+    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
+  };
+}
+
+/** A store whose calls someone follows, and can end. What is only put may be lost, and nobody waits for it. */
+function watched(store: ObjectStore, watch: StoreWatch): ObjectStore {
+  const follow = async <Answer>(call: Promise<Answer>): Promise<Answer> => {
+    try {
+      return await call;
+    } catch (error) {
+      if (error instanceof UnavailableError || error instanceof UncertainError) watch.failed(error);
+      throw error;
+    }
+  };
+  const signal = watch.ended;
+  return {
+    location: store.location,
+    arbiter: store.arbiter,
+    create: async (key, bytes, options) => {
+      const outcome = await follow(store.create(key, bytes, { signal, ...options }));
+      watch.written();
+      return outcome;
+    },
+    get: (key, bytesMax, options) => follow(store.get(key, bytesMax, { signal, ...options })),
+    stat: (key, options) => follow(store.stat(key, { signal, ...options })),
+    list: (prefix, page, options) => follow(store.list(prefix, page, { signal, ...options })),
+    put: (key, bytes, options) => store.put(key, bytes, { signal, ...options }),
     delete: (key, options) => store.delete(key, options),
     [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
   };

@@ -1,4 +1,5 @@
-import { topicConfig, type LoadedConfig } from '../config/load.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { topicConfig } from '../config/topic-config.ts';
 import { BATCHES_MIN } from '../detect/baseline/reference.ts';
 import type { Roles } from '../detect/profile.ts';
 import { describeMisfits, describeUnkept, describeUnlearned } from '../detect/rules/fit.ts';
@@ -8,8 +9,9 @@ import { readBaseline } from '../publish/rejudge.ts';
 import type { LedgerContext } from '../respond/ledger-context.ts';
 import type { Column } from '../record/schema.ts';
 import { quoteName } from '../record/quote-name.ts';
+import { compareSchemas, describeConfiguredSchema } from '../record/schema-difference.ts';
 import { suggest } from '../record/suggest.ts';
-import { topicSettings } from './ingest.ts';
+import { configuredSchema, topicSettings } from './ingest.ts';
 
 /** A setting that asks what a topic's columns do not have, or what its baseline does not know; a sentence. */
 export interface Misfit {
@@ -24,10 +26,30 @@ export interface Misfits {
   readonly unpinned: readonly string[];
 }
 
+/** Rules that a sentence names. */
+const HALTS_NAMED_MAX = 5;
+
 /** The topics that the configured source reads. */
 export function topicsOfSource({ config }: LoadedConfig): readonly string[] {
   const { files, kafka } = config.source;
   return files === null ? kafka!.topics : [files.topic];
+}
+
+/**
+ * Rules that stop a partition although all else only observes: a halt says that going on would do harm, which holds whether
+ * or not batches are held, and to pass over it in silence would be worse than a stop. Null where there are none.
+ */
+export function describeHaltsInObserveMode(loaded: LoadedConfig): string | null {
+  if (loaded.config.mode !== 'observe') return null;
+  const names = topicsOfSource(loaded).flatMap((topic) =>
+    topicSettings(loaded, topic)
+      .rules.filter(({ action }) => action === 'halt')
+      .map(({ name }) => name),
+  );
+  const unique = [...new Set(names)];
+  if (unique.length === 0) return null;
+  const more = unique.length > HALTS_NAMED_MAX ? ` and ${unique.length - HALTS_NAMED_MAX} more` : '';
+  return `in observe mode, too, a batch that breaks ${unique.slice(0, HALTS_NAMED_MAX).map(quoteName).join(', ')}${more} stops its partition until headgate resume (mend, if it must not: action: observe)`;
 }
 
 /**
@@ -48,17 +70,21 @@ export async function findMisfits(
       unpinned.push(topic);
       continue;
     }
-    const { columns } = await readPinnedSchema(ledger, sha256);
+    const pinned = await readPinnedSchema(ledger, sha256);
+    const { columns } = pinned;
+    const configured = configuredSchema(loaded, topic);
+    const difference = configured === null ? null : compareSchemas(pinned, configured);
     const names = columns.map(({ name }) => name);
     const unknown = topicConfig(loaded.config, topic).alertColumns.filter((name) => !names.includes(name));
     const settings = topicSettings(loaded, topic);
     const baseline = Object.hasOwn(baselines, topic) ? baselines[topic] : undefined;
     const messages = [
+      ...[describeConfiguredSchema(topic, difference)].filter((message) => message !== null),
       ...describeMisfits(settings, columns),
       ...(loaded.config.source.files === null ? [] : describeUnkept(settings, columns)),
       ...(baseline === undefined ? [] : await describeBaseline(ledger, baseline, settings.roles, columns)),
       ...unknown.map(
-        (name) => `alertColumns has ${quoteName(name)}, which is not in the schema${suggest(name, names)}`,
+        (name) => `alertColumns has ${quoteName(name)}, which is not in the pinned schema${suggest(name, names)}`,
       ),
     ];
     misfits.push(...messages.map((message) => ({ topic, message })));

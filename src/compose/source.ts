@@ -106,6 +106,25 @@ export function openFilesFor(loaded: LoadedConfig, topic: string, paths: readonl
   return openFileSource(loaded, { topic, paths, base, once: true, lock: null });
 }
 
+/**
+ * Those of the given paths that lead to no file: a pattern that matches nothing, a folder without files.
+ * @throws ConfigError for paths that name nothing at all; UnavailableError
+ */
+export async function pathsWithoutFiles(
+  loaded: LoadedConfig,
+  topic: string,
+  paths: readonly string[],
+  base: string,
+): Promise<string[]> {
+  const empty: string[] = [];
+  for (const path of paths.filter((each) => each !== '-')) {
+    await using source = openFilesFor(loaded, topic, [path], base);
+    await source.join();
+    if (source.assignment()!.logs.length === 0) empty.push(path);
+  }
+  return empty;
+}
+
 function openFileSource(
   { config, path }: LoadedConfig,
   given: Pick<FileSourceOptions, 'topic' | 'paths' | 'base' | 'once' | 'lock'>,

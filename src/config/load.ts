@@ -67,11 +67,6 @@ export function parseConfig(text: string, path: string, environment: ReferenceCo
   return { config, folder, path, digest: configDigest(raw as Config) };
 }
 
-/** Settings of one topic: its own over the defaults. */
-export function topicConfig({ topics, topicDefaults }: Config, topic: string): Config['topicDefaults'] {
-  return { ...topicDefaults, ...(Object.hasOwn(topics, topic) ? topics[topic] : {}) };
-}
-
 /** Of what decides how records are read, judged and published; where they come from and who is told is left out. */
 function configDigest({ pipeline, mode, source, topicDefaults, topics, batch, judge }: Config): string {
   const { files } = source;

@@ -1,5 +1,6 @@
-import { misfitOfKind, misfitOfLimit, misfitOfRole, misfitOfValue } from '../detect/rules/fit.ts';
+import { misfitOfRole, misfitsOfRule } from '../detect/rules/fit.ts';
 import { compilePattern } from '../detect/rules/pattern.ts';
+import { RULES_MAX } from '../detect/rules/rule.ts';
 import type { ConfigFault } from '../errors.ts';
 import { columnName } from '../record/schema.ts';
 import { pointer } from './check-shape.ts';
@@ -7,6 +8,7 @@ import { repeatedIn, type Shown } from './describe.ts';
 import type { ColumnConfig, Config, RuleConfig, TopicConfig } from './schema.ts';
 import type { SoundParts } from './sound.ts';
 import { suggest } from '../record/suggest.ts';
+import { namesOf, rulesOfTopic } from './topic-config.ts';
 
 /** What is said of one topic, or of all of them. */
 interface Place {
@@ -20,7 +22,11 @@ interface Place {
 }
 
 /** Settings that name columns, and where they stand. */
-type Named = { readonly at: string } & Partial<Pick<TopicConfig, (typeof NAMING)[number]>>;
+type Named = {
+  readonly at: string;
+  /** Names of rules that are not in force there. */
+  readonly replaced?: ReadonlySet<string | undefined>;
+} & Partial<Pick<TopicConfig, (typeof NAMING)[number]>>;
 const NAMING = ['label', 'source', 'time', 'rules', 'alertColumns'] as const;
 
 /**
@@ -36,7 +42,7 @@ export function checkTopics(config: Config, sound: SoundParts, shown: Shown): Co
       ...checkRules(sound.itemsOf(`${place.path}/rules`, place.own.rules), sound, shown),
       ...checkColumnNames(place, sound, shown),
     ])
-    .concat(checkFreshness(config, sound));
+    .concat(checkFreshness(config, sound), checkCounts(config, sound));
 }
 
 /** Records of files have no time of their own: without a column that says it, a rule of freshness is broken by every batch. */
@@ -46,18 +52,26 @@ function checkFreshness({ source, topics, topicDefaults }: Config, sound: SoundP
   const { topic } = source.files;
   const own = Object.hasOwn(topics, topic) ? topics[topic]! : {};
   if ((own.time === undefined ? topicDefaults.time : own.time) !== null) return [];
-  const at = own.rules === undefined ? '/topicDefaults' : pointer('/topics', topic);
-  return (own.rules ?? topicDefaults.rules).flatMap(({ rule }, i) =>
-    rule === 'freshness'
-      ? [
-          {
-            path: `${at}/rules/${i}`,
-            message:
-              'is freshness, but records of files have no time of their own; wanted time: the column that says it',
-          },
-        ]
-      : [],
+  const message = 'is freshness, but records of files have no time of their own; wanted time: the column that says it';
+  return rulesOfTopic({ topics, topicDefaults }, topic).flatMap(({ at, rule: { rule } }) =>
+    rule === 'freshness' ? [{ path: at, message }] : [],
   );
+}
+
+/** A list of rules may be whole, and too long together with the one that it adds to. */
+function checkCounts(config: Config, sound: SoundParts): ConfigFault[] {
+  if (!sound.hasAll('/topics') || !sound.hasAll('/topicDefaults')) return [];
+  return Object.keys(config.topics).flatMap((topic) => {
+    const { length } = rulesOfTopic(config, topic);
+    return length <= RULES_MAX
+      ? []
+      : [
+          {
+            path: `${pointer('/topics', topic)}/rules`,
+            message: `has with those of topicDefaults ${length} rules, wanted at most ${RULES_MAX}`,
+          },
+        ];
+  });
 }
 
 function* placesOf({ topicDefaults, topics }: Config, sound: SoundParts): Generator<Place> {
@@ -75,8 +89,9 @@ function* placesOf({ topicDefaults, topics }: Config, sound: SoundParts): Genera
     const schema = isOwn ? own.schema : hasDefaults ? topicDefaults.schema : undefined;
     const names: Named[] = [{ at, ...own }];
     if (isOwn && hasDefaults) {
-      const inherited = Object.entries(topicDefaults).filter(([key]) => !Object.hasOwn(own, key));
-      names.push({ at: path, ...Object.fromEntries(inherited) });
+      const inherited = Object.entries(topicDefaults).filter(([key]) => key === 'rules' || !Object.hasOwn(own, key));
+      const ownRules = sound.itemsOf(`${at}/rules`, own.rules).map(({ item }) => item);
+      names.push({ at: path, ...Object.fromEntries(inherited), replaced: namesOf(ownRules) });
     }
     yield { path: at, own, schemaAt: `${isOwn ? at : path}/schema`, schema, names };
   }
@@ -185,8 +200,8 @@ function checkColumnNames({ schemaAt, schema, names }: Place, sound: SoundParts,
   if (!Array.isArray(schema) || !sound.hasAll(schemaAt)) return [];
   const types = new Map(schema.map((column) => [nameOf(column), column.type]));
   const known = [...types.keys()];
-  return names.flatMap(({ at: path, rules, alertColumns, ...roles }) => {
-    const ruled = sound.itemsOf(`${path}/rules`, rules);
+  return names.flatMap(({ at: path, rules, alertColumns, replaced, ...roles }) => {
+    const ruled = sound.itemsOf(`${path}/rules`, rules).filter(({ item }) => replaced?.has(item.name) !== true);
     const named = [
       ...(['label', 'source', 'time'] as const).map((key) => ({ at: `${path}/${key}`, column: roles[key] })),
       ...ruled.map(({ at, item }) => ({ at: `${at}/column`, column: item.column })),
@@ -218,30 +233,19 @@ function checkTime(
   return wanted === null ? [] : [{ path, message: `is ${shown(path)}, ${wanted}; that column is ${type}` }];
 }
 
-/** A rule that no value of its column can keep, and values that none can have. */
+/** A rule that no value of its column can keep, and values that none can have: of these the first is named, the rest counted. */
 function checkFit(at: string, rule: RuleConfig, types: Types, shown: Shown): ConfigFault[] {
-  const { rule: kind, column, values = [] } = rule;
-  const type = types.get(column ?? '');
+  const type = types.get(rule.column ?? '');
   if (type === undefined) return [];
-  const where = `column ${shown(`${at}/column`)} is ${type}`;
-  const wanted = misfitOfKind(kind, type);
-  if (wanted !== null) return [{ path: `${at}/rule`, message: `is ${kind}, ${wanted}; ${where}` }];
-  if (kind === 'range')
-    return (['min', 'max'] as const).flatMap((key) => {
-      const limit = rule[key];
-      const misfit = limit === undefined ? null : misfitOfLimit(limit, type);
-      return misfit === null
-        ? []
-        : [{ path: `${at}/${key}`, message: `is ${shown(`${at}/${key}`)}, ${misfit}; ${where}` }];
-    });
-  if (kind !== 'set') return [];
-  const odd = values.map((value) => misfitOfValue(value, type));
-  const first = odd.findIndex((misfit) => misfit !== null);
-  if (first === -1) return [];
-  const path = `${at}/values/${first}`;
-  const others = odd.filter((misfit) => misfit !== null).length - 1;
+  const misfits = misfitsOfRule({ ...rule, kind: rule.rule }, type);
+  const others = rule.rule === 'set' ? misfits.splice(1).length : 0;
   const more = others === 0 ? '' : ` (and so on: ${others} more)`;
-  return [{ path, message: `is ${shown(path)}, ${odd[first]}; ${where}${more}` }];
+  const where = `column ${shown(`${at}/column`)} is ${type}`;
+  return misfits.map((misfit) => {
+    const path = `${at}/${misfit.at === 'kind' ? 'rule' : misfit.at}`;
+    const found = misfit.at === 'kind' ? rule.rule : shown(path);
+    return { path, message: `is ${found}, ${misfit.wanted}; ${where}${more}` };
+  });
 }
 
 function keysOf({ path }: ColumnConfig): readonly string[] {

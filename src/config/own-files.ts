@@ -77,6 +77,16 @@ export function ownFolderAround(path: string, { folders, keyFolders }: OwnPaths)
   return [...folders, ...keyFolders].find((folder) => withEnd(path).startsWith(withEnd(folder)));
 }
 
+/**
+ * The path or pattern of a source that would take in what is pulled into a folder; undefined if none would.
+ * @param folder absolute; links are not followed. @param path absolute path of the configuration file.
+ */
+export function sourceAround(folder: string, { source }: Config, path: string): string | undefined {
+  if (source.files === null) return undefined;
+  const pulled = [join(folder, source.files.topic, '0', '0-00000000.parquet')];
+  return source.files.paths.find((item) => item !== '-' && fileWithin(item, dirname(path), pulled) !== undefined);
+}
+
 function* keyFiles({ keys }: Config, sound: SoundParts): Generator<string> {
   for (const name of ['ingest', 'publisher', 'approver'] as const) if (sound.has(`/keys/${name}`)) yield keys[name];
 }

@@ -77,7 +77,7 @@ const Rule = block('One rule.', {
     Type.Number({ minimum: 0, maximum: 1, description: 'Share of rows that may break it, 0 to 1.', examples: [0.01] }),
   ),
   action: choice(
-    'What happens when it is broken: it is counted, the batch is held back, or the partition stops as well.',
+    'What happens when it is broken: it is counted, the batch is held back, or the partition stops as well, in observe mode too.',
     ['observe', 'quarantine', 'halt'],
     'quarantine',
   ),
@@ -92,7 +92,7 @@ export const Topic = Type.Object(
         maxItems: 2_048,
         examples: [[{ path: 'distance', type: 'int64' }]],
       }),
-      'Columns; null = learn them from the first records. Either way they are pinned then.',
+      'Columns; null = learn them from the first records. Either way they are pinned then: headgate schema pin replaces them.',
     ),
     label: maybe(
       text('', { examples: ['late'] }),
@@ -103,9 +103,12 @@ export const Topic = Type.Object(
       'Column that says who sent a record. It is recorded in every profile; no check uses it yet.',
     ),
     time: maybe(text('', { examples: ['time_hour'] }), 'Column that says when a record happened, of type timestamp.'),
-    rules: list(Rule, 'What every batch must keep, whatever the baseline says.', 1_000, [
-      { name: 'sane distance', rule: 'range', column: 'distance', min: 0, max: 10_000, action: 'quarantine' },
-    ]),
+    rules: list(
+      Rule,
+      'What every batch must keep, whatever the baseline says. Under topics, they come on top of those of topicDefaults; one of the same name replaces that.',
+      1_000,
+      [{ name: 'sane distance', rule: 'range', column: 'distance', min: 0, max: 10_000, action: 'quarantine' }],
+    ),
     alertColumns: list(text(''), 'Columns whose values may appear in alerts.', 2_048, ['carrier']),
   },
   {

@@ -132,7 +132,8 @@ export const ConfigSchema = Type.Object(
       },
     ),
     mode: choice(
-      'enforce publishes only what is clean or was released; observe publishes everything and counts what it would have held back.',
+      'enforce publishes only what is clean or was released; observe publishes everything and counts what it would have held back. ' +
+        'Rules with the action halt stop their partition in both.',
       ['enforce', 'observe'],
     ),
     source: group('Where records come from: exactly one of files and kafka.', {
@@ -150,7 +151,8 @@ export const ConfigSchema = Type.Object(
     topicDefaults: Topic,
     topics: Type.Record(Type.String({ minLength: 1 }), Type.Partial(Topic, { additionalProperties: false }), {
       default: {},
-      description: 'What is known of single topics, by their names: any keys of topicDefaults, which they go before.',
+      description:
+        'What is known of single topics, by their names: any keys of topicDefaults. They go before those; rules are added to them.',
       examples: [{ flights: { label: 'late' } }],
     }),
     batch: Batch,

@@ -35,14 +35,23 @@ const entry = <Kind extends string, Properties extends TProperties>(kind: Kind, 
   Type.Object({ kind: Type.Literal(kind), ...common, ...properties }, { additionalProperties: false });
 
 const kinds = {
-  /** Pins the schema of a topic; the first one wins, later ones replace it by an operator's act. */
+  /**
+   * Pins the schema of a topic. The first one wins; a later one replaces it by an approver's act (see rolesOf), and takes the
+   * topic's baseline and candidate out of force.
+   */
   schema: entry('schema', { topic: Topic, schema: Sha256, reason: Text }),
   /** A baseline was learned: a candidate, not in force. */
   learn: entry('learn', { topic: Topic, baseline: Sha256, reason: Text }),
   /** A person puts a learned baseline in force. */
   approve: entry('approve', { topic: Topic, baseline: Sha256, reason: Text }),
   /** The ref moves to a new snapshot. */
-  publish: entry('publish', { ref: RefName, parent: Type.Union([Sha256, Type.Null()]), snapshot: Sha256 }),
+  publish: entry('publish', {
+    ref: RefName,
+    parent: Type.Union([Sha256, Type.Null()]),
+    snapshot: Sha256,
+    /** Logs that had to be left where they are: releases and verdicts about them stay open. */
+    waiting: Type.Optional(Type.Array(Text, { minItems: 1, maxItems: 1_000 })),
+  }),
   /** The publisher's own verdict on batches: a union of small ones, or a second look under a newer baseline. */
   verdict: entry('verdict', {
     batches: Type.Array(BatchRef, { minItems: 1, maxItems: 1_000 }),
@@ -54,7 +63,12 @@ const kinds = {
   decision: entry('decision', { batch: BatchRef, outcome: Outcome, reason: Text }),
   /** No ref moves until `resume`. */
   hold: entry('hold', { ref: RefName, reason: Text }),
-  resume: entry('resume', { ref: RefName, reason: Text }),
+  resume: entry('resume', {
+    ref: RefName,
+    reason: Text,
+    /** Logs that could not be judged again after a rollback: nothing of them is published before another resume has done so. */
+    unjudged: Type.Optional(Type.Array(Text, { minItems: 1, maxItems: 1_000 })),
+  }),
   /** The ref goes back to an older snapshot and is on hold. */
   rollback: entry('rollback', {
     ref: RefName,

@@ -12,10 +12,11 @@ import {
   type ControlAct,
   type ControlEntry,
 } from './control-entry.ts';
-import { actFault } from './control-rules.ts';
+import { actFault, rolesOf } from './control-rules.ts';
 import { EMPTY_STATE, applyAct, encodeState, parseState, stateDigest, type ControlState } from './control-state.ts';
 import { BYTES_MAX, type Layout } from './layout.ts';
 import { getVerified, putContent } from './objects.ts';
+import { firstFree } from './first-free.ts';
 import { createSlot } from './slot.ts';
 import { signStatement, verifyBundle } from './statements/bundle.ts';
 import type { TrustRoot } from './trust.ts';
@@ -105,7 +106,7 @@ export class ControlLog {
       const head = await this.head();
       const act = await decide(head);
       if (act === null) return null;
-      this.#trust.assertMaySign(signer.keyId, ROLES_OF_KIND[act.kind], `a ${act.kind}`);
+      this.#trust.assertMaySign(signer.keyId, rolesOf(head.state, act), `a ${act.kind}`);
       const seq = nextSeq(head);
       const fault = actFault(head.state, act);
       if (fault !== null)
@@ -117,7 +118,8 @@ export class ControlLog {
       const outcome = await createSlot(this.#store, this.#layout.controlEntry(seq), bytes, this.#clock, signal);
       if (outcome.owner === 'us') {
         const newest = this.#verify(seq, bytes);
-        this.#known = { newest, state };
+        // Others of this process may have gone on from it before its store had answered.
+        if (seq >= nextSeq(this.#known)) this.#known = { newest, state };
         await this.#store.put(this.#layout.controlHint(), Buffer.from(String(seq))).catch(() => undefined);
         return newest;
       }
@@ -189,6 +191,7 @@ export class ControlLog {
   /** The head after an entry that follows on `head`. @throws IntegrityError CHAIN_BROKEN when it does not */
   #next(head: ControlHead, verified: VerifiedControlEntry): ControlHead {
     this.#assertPrevious(verified, head.newest?.digest ?? null);
+    this.#trust.assertRole(verified.keyId, rolesOf(head.state, verified.entry), verified.key);
     return { newest: verified, state: replay(head.state, verified) };
   }
 
@@ -232,29 +235,10 @@ export class ControlLog {
     return { newest, state };
   }
 
-  /** First free seq: doubling steps from where the hint says, then halving. Whether entries lie behind it is checked after. */
+  /** First free seq, from where the hint says. Whether entries lie behind it is checked after. */
   async #firstFree(): Promise<number> {
-    if (!(await this.#exists(0))) return 0;
-    let low = await this.#hinted();
-    let step = 1;
-    while (await this.#exists(low + step)) {
-      low += step;
-      step *= 2;
-    }
-    let high = low + step;
-    while (high - low > 1) {
-      const middle = Math.floor((low + high) / 2);
-      if (await this.#exists(middle)) low = middle;
-      else high = middle;
-    }
-    return high;
-  }
-
-  /** Where the store says the end may be; only a starting point for the search, so a lie costs time, not truth. */
-  async #hinted(): Promise<number> {
     const hint = await this.#store.get(this.#layout.controlHint(), BYTES_MAX.hint).catch(() => null);
-    const seq = Number(hint?.toString('utf8') ?? '0');
-    return Number.isSafeInteger(seq) && seq > 0 && (await this.#exists(seq)) ? seq : 0;
+    return firstFree((seq) => this.#exists(seq), hint === null ? null : Number(hint.toString('utf8')));
   }
 
   async #exists(seq: number): Promise<boolean> {

@@ -3,6 +3,7 @@ import { Compile } from 'typebox/compile';
 
 import { IntegrityError } from '../errors.ts';
 import { canonicalJson } from '../record/canonical.ts';
+import { parseLogId } from '../record/log-id.ts';
 import { sha256Hex } from '../record/sha256.ts';
 import type { ControlAct, ControlEntry } from './control-entry.ts';
 import { recordOf, withEntry, withoutEntry } from './named-records.ts';
@@ -28,8 +29,12 @@ const StateSchema = Type.Object(
     holds: Type.Record(Type.String(), Seq),
     /** Newest `resume` by ref: it also lets partitions go on that a rule has halted. */
     resumed: Type.Record(Type.String(), Seq),
+    /** Logs that the newest `resume` after a rollback could not judge again, by ref; absent when there are none. */
+    unjudged: Type.Optional(Type.Record(Type.String(), Type.Array(Type.String()))),
     /** Pinned schema by topic. */
     schemas: Type.Record(Type.String(), Sha256),
+    /** Newest entry by topic that replaced a pinned schema; absent when none ever did. No older baseline fits the schema. */
+    repinned: Type.Optional(Type.Record(Type.String(), Seq)),
     /** Baseline in force by topic. */
     baselines: Type.Record(Type.String(), Sha256),
     /** Newest learned baseline by topic that nobody has approved yet. */
@@ -76,7 +81,7 @@ export const EMPTY_STATE: ControlState = {
 export function applyAct(state: ControlState, act: ControlAct | ControlEntry, seq: number): ControlState {
   switch (act.kind) {
     case 'schema':
-      return { ...state, schemas: withEntry(state.schemas, act.topic, act.schema) };
+      return { ...withSchema(state, act.topic, seq), schemas: withEntry(state.schemas, act.topic, act.schema) };
     case 'learn':
       return { ...state, candidates: withEntry(state.candidates, act.topic, act.baseline) };
     case 'approve':
@@ -84,10 +89,11 @@ export function applyAct(state: ControlState, act: ControlAct | ControlEntry, se
         ...state,
         baselines: withEntry(state.baselines, act.topic, act.baseline),
         candidates: withoutEntry(state.candidates, act.topic),
+        verdicts: withoutClean(state.verdicts, act.topic),
       };
     case 'publish':
       // What was released is in the snapshot now; after a rollback it is not, and the release must be decided anew.
-      return { ...state, ...openCases(state), refs: withEntry(state.refs, act.ref, act.snapshot) };
+      return { ...state, ...openCases(state, act.waiting), refs: withEntry(state.refs, act.ref, act.snapshot) };
     case 'verdict': {
       const judged = act.batches.map(
         ({ digest, log, slot }) => [digest, { outcome: act.outcome, seq, log, slot }] as const,
@@ -102,14 +108,14 @@ export function applyAct(state: ControlState, act: ControlAct | ControlEntry, se
       return { ...state, holds: withEntry(state.holds, act.ref, seq) };
     case 'resume':
       return {
-        ...state,
+        ...withUnjudged(state, act.ref, act.unjudged),
         holds: withoutEntry(state.holds, act.ref),
         resumed: withEntry(state.resumed, act.ref, seq),
       };
     case 'rollback':
       // Releases and verdicts that no publish has taken up were made in view of what is now left behind: they are void.
       return {
-        ...state,
+        ...withUnjudged(state, act.ref),
         ...openCases(state),
         refs: withEntry(state.refs, act.ref, act.to),
         left: withEntry(withoutEntry(state.left, act.to), act.from, seq),
@@ -141,7 +147,9 @@ export function parseState(bytes: Uint8Array, object: string): ControlState {
     left: record(value.left),
     holds: record(value.holds),
     resumed: record(value.resumed),
+    ...(value.unjudged === undefined ? {} : { unjudged: record(value.unjudged) }),
     schemas: record(value.schemas),
+    ...(value.repinned === undefined ? {} : { repinned: record(value.repinned) }),
     baselines: record(value.baselines),
     candidates: record(value.candidates),
     decisions: record(value.decisions),
@@ -149,8 +157,47 @@ export function parseState(bytes: Uint8Array, object: string): ControlState {
   };
 }
 
-/** What stays of the decisions and verdicts once the ref has moved: only that a batch is condemned. */
-function openCases({ decisions }: ControlState): Pick<ControlState, 'decisions' | 'verdicts'> {
-  const condemned = Object.entries(decisions).filter(([, { outcome }]) => outcome === 'condemned');
-  return { decisions: recordOf(condemned), verdicts: recordOf([]) };
+/** Profiles of two schemas do not compare: with the schema, the baseline and the candidate learned under it go. */
+function withSchema(state: ControlState, topic: string, seq: number): ControlState {
+  if (state.schemas[topic] === undefined) return state;
+  return {
+    ...state,
+    repinned: withEntry(state.repinned ?? recordOf([]), topic, seq),
+    baselines: withoutEntry(state.baselines, topic),
+    candidates: withoutEntry(state.candidates, topic),
+  };
+}
+
+function withUnjudged(
+  { unjudged = recordOf([]), ...state }: ControlState,
+  ref: string,
+  logs: readonly string[] = [],
+): ControlState {
+  const others = withoutEntry(unjudged, ref);
+  const next = logs.length === 0 ? others : withEntry(others, ref, [...logs]);
+  return Object.keys(next).length === 0 ? state : { ...state, unjudged: next };
+}
+
+/**
+ * What stays of the decisions and verdicts once the ref has moved: that a batch is condemned.
+ * @param waiting logs of which all else stays, too.
+ */
+function openCases(
+  { decisions, verdicts }: ControlState,
+  waiting: readonly string[] = [],
+): Pick<ControlState, 'decisions' | 'verdicts'> {
+  const logs = new Set(waiting);
+  return {
+    decisions: recordOf(
+      Object.entries(decisions).filter(([, { outcome, log }]) => outcome === 'condemned' || logs.has(log)),
+    ),
+    verdicts: recordOf(Object.entries(verdicts).filter(([, { log }]) => logs.has(log))),
+  };
+}
+
+/** Verdicts without those that called a batch of the topic clean: by a baseline that is no longer in force. */
+function withoutClean(verdicts: ControlState['verdicts'], topic: string): ControlState['verdicts'] {
+  const isKept = ({ outcome, log }: ControlState['verdicts'][string]): boolean =>
+    outcome === 'suspect' || parseLogId(log)?.topic !== topic;
+  return recordOf(Object.entries(verdicts).filter(([, verdict]) => isKept(verdict)));
 }

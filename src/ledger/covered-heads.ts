@@ -42,6 +42,11 @@ export class CoveredHeads {
    * @throws IntegrityError, UnavailableError
    */
   async of(log: LogId): Promise<CoveredHead | null> {
+    return (await this.all()).get(formatLogId(log)) ?? null;
+  }
+
+  /** As {@link of}, of every log that any of the snapshots covers, by its name. @throws IntegrityError, UnavailableError */
+  async all(): Promise<ReadonlyMap<string, CoveredHead>> {
     const { refs, left } = (await this.#control.head()).state;
     const named = new Set(Object.values(refs));
     const published = new Set([...named, ...Object.keys(left)]);
@@ -55,7 +60,7 @@ export class CoveredHeads {
       });
     }
     this.#known = await this.#reading.done;
-    return this.#known.heads.get(formatLogId(log)) ?? null;
+    return this.#known.heads;
   }
 
   /**

@@ -161,6 +161,11 @@ export class Layout {
     return `${this.#root}hint/control`;
   }
 
+  /** Up to where the acts in the control log have been told; a hint, no more trusted than a receipt. */
+  toldHint(): string {
+    return `${this.#root}hint/told`;
+  }
+
   /** Receipts of delivered alerts. */
   receipts(): string {
     return `${this.#root}receipts/`;

@@ -92,7 +92,7 @@ const BatchEntry = entry('batch', {
   position: Type.Union([Position, Type.Null()]),
 });
 
-/** Offsets that were lost before they could be read, admitted by policy or by a person. */
+/** Offsets that were lost before they could be read; the configuration (`onGap`) admits them, no person can yet. */
 const GapEntry = entry('gap', { start: Count, end: Count, reason: Type.Literal('retention') });
 
 /** The log ends: another deployment may claim it then. Readers know it; no command writes it yet. */

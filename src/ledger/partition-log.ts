@@ -160,11 +160,39 @@ export class PartitionLogs {
     }
   }
 
-  /** The first key of each log: of each folder that holds slots, and every other key below the logs. */
-  async *firstKeys(): AsyncGenerator<string> {
+  /**
+   * Whether the topic that a log is of has a log, be it another one. An object that is no entry says nothing of it: whoever can
+   * put one there can take away as well what was there. What was signed behind it counts.
+   * @throws UnavailableError
+   */
+  async hasTopic(log: LogId): Promise<boolean> {
+    const own = this.#layout.log(log);
+    for await (const first of this.firstKeys(own.slice(0, own.lastIndexOf('/', own.length - 2) + 1))) {
+      if (await this.#isEntry(first)) return true;
+      const folder = first.slice(0, first.lastIndexOf('/') + 1);
+      const { objects } = await this.#store.list(folder, { startAfter: first, limit: 1 });
+      if (objects[0] !== undefined && (await this.#isEntry(objects[0].key))) return true;
+    }
+    return false;
+  }
+
+  async #isEntry(key: string): Promise<boolean> {
+    try {
+      return (await this.logAt(key)) !== null;
+    } catch (error) {
+      if (error instanceof IntegrityError) return false;
+      throw error;
+    }
+  }
+
+  /**
+   * The first key of each log: of each folder that holds slots, and every other key below the logs.
+   * @param below beginning of the keys to look at; all logs, if not given.
+   */
+  async *firstKeys(below = this.#layout.logs()): AsyncGenerator<string> {
     const root = this.#layout.logs();
     for (let startAfter = ''; ;) {
-      const { objects } = await this.#store.list(root, { limit: 1, ...(startAfter === '' ? {} : { startAfter }) });
+      const { objects } = await this.#store.list(below, { limit: 1, ...(startAfter === '' ? {} : { startAfter }) });
       const key = objects[0]?.key;
       if (key === undefined) return;
       yield key;

@@ -8,7 +8,9 @@ import { sha256Hex } from '../record/sha256.ts';
 import { BYTES_MAX, type Layout } from './layout.ts';
 import { recordOf } from './named-records.ts';
 import { getVerified, parseJson, putContent } from './objects.ts';
+import { Recent } from './recent.ts';
 import {
+  EMPTY_SEQUENCE,
   compareKeys,
   keyOf,
   linesOf,
@@ -52,6 +54,9 @@ const SnapshotSchema = Type.Object(
 );
 const compiled = Compile(SnapshotSchema);
 
+/** Bytes of snapshots and pages that are kept: whoever looks again, every few seconds, finds most of them unchanged. */
+const KEPT_BYTES_MAX = 16 * 1_024 * 1_024;
+
 /** An immutable version of the dataset: which batches are in it, which are held, and how far each log had been read. */
 export type Snapshot = Static<typeof SnapshotSchema>;
 
@@ -84,6 +89,23 @@ export interface HeadLine {
   readonly slot: number;
   readonly digest: string;
   readonly next: number;
+}
+
+/** The snapshot before the first one. */
+export function emptySnapshot(pipeline: string): Snapshot {
+  const empty = EMPTY_SEQUENCE as Snapshot['batches'];
+  return {
+    version: 1,
+    pipeline,
+    parent: null,
+    controlSeq: -1,
+    baselines: recordOf([]),
+    records: 0,
+    bytes: 0,
+    batches: empty,
+    held: empty,
+    heads: empty,
+  };
 }
 
 /** The line of a batch in a page. */
@@ -157,11 +179,15 @@ export function parseSnapshot(bytes: Uint8Array, object: string): Snapshot {
   return { ...value, baselines: recordOf(Object.entries(value.baselines)) };
 }
 
-/** Reads and writes snapshots and their pages; everything read is checked against the digest that named it. */
+/**
+ * Reads and writes snapshots and their pages; everything read is checked against the digest that named it. What was read
+ * last is kept, so that an object which disappears later is missed only by those who have not read it.
+ */
 export class Snapshots {
   readonly #store: ObjectStore;
   readonly #layout: Layout;
   readonly #clock: Clock;
+  readonly #kept = new Recent<Buffer>(KEPT_BYTES_MAX);
 
   constructor(store: ObjectStore, layout: Layout, clock: Clock) {
     this.#store = store;
@@ -172,7 +198,7 @@ export class Snapshots {
   /** @throws IntegrityError, UnavailableError */
   async read(sha256: string): Promise<Snapshot> {
     const key = this.#layout.snapshot(sha256);
-    return parseSnapshot(await getVerified(this.#store, key, sha256, BYTES_MAX.snapshot), key);
+    return parseSnapshot(await this.#read(key, sha256, BYTES_MAX.snapshot), key);
   }
 
   /** Stores a snapshot; returns its digest. The pages must be stored already. @throws RequestError SIZE_EXCEEDED; UnavailableError when stopped */
@@ -227,6 +253,14 @@ export class Snapshots {
   }
 
   #page({ sha256 }: PageRef): Promise<Buffer> {
-    return getVerified(this.#store, this.#layout.page(sha256), sha256, BYTES_MAX.page);
+    return this.#read(this.#layout.page(sha256), sha256, BYTES_MAX.page);
+  }
+
+  async #read(key: string, sha256: string, bytesMax: number): Promise<Buffer> {
+    const kept = this.#kept.get(key);
+    if (kept !== undefined) return kept;
+    const bytes = await getVerified(this.#store, key, sha256, bytesMax);
+    this.#kept.set(key, bytes, bytes.length);
+    return bytes;
   }
 }

@@ -14,11 +14,13 @@ export interface Plan {
   readonly removed: BatchLine[];
   /** Batches whose data file must lie where readers look. */
   readonly toCopy: NewBatch[];
+  /** Logs of which something was judged or decided that cannot be carried out, and is not lost by it. */
+  readonly waiting: Set<string>;
 }
 
 /** The plan that changes nothing. */
 export function emptyPlan(): Plan {
-  return { batches: [], held: [], added: [], removed: [], toCopy: [] };
+  return { batches: [], held: [], added: [], removed: [], toCopy: [], waiting: new Set() };
 }
 
 /** Where a batch stands: the newest decision beats the publisher's verdict, which beats the batch's own. */
@@ -64,7 +66,8 @@ export function condemnLine(plan: Plan, line: BatchLine, current: 'batches' | 'h
   plan.removed.push(line);
 }
 
-function lineOf({ log, entry, digest }: NewBatch, standing: Standing): BatchLine {
+/** The line of a batch in a snapshot that has it at this standing. */
+export function lineOf({ log, entry, digest }: NewBatch, standing: Standing): BatchLine {
   const { start, end, slot, epoch, records, deadLetterRecords, data } = entry;
   return {
     log: formatLogId(log),

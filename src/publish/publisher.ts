@@ -1,17 +1,24 @@
 import { ConflictError, IntegrityError } from '../errors.ts';
 import type { BatchRef, ControlAct } from '../ledger/control-entry.ts';
 import { nextSeq, type ControlHead, type ControlLog } from '../ledger/control-log.ts';
-import { BYTES_MAX, type Layout } from '../ledger/layout.ts';
-import { recordOf } from '../ledger/named-records.ts';
-import { getVerified, putContent } from '../ledger/objects.ts';
+import { eachLimited } from '../ledger/each-limited.ts';
+import type { Layout } from '../ledger/layout.ts';
 import type { PartitionLogs } from '../ledger/partition-log.ts';
-import { EMPTY_SEQUENCE, type SequenceChange } from '../ledger/sequence.ts';
-import { formatHeadLine, type BatchLine, type Snapshot, type Snapshots, type Standing } from '../ledger/snapshot.ts';
+import type { SequenceChange } from '../ledger/sequence.ts';
+import {
+  emptySnapshot,
+  formatHeadLine,
+  type BatchLine,
+  type Snapshot,
+  type Snapshots,
+  type Standing,
+} from '../ledger/snapshot.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import type { Signer } from '../ports/signer.ts';
 import { formatLogId, parseLogId, type LogId } from '../record/log-id.ts';
-import { LeftOut } from './left-out.ts';
+import { copyToData, lossOf, neededObjects } from './batch-objects.ts';
+import { LOOK_AGAIN_MS, LeftOut, unjudgedLogs } from './left-out.ts';
 import type { DamagedLog, NewBatch, News, NewsFinder } from './news.ts';
 import { condemnLine, emptyPlan, placeBatch, standingOf, type Plan } from './plan.ts';
 import { HeldBatches, reconsider, type Rejudge } from './reconsider.ts';
@@ -48,23 +55,8 @@ export interface PublisherOptions {
 
 /** Races that a round may lose in a row before the caller is told: two publishers alone never get there. */
 const LOST_RACES_MAX = 100;
-
-/** The snapshot before the first one. */
-export function emptySnapshot(pipeline: string): Snapshot {
-  const empty = EMPTY_SEQUENCE as Snapshot['batches'];
-  return {
-    version: 1,
-    pipeline,
-    parent: null,
-    controlSeq: -1,
-    baselines: recordOf([]),
-    records: 0,
-    bytes: 0,
-    batches: empty,
-    held: empty,
-    heads: empty,
-  };
-}
+/** Batches whose objects are looked for at once. */
+const CHECKS_AT_ONCE = 16;
 
 /**
  * Turns committed batches and decisions into the next snapshot of a ref.
@@ -72,14 +64,15 @@ export function emptySnapshot(pipeline: string): Snapshot {
  * The snapshot is the boundary: in enforce mode nothing enters it but clean and released batches. A round reads the
  * control log, decides where every new or re-decided batch belongs, stores pages and snapshot, and appends one control
  * entry; if anyone was faster, it starts over from what they wrote. A log whose entries, evidence or data are not what was
- * signed is left where the snapshot has it, and does not keep the others back; a release in it that could not be carried
- * out is void with the next publish.
+ * signed is left where the snapshot has it, and does not keep the others back; what was judged and decided of it waits.
  */
 export class Publisher {
   readonly #o: PublisherOptions;
   readonly #held: HeldBatches;
   /** Control seq of the newest snapshot that was built on or published; −1 before the first. */
   #baseSeq = -1;
+  /** What was found damaged while the ref is on hold, and when, monotonic ms; null while it is not. */
+  #seenOnHold: { readonly damaged: readonly DamagedLog[]; readonly atMs: number } | null = null;
   readonly #leftOut: LeftOut;
 
   constructor(options: PublisherOptions) {
@@ -103,14 +96,16 @@ export class Publisher {
   }
 
   /** What is new, but for logs that are left out, and those. */
-  async #news(base: Snapshot): Promise<News> {
-    const { layout, news, snapshots } = this.#o;
+  async #news({ state }: ControlHead, base: Snapshot): Promise<News> {
+    const { layout, news, snapshots, ref } = this.#o;
+    const unjudged = unjudgedLogs(layout, state, ref);
     const { batches, heads, damaged } = await news.since(await snapshots.heads(base.heads));
-    const isWhole = ({ log }: { readonly log: LogId }): boolean => !this.#leftOut.logs.has(layout.headHint(log));
+    const isWhole = ({ log }: { readonly log: LogId }): boolean =>
+      !this.#leftOut.logs.has(layout.headHint(log)) && !unjudged.has(layout.headHint(log));
     return {
       batches: batches.filter(isWhole),
       heads: heads.filter(isWhole),
-      damaged: new Map([...damaged, ...this.#leftOut.logs]),
+      damaged: new Map([...unjudged, ...damaged, ...this.#leftOut.logs]),
     };
   }
 
@@ -125,21 +120,23 @@ export class Publisher {
     const parent = head.state.refs[ref] ?? null;
     const base = parent === null ? emptySnapshot(pipeline) : await snapshots.read(parent);
     const unchanged = { snapshot: null, published: 0, held: base.held.count };
-    if (head.state.holds[ref] !== undefined)
-      return { ...unchanged, onHold: true, damaged: [...this.#leftOut.logs.values()] };
-    // The ref went back: what lies beyond its heads is news again, although no hint has changed.
-    if (base.controlSeq < this.#baseSeq) news.forget();
+    const onHold = head.state.holds[ref] !== undefined;
+    // The ref went back, or what was found waits no longer: what lies beyond its heads is news again, although no hint has changed.
+    if (base.controlSeq < this.#baseSeq || (this.#seenOnHold !== null && !onHold)) news.forget();
     this.#baseSeq = base.controlSeq;
-    const found = await this.#news(base);
-    const damaged = [...found.damaged.values()];
+    if (onHold) return { ...unchanged, onHold, damaged: await this.#damagedOnHold(head, base) };
+    this.#seenOnHold = null;
+    const found = await this.#news(head, base);
+    const damaged = [...new Set(found.damaged.values())];
     const settled = await this.#settle(head, base, found, signal);
     const plan = await this.#plan(settled.head, base, found, settled.undecidable);
     // A log that only changed hands is no news for readers: its head is covered with its next batch.
-    if (plan === null || plan.batches.length + plan.held.length === 0) return { ...unchanged, onHold: false, damaged };
-    for (const batch of plan.toCopy) await this.#copyToData(batch, signal);
+    if (plan.batches.length + plan.held.length === 0) return { ...unchanged, onHold: false, damaged };
+    for (const batch of plan.toCopy) await copyToData(this.#o, batch, signal);
     const next = await this.#nextSnapshot(settled.head, base, found, plan, signal);
     const snapshot = await snapshots.write({ ...next, parent }, signal);
-    await this.#append(settled.head, { kind: 'publish', by: this.#o.by, ref, parent, snapshot }, signal);
+    const waiting = plan.waiting.size === 0 ? {} : { waiting: [...plan.waiting].toSorted() };
+    await this.#append(settled.head, { kind: 'publish', by: this.#o.by, ref, parent, snapshot, ...waiting }, signal);
     this.#baseSeq = next.controlSeq;
     return { snapshot, published: plan.added.length, held: next.held.count, onHold: false, damaged };
   }
@@ -164,17 +161,37 @@ export class Publisher {
   }
 
   /**
-   * Decides where each new batch, and each covered one with a newer decision or verdict, belongs. A publish takes up every
-   * decision and verdict there is, or does not happen. In a log that cannot be read, what is condemned is taken out all the
-   * same; what was released or judged clean stays held.
-   * @returns null where nothing may be published: a batch that was found suspect would later pass for a clean one.
+   * What would keep logs from being published, by presence and size: what a publish reads is not read on hold. All that waits
+   * is looked at, which grows for as long as the hold lasts: not in every round, therefore.
+   */
+  async #damagedOnHold(head: ControlHead, base: Snapshot): Promise<readonly DamagedLog[]> {
+    const now = this.#o.clock.monotonic();
+    if (this.#seenOnHold !== null && now - this.#seenOnHold.atMs < LOOK_AGAIN_MS) return this.#seenOnHold.damaged;
+    this.#o.news.forget();
+    const { batches, damaged } = await this.#news(head, base);
+    const held = await this.#held.waitingIn(base, head.state, (log) => this.#isIn(damaged, log));
+    await eachLimited([...batches, ...held], CHECKS_AT_ONCE, async (batch) => {
+      for (const object of neededObjects(batch, standingOf(batch, head.state))) {
+        const loss = await lossOf(this.#o.store, object, 'publish');
+        if (loss !== null) this.#leftOut.add(loss);
+      }
+    });
+    const all = [...new Set(new Map([...damaged, ...this.#leftOut.logs]).values())];
+    this.#seenOnHold = { damaged: all, atMs: now };
+    return all;
+  }
+
+  /**
+   * Decides where each new batch, and each covered one with a decision or verdict that is open, belongs. A publish takes up
+   * every one there is, or leaves it open by name. In a log that cannot be read, what is condemned is taken out all the
+   * same; all else waits, so that a batch that was found suspect does not pass for a clean one when the log is mended.
    */
   async #plan(
     { state }: ControlHead,
     base: Snapshot,
     { batches, damaged }: News,
     undecidable: ReadonlySet<string>,
-  ): Promise<Plan | null> {
+  ): Promise<Plan> {
     const plan = emptyPlan();
     for (const batch of batches) {
       const standing = standingOf(batch, state);
@@ -184,12 +201,13 @@ export class Publisher {
     const unread = new Map<string, BatchRef>();
     const cases = [...Object.entries(state.verdicts), ...Object.entries(state.decisions)];
     for (const [digest, { seq, log, slot }] of cases) {
-      if (seq <= base.controlSeq || placed.has(digest)) continue;
+      const isCondemned = state.decisions[digest]?.outcome === 'condemned';
+      // Who is condemned stays so; all else is in the state only until a publish has taken it up.
+      if (placed.has(digest) || (isCondemned && seq <= base.controlSeq)) continue;
       placed.add(digest);
       if (this.#isIn(damaged, log)) {
-        const outcome = (state.decisions[digest] ?? state.verdicts[digest])?.outcome;
-        if (outcome === 'suspect') return null;
-        if (outcome === 'condemned') unread.set(digest, { log, slot, digest });
+        if (isCondemned) unread.set(digest, { log, slot, digest });
+        else plan.waiting.add(log);
         continue;
       }
       const batch = await this.#o.logs.readBatch({ log, slot, digest });
@@ -228,29 +246,6 @@ export class Publisher {
       throw new ConflictError('CONFLICT', `${what}, and its log was not read that far`);
     const key = layout.slot({ ...entry }, entry.slot);
     throw new IntegrityError('CHAIN_BROKEN', key, `${what}, and the snapshot covers its slot without listing it`);
-  }
-
-  async #copyToData({ log, entry }: NewBatch, signal: AbortSignal): Promise<void> {
-    const { store, layout, clock } = this.#o;
-    if (entry.data === null) return;
-    const target = layout.data('data', { log, ...entry }, entry.data.sha256);
-    if (entry.data.key === target) {
-      const found = await store.stat(target, { signal });
-      if (found?.bytes === entry.data.bytes) return;
-      const why = found === null ? 'it is missing' : `it has ${found.bytes} bytes instead of ${entry.data.bytes}`;
-      throw new IntegrityError(
-        found === null ? 'OBJECT_MISSING' : 'DIGEST_MISMATCH',
-        target,
-        `Cannot publish "${target}": ${why}`,
-      );
-    }
-    await putContent(
-      store,
-      target,
-      await getVerified(store, entry.data.key, entry.data.sha256, BYTES_MAX.data),
-      clock,
-      signal,
-    );
   }
 
   async #nextSnapshot(

@@ -15,7 +15,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import { sha256Hex } from '../record/sha256.ts';
 import type { NewBatch } from './news.ts';
-import { Recent } from './recent.ts';
+import { Recent } from '../ledger/recent.ts';
 import type { Rejudge } from './reconsider.ts';
 import { encodeRejudgement } from './rejudgement.ts';
 
@@ -112,7 +112,15 @@ interface Stored {
 }
 
 function judgeOne({ settings }: RejudgeContext, { batch, profile }: Stored, own: OwnRows): Judgement {
-  return judge(profile, own.without(new Set([batch.digest])), settings);
+  return judge(profile, comparable(profile, own.without(new Set([batch.digest]))), settings);
+}
+
+/**
+ * The baseline, if a profile can be compared with it: columns of another schema are others, be they named alike. A batch of
+ * which no record decoded has none.
+ */
+function comparable({ rows, schema }: Profile, prepared: PreparedBaseline): PreparedBaseline | null {
+  return rows === 0 || schema === prepared.baseline.schema ? prepared : null;
 }
 
 /**
@@ -142,7 +150,8 @@ function judgeUnions(
   }
   for (const union of unions.values()) {
     const baseline = own.without(new Set(union.map(({ batch }) => batch.digest)));
-    const judgement = judge(mergeProfiles(union.map(({ profile }) => profile)), baseline, context.settings);
+    const merged = mergeProfiles(union.map(({ profile }) => profile));
+    const judgement = judge(merged, comparable(merged, baseline), context.settings);
     for (const each of union) judgements.set(each, judgement);
   }
   return stored.map((each) => judgements.get(each)!);

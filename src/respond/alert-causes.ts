@@ -1,4 +1,3 @@
-import { nextSeq, type ControlHead } from '../ledger/control-log.ts';
 import { compareKeys, type PageRef, type SequenceKey } from '../ledger/sequence.ts';
 import type { BatchLine, HeadLine, Snapshot } from '../ledger/snapshot.ts';
 import type { NewsFinder } from '../publish/news.ts';
@@ -6,15 +5,13 @@ import { formatLogId } from '../record/log-id.ts';
 import { alertId, type AlertCause } from './alert-cause.ts';
 import { readHaltNotes, type KnownHaltNotes } from './halt-notes.ts';
 import type { LedgerContext } from './ledger-context.ts';
-import { isAlarming, isTold } from './told.ts';
+import { OwedActs } from './owed-acts.ts';
+import { isAlarming } from './told.ts';
 
-/** Control entries looked back at: older ones were told long ago. */
-const CONTROL_ENTRIES_MAX = 200;
 /** Causes about batches that are owed at once, give or take a page: with three channels, what a queue in memory holds. */
 const OWED_MAX = 3_000;
 
 type BatchCause = Extract<AlertCause, { about: 'batch' }>;
-type ControlCause = Extract<AlertCause, { about: 'control' }>;
 /** A snapshot as far as its batches go. */
 type Batches = Pick<Snapshot, 'held' | 'batches'>;
 
@@ -26,7 +23,7 @@ interface KnownPage {
 
 /**
  * Finds everything in the store that people should have been told of: batches that were found suspect or could not be
- * judged, be they held, let through in observe mode, or not covered by a snapshot yet, the newest acts, and partitions that
+ * judged, be they held, let through in observe mode, or not covered by a snapshot yet, what people did, and partitions that
  * have halted. From this all alert jobs can be made again.
  *
  * What is told once is not found again: of a page of a snapshot, which never changes, only what is still owed is remembered,
@@ -37,9 +34,8 @@ export class CauseFinder {
   readonly #ledger: LedgerContext;
   readonly #ref: string;
   readonly #news: NewsFinder;
-  /** Acts that are still owed. */
-  #acts: ControlCause[] = [];
-  #nextSeq = 0;
+  /** Null before the first look. */
+  #acts: OwedActs | null = null;
   /** The snapshot that was looked at; null before the first. */
   #snapshot: (Batches & { readonly sha256: string }) | null = null;
   /** The pages of that snapshot, newest first, by digest. */
@@ -63,18 +59,34 @@ export class CauseFinder {
 
   /** True when the last look has left something out, until what it found is settled. */
   get hasMore(): boolean {
-    return [...this.#pages.values()].some(({ owed }) => owed === null);
+    return this.isSearching || [...this.#pages.values()].some(({ owed }) => owed === null);
+  }
+
+  /** True when the last look has not gone through all acts although there is room for what is owed of them. */
+  get isSearching(): boolean {
+    return this.#acts?.hasMore === true;
+  }
+
+  /** Number of the control entry before which every act is settled; null before the first look. */
+  get actsSettledTo(): number | null {
+    return this.#acts?.settledTo ?? null;
+  }
+
+  /** Has the first look begin at a control entry: every act before it is known to be settled. */
+  skipActs(before: number): void {
+    this.#acts ??= new OwedActs(this.#ledger.control, before);
   }
 
   /** What the ledger tells of batches and acts, and is not settled. @throws IntegrityError, UnavailableError */
   async find(): Promise<AlertCause[]> {
     const { control, snapshots } = this.#ledger;
     const head = await control.head();
-    await this.#readActs(head);
+    this.skipActs(0);
+    const acts = await this.#acts!.find(head);
     const sha256 = head.state.refs[this.#ref] ?? null;
     if (sha256 !== null && sha256 !== this.#snapshot?.sha256) await this.#goTo(sha256, await snapshots.read(sha256));
     await this.#readBeyond();
-    return [...this.#acts, ...this.#beyond, ...(await this.#owedOfPages())];
+    return [...acts, ...this.#beyond, ...(await this.#owedOfPages())];
   }
 
   /**
@@ -96,22 +108,12 @@ export class CauseFinder {
   settle(told: ReadonlySet<AlertCause>): void {
     if (told.size === 0) return;
     const isOwed = (cause: AlertCause): boolean => !told.has(cause);
-    this.#acts = this.#acts.filter(isOwed);
+    this.#acts?.settle(told);
     this.#beyond = this.#beyond.filter(isOwed);
     for (const [sha256, { page, owed }] of this.#pages)
       if (owed !== null && owed.length > 0) this.#pages.set(sha256, { page, owed: owed.filter(isOwed) });
     const halts = [...told].filter(({ about }) => about === 'halt');
     if (halts.length > 0) this.#toldHalts = new Set([...this.#toldHalts, ...halts.map(alertId)]);
-  }
-
-  async #readActs(head: ControlHead): Promise<void> {
-    const end = nextSeq(head);
-    for (let seq = Math.max(this.#nextSeq, end - CONTROL_ENTRIES_MAX); seq < end; seq++) {
-      const verified = await this.#ledger.control.read(seq);
-      if (verified !== null && isTold(verified)) this.#acts.push({ about: 'control', seq, digest: verified.digest });
-      this.#nextSeq = seq + 1;
-    }
-    this.#acts = this.#acts.filter(({ seq }) => seq >= end - CONTROL_ENTRIES_MAX);
   }
 
   async #goTo(sha256: string, { held, batches, heads }: Snapshot): Promise<void> {

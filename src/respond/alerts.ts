@@ -11,6 +11,7 @@ import type { CauseFinder } from './alert-causes.ts';
 import type { LedgerContext } from './ledger-context.ts';
 import { judgementInForce, type JudgementInForce } from './judgement-in-force.ts';
 import { reasonsOf, whySuspect } from './reasons.ts';
+import { ToldMark } from './told-mark.ts';
 import { isTold, isToldBatch } from './told.ts';
 
 /** Kind of alert jobs in the queue. */
@@ -41,15 +42,21 @@ export class AlertDesk {
   readonly #o: AlertDeskOptions;
   /** Job ids whose receipt this process has seen, so that it is not looked up again. */
   readonly #delivered = new Set<string>();
-  /** Causes told since the start and not yet delivered, for the next reconciliation; the oldest are forgotten first. */
+  /** Causes told and not yet delivered, for the next reconciliation; the oldest are forgotten first. */
   readonly #known = new Map<string, AlertCause>();
+  readonly #mark: ToldMark;
 
   constructor(options: AlertDeskOptions) {
     this.#o = options;
+    this.#mark = new ToldMark(options.ledger, options.channels);
   }
 
-  /** Queues one job a channel; those that are delivered or queued already stay as they are. @throws UnavailableError */
+  /**
+   * Queues one job a channel; those that are delivered or queued already stay as they are. A halt by a rule is told with the
+   * batch that broke it, and not a second time. @throws UnavailableError
+   */
   async notify(cause: AlertCause): Promise<void> {
+    if (cause.about === 'halt' && cause.code === 'RULE') return;
     this.#known.set(alertId(cause), cause);
     forgetOldest(this.#known);
     await this.#addJobs(cause);
@@ -75,10 +82,12 @@ export class AlertDesk {
     await this.reconcile([]);
     // Before the logs are read: one that is damaged must not keep its own halt from being told.
     await this.#settle(finder, await finder.halts());
-    let settled: number;
+    if (finder.actsSettledTo === null) finder.skipActs(await this.#mark.read());
+    let settled = 0;
     // Each part begins with what has come meanwhile, so that it never waits for what is old.
     do settled = await this.#settle(finder, await finder.find());
-    while (finder.hasMore && settled > 0 && !signal.aborted);
+    while (finder.hasMore && (settled > 0 || finder.isSearching) && !signal.aborted);
+    await this.#mark.move(finder.actsSettledTo ?? 0);
   }
 
   /** Starts sending. */
@@ -137,11 +146,8 @@ export class AlertDesk {
     // A job of another configuration, or a forged one: the reconciler makes the right ones.
     if (channel === undefined || cause === null) return;
     const alert = await this.#alert(cause);
-    if (alert === null) {
-      // Nobody is to be told: the job is forged, or the batch has been released since.
-      this.#known.delete(alertId(cause));
-      return;
-    }
+    // Nobody is to be told: the job is forged, or the batch has been released since.
+    if (alert === null) return void this.#known.delete(alertId(cause));
     const receipt = ledger.layout.receipt(alert.id, channel.name);
     if ((await ledger.store.stat(receipt)) !== null) return;
     await channel.deliver({ ...alert, summary: asOneLine(alert.summary) }, signal);
@@ -164,11 +170,10 @@ export class AlertDesk {
     if (cause.about === 'batch') return this.#batchAlert(cause);
     if (cause.about === 'control') return controlAlert(cause, await this.#o.ledger.control.read(cause.seq));
     const { log, code, message, time, next } = cause;
-    const subject = `${log}@${next}`;
     return {
       id: alertId(cause),
       type: 'dev.headgate.partition.halted',
-      subject,
+      subject: `${log}@${next}`,
       time,
       severity: 'critical',
       summary: `Partition ${log} has stopped: ${message}`,
@@ -199,7 +204,12 @@ export class AlertDesk {
     const held = entry.mode === 'enforce';
     return {
       id: alertId(cause),
-      type: held ? 'dev.headgate.batch.quarantined' : 'dev.headgate.batch.suspected',
+      type:
+        entry.halt !== null
+          ? 'dev.headgate.partition.halted'
+          : held
+            ? 'dev.headgate.batch.quarantined'
+            : 'dev.headgate.batch.suspected',
       subject: `${cause.log}@${entry.start}`,
       time: entry.time,
       severity: entry.halt !== null ? 'critical' : held ? 'warning' : 'info',
@@ -221,6 +231,7 @@ export class AlertDesk {
         judgedBySeq: seq,
         judgedTogether: together,
         findings,
+        ...(entry.halt === null ? {} : { code: entry.halt, next: entry.end }),
       },
     };
   }

@@ -1,15 +1,16 @@
 import { IntegrityError } from '../errors.ts';
-import type { BatchLine } from '../ledger/snapshot.ts';
+import { parseBatchLine, type BatchLine, type Snapshot, type Standing } from '../ledger/snapshot.ts';
 import type { ControlHead } from '../ledger/control-log.ts';
 import type { ControlState } from '../ledger/control-state.ts';
-import { timeFault } from '../ledger/entry-time.ts';
-import { linesOf, rootOfLines, rootOfPages } from '../ledger/sequence.ts';
+import { aheadWarning, timeFault } from '../ledger/entry-time.ts';
+import { linesOf } from '../ledger/sequence.ts';
 import { eachLimited } from '../ledger/each-limited.ts';
 import { BYTES_MAX } from '../ledger/layout.ts';
 import { getVerified } from '../ledger/objects.ts';
 import type { LedgerContext } from './ledger-context.ts';
 import { findPublished } from './published.ts';
 import type { Problem } from './verify/findings.ts';
+import { pageFault, sequenceFaults, totalsOf, type BatchTotals } from './verify/sequence-faults.ts';
 
 /** May a training job read this? */
 export interface GateReport {
@@ -22,6 +23,8 @@ export interface GateReport {
   readonly batches: number;
   /** Batches kept out of the snapshot. */
   readonly held: number;
+  /** Batches that only observe mode let in, by where they stand: none of them was judged clean or released. */
+  readonly observed: Readonly<Partial<Record<Standing, number>>>;
   /** Why not, one sentence each; empty for a pass. */
   readonly reasons: readonly string[];
   /** What a careful reader should know although it passes. */
@@ -57,6 +60,7 @@ export async function gate(ledger: LedgerContext, { ref, maxAgeMs, signal }: Gat
     records: 0,
     batches: 0,
     held: 0,
+    observed: {},
     reasons: [],
     warnings: [],
     problems: [],
@@ -80,23 +84,27 @@ export async function gate(ledger: LedgerContext, { ref, maxAgeMs, signal }: Gat
     report.problems.push({ object: error.object, code: error.code, reason: error.reason });
   }
   const ageMs = report.newestTime === null ? 0 : ledger.clock.now() - Date.parse(report.newestTime);
-  const isStale = maxAgeMs !== null && ageMs > maxAgeMs;
+  const ahead = report.newestTime === null ? null : aheadWarning(report.newestTime, ledger.clock.now());
+  if (ahead !== null && maxAgeMs === null) report.warnings.push(ahead);
+  const isStale = maxAgeMs !== null && (ageMs > maxAgeMs || ahead !== null);
   const isRefused = report.reasons.length > 0;
   if (isStale)
     report.reasons.push(
-      `the newest control entry is ${Math.round(ageMs / 1_000)} s old, at most ${Math.round(maxAgeMs / 1_000)} s are allowed`,
+      ahead ??
+        `the newest control entry is ${Math.round(ageMs / 1_000)} s old, at most ${Math.round(maxAgeMs / 1_000)} s are allowed`,
     );
   const verdict = report.problems.length > 0 ? 'tampered' : isRefused ? 'refused' : isStale ? 'stale' : 'pass';
   return { ...report, verdict };
 }
 
-type Draft = Omit<GateReport, 'verdict' | 'reasons' | 'warnings' | 'problems'> & {
+type Draft = Omit<GateReport, 'verdict' | 'observed' | 'reasons' | 'warnings' | 'problems'> & {
   ref: string;
   snapshot: string | null;
   newestTime: string | null;
   records: number;
   batches: number;
   held: number;
+  observed: Partial<Record<Standing, number>>;
   reasons: string[];
   warnings: string[];
   problems: Problem[];
@@ -128,33 +136,53 @@ async function checkSnapshot(
   report.records = snapshot.records;
   report.batches = snapshot.batches.count;
   report.held = snapshot.held.count;
-  for (const page of snapshot.batches.pages) {
-    const key = ledger.layout.page(page.sha256);
-    const lines = linesOf(await getVerified(ledger.store, key, page.sha256, BYTES_MAX.page));
-    if (rootOfLines(lines) !== page.root)
-      report.problems.push({
-        object: key,
-        code: 'ROOT_MISMATCH',
-        reason: 'its lines do not give the root that the snapshot names',
-      });
-  }
-  if (rootOfPages(snapshot.batches.pages) !== snapshot.batches.root)
-    report.problems.push({
-      object: ledger.layout.snapshot(sha256),
-      code: 'ROOT_MISMATCH',
-      reason: 'the roots of its pages do not give the root that it names',
-    });
   if (snapshot.records === 0) report.reasons.push('the snapshot holds no records');
-  let observed = 0;
-  await eachLimited(ledger.snapshots.batches(snapshot.batches), READS_AT_ONCE, async (line) => {
+  const totals: BatchTotals[] = [];
+  await eachLimited(batchesOf(ledger, snapshot, totals, report), READS_AT_ONCE, async (line) => {
     if (signal.aborted) return;
-    if (await checkBatch(ledger, state, line, report)) observed++;
+    if (await checkBatch(ledger, state, line, report))
+      report.observed[line.standing] = (report.observed[line.standing] ?? 0) + 1;
   });
-  if (observed > 0)
-    report.warnings.push(
-      `let through in observe mode without a clean verdict: ${observed} of ${report.batches} ${report.batches === 1 ? 'batch' : 'batches'}`,
-    );
+  const sum = (of: keyof BatchTotals): number => totals.reduce((total, page) => total + page[of], 0);
+  for (const fault of sequenceFaults(snapshot, 'batches', { rows: sum('rows'), bytes: sum('bytes') }))
+    report.problems.push({ object: ledger.layout.snapshot(sha256), ...fault });
+  const warning = observedWarning(report);
+  if (warning !== null) report.warnings.push(warning);
   if (report.held > 0) report.warnings.push(`batches held back: ${report.held}`);
+}
+
+/** The batches of a snapshot, each page read once and compared with what the snapshot says of it. */
+async function* batchesOf(
+  { store, layout }: LedgerContext,
+  { batches }: Snapshot,
+  totals: BatchTotals[],
+  { problems }: Draft,
+): AsyncGenerator<BatchLine> {
+  for (const page of batches.pages) {
+    const key = layout.page(page.sha256);
+    const texts = linesOf(await getVerified(store, key, page.sha256, BYTES_MAX.page));
+    const fault = pageFault(page, texts);
+    if (fault !== null) problems.push({ object: key, ...fault });
+    const lines = texts.map(parseBatchLine);
+    totals.push(totalsOf(lines));
+    yield* lines;
+  }
+}
+
+/** How a batch stands that was not judged clean. */
+const STANDING_WORDS: Readonly<Partial<Record<Standing, string>>> = {
+  suspect: 'suspect',
+  'no-baseline': 'without a baseline',
+  small: 'too small to be judged',
+  failed: 'that could not be judged',
+};
+
+function observedWarning({ observed, batches }: Draft): string | null {
+  const counts = Object.entries(observed);
+  if (counts.length === 0) return null;
+  const all = counts.reduce((sum, [, count]) => sum + count, 0);
+  const each = counts.map(([standing, count]) => `${count} ${STANDING_WORDS[standing as Standing] ?? standing}`);
+  return `let through in observe mode without a clean verdict: ${all} of ${batches} ${batches === 1 ? 'batch' : 'batches'} (${each.toSorted().join(', ')}; headgate quarantine list --published names them)`;
 }
 
 /** Returns true for a batch that only observe mode let through. */

@@ -3,6 +3,7 @@ import type { ErrorCode } from '../errors.ts';
 import { haltRulesBrokenBy } from '../ledger/evidence.ts';
 import type { LogHead } from '../ledger/log-head.ts';
 import { formatLogId } from '../record/log-id.ts';
+import { wayOutOf } from './error-remedies.ts';
 import { readHaltNotes, type HaltNote } from './halt-notes.ts';
 import type { LedgerContext } from './ledger-context.ts';
 
@@ -37,7 +38,7 @@ export async function findHalts(ledger: LedgerContext, heads: readonly LogHead[]
     // No process notes a halt by a rule: the log says it, and it is signed.
     if (note.code === 'RULE' || isOver(note, known.get(note.log))) continue;
     const [, named] = /\(way out: ([^()]*(?:\([^()]*\)[^()]*)*)\)\s*$/.exec(note.message) ?? [];
-    const wayOut = named ?? `see ${note.code} in docs/reference/errors.md`;
+    const wayOut = named ?? wayOutOf(note.code as ErrorCode);
     halts.push({ ...note, code: note.code as ErrorCode, wayOut, source: 'process' });
   }
   // Stable: what a log says itself stays before what was noted of it.

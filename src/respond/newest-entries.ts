@@ -1,5 +1,6 @@
 import { IntegrityError } from '../errors.ts';
 import { eachLimited } from '../ledger/each-limited.ts';
+import { firstFree } from '../ledger/first-free.ts';
 import { BYTES_MAX } from '../ledger/layout.ts';
 import type { VerifiedEntry } from '../ledger/log-head.ts';
 import type { LogId } from '../record/log-id.ts';
@@ -41,28 +42,17 @@ export async function newestEntries(ledger: LedgerContext, log: LogId, limit: nu
   return entries;
 }
 
-/** First free slot: doubling steps from where the hint says, then halving. */
+/** First free slot. */
 async function findEnd({ store, layout }: LedgerContext, log: LogId): Promise<number> {
-  const exists = async (slot: number): Promise<boolean> => (await store.stat(layout.slot(log, slot))) !== null;
   const hint = hintedSlot(await store.get(layout.headHint(log), BYTES_MAX.hint).catch(() => null));
-  let low = hint !== null && (await exists(hint)) ? hint : 0;
-  if (low === 0 && !(await exists(0))) return 0;
-  let step = 1;
-  for (; await exists(low + step); step *= 2) low += step;
-  let high = low + step;
-  while (high - low > 1) {
-    const middle = Math.floor((low + high) / 2);
-    if (await exists(middle)) low = middle;
-    else high = middle;
-  }
-  return high;
+  return firstFree(async (slot) => (await store.stat(layout.slot(log, slot))) !== null, hint);
 }
 
 /** The slot that a hint names; null for what is none. Trust: anything may stand there; a lie costs time, not truth. */
 function hintedSlot(hint: Buffer | null): number | null {
   try {
     const { slot } = JSON.parse(hint?.toString('utf8') ?? '{}') as { slot?: unknown };
-    return Number.isSafeInteger(slot) && (slot as number) >= 0 ? (slot as number) : null;
+    return typeof slot === 'number' ? slot : null;
   } catch {
     return null;
   }

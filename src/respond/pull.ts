@@ -10,6 +10,7 @@ import {
   conflict,
   MANIFEST,
   OWN_FOLDER,
+  PULLED,
   readClaim,
   readOwnPaths,
   withdrawClaim,
@@ -51,7 +52,7 @@ const NAMED_MAX = 3;
  * Trust: what is in the folder may come from elsewhere; no link in it leads a write or a removal out of it. Whoever changes
  * the folder while this runs is not defended against.
  * @throws IntegrityError when a file is not what was signed; RequestError PULL_CONFLICT for a foreign file in the way or
- *   foreign data, and for a link or a file where a folder must be; UnavailableError TARGET_UNUSABLE, for a full disk too
+ *   foreign data, for a link or a file where a folder must be, and within the folder of another pull; UnavailableError TARGET_UNUSABLE, for a full disk too
  * Cost: about a kilobyte of memory a file of the snapshot, and downloads of at most HELD_BYTES_MAX together.
  */
 export async function pull(
@@ -63,6 +64,7 @@ export async function pull(
 ): Promise<PullReport> {
   const files = await filesOf(ledger, snapshot);
   await target.assertFolders([MANIFEST, stagedName('file')]);
+  await assertNotWithinOther(target);
   const { own, missing } = await inspect(target, files);
   const { downloaded, complete } = await stage(ledger, target, missing, signal, (staged) =>
     onProgress(files.length - missing.length + staged, files.length),
@@ -79,6 +81,16 @@ export async function pull(
     removed,
     complete,
   };
+}
+
+/** Refuses a folder in that of another pull: who reads all of that would read this one too. @throws RequestError PULL_CONFLICT */
+async function assertNotWithinOther(target: PullTarget): Promise<void> {
+  const other = await target.folderAbove(PULLED.marks);
+  if (other === null) return;
+  throw new RequestError(
+    'PULL_CONFLICT',
+    `Cannot pull into "${target.location}": it lies in "${other}", which another pull fills, and who reads all of that would read both (mend: pull into a folder outside of it)`,
+  );
 }
 
 /**
@@ -151,7 +163,7 @@ async function assertNoForeignData(target: PullTarget, ours: ReadonlySet<string>
   const names = foreign.join(', ') + (count > NAMED_MAX ? ` and ${count - NAMED_MAX} more` : '');
   throw new RequestError(
     'PULL_CONFLICT',
-    `Cannot pull into "${target.location}": it holds data that no pull has put there, ${names} (mend: take it out of the folder, or pull into another one)`,
+    `Cannot pull into "${target.location}": it holds data that no pull into this folder has put there, ${names} (mend: take it out of the folder, or pull into another one)`,
   );
 }
 

@@ -1,14 +1,18 @@
-import { NotFoundError, RequestError } from '../errors.ts';
+import { IntegrityError, NotFoundError, RequestError } from '../errors.ts';
 import type { ControlAct } from '../ledger/control-entry.ts';
+import { baselinesInForce } from '../ledger/control-rules.ts';
 import type { ControlHead } from '../ledger/control-log.ts';
 import type { ControlState } from '../ledger/control-state.ts';
+import type { Snapshot } from '../ledger/snapshot.ts';
 import type { Signer } from '../ports/signer.ts';
+import { unjudgedLogs } from '../publish/left-out.ts';
+import type { DamagedLog } from '../publish/news.ts';
 import type { Rejudge } from '../publish/reconsider.ts';
 import type { LogId } from '../record/log-id.ts';
 import type { LedgerContext } from './ledger-context.ts';
 import { findPublished } from './published.ts';
-import { batchesBeyond, verdictsOn } from './rejudge-beyond.ts';
-import { isAncestor, lastClean, namedAt } from './rollback-target.ts';
+import { rejudgeBeyond } from './rejudge-beyond.ts';
+import { RollbackTarget, notFound, publishedRefs } from './rollback-target.ts';
 
 /** Who acts and why; both are signed. */
 export interface Actor {
@@ -17,19 +21,40 @@ export interface Actor {
   readonly reason: string;
 }
 
+/** A baseline that a rollback put in force, or out of it. */
+export interface BaselineChange {
+  readonly topic: string;
+  /** Digests of the baselines in force before and after; null = none. */
+  readonly from: string | null;
+  readonly to: string | null;
+}
+
 /** What a rollback did. */
 export interface RollbackReport {
   readonly ref: string;
   readonly from: string;
   readonly to: string;
   /**
-   * How many batches and records fewer the ref names; negative when those that were condemned since outnumber the rest.
-   * From totals alone: a rollback must not depend on pages of the snapshot that it leaves.
+   * How many batches and records fewer the ref names; negative when those that were condemned since outnumber the rest; null
+   * when the snapshot that was left cannot be read. From totals alone: a rollback must not depend on what it leaves.
    */
-  readonly batchesRemoved: number;
-  readonly recordsRemoved: number;
+  readonly batchesRemoved: number | null;
+  readonly recordsRemoved: number | null;
+  /** Batches that were released since the target was published: the releases are void. */
+  readonly releasesVoided: number;
+  /** Baselines in force that are others now: those of the target. */
+  readonly baselines: readonly BaselineChange[];
   /** True when the ref names the target already; it is on hold all the same. */
   readonly unchanged: boolean;
+}
+
+/** What a resume did. */
+export interface ResumeReport {
+  /** Batches beyond a rollback's target that were judged again, and what was found of those that could be judged. */
+  readonly rejudged: number;
+  readonly clean: number;
+  readonly suspect: number;
+  readonly damaged: readonly DamagedLog[];
 }
 
 /** Stops a ref until `resume`. Idempotent. @throws NotFoundError for a ref that was never published */
@@ -54,7 +79,8 @@ export async function hold(
  * Lets a ref move again, and partitions that a rule has halted go on.
  *
  * After a rollback, everything between the target and what was read since is judged again first, from stored profiles
- * against the baseline now in force; earlier releases there are void. Refuses while a batch would enter the dataset that
+ * against the baseline now in force; earlier releases there are void. Damaged logs are named in the entry, and nothing of them is
+ * published before another resume has judged them: on their old verdicts they must not come back. Refuses while a batch would enter the dataset that
  * can neither be judged nor has a fresh decision.
  * @throws RequestError naming the batches that need a decision, or when someone puts the ref on hold again, or another
  *   baseline in force, meanwhile
@@ -66,69 +92,120 @@ export async function resume(
   rejudge: Rejudge,
   publisher: Signer,
   signal: AbortSignal,
-): Promise<{ readonly rejudged: number }> {
-  const { control, snapshots } = ledger;
+): Promise<ResumeReport> {
+  const { control, layout, snapshots } = ledger;
   const before = await control.head();
-  const pending = (await isRolledBack(ledger, ref, before))
-    ? await batchesBeyond(ledger, await snapshots.read(currentSnapshot(before, ref)), before)
-    : [];
+  const isBack = await isRolledBack(ledger, ref, before);
+  const owed = unjudgedLogs(layout, before.state, ref);
+  const { batches, verdicts, damaged } =
+    isBack || owed.size > 0
+      ? await rejudgeBeyond(
+          ledger,
+          await snapshots.read(currentSnapshot(before, ref)),
+          before,
+          isBack ? null : owed,
+          { rejudge, by: actor.by },
+          signal,
+        )
+      : { batches: [], verdicts: [], damaged: [] };
   // Lifting a hold that nobody had seen would let two people pass each other; and what was judged by a baseline that is no
   // longer in force would have to be judged again.
   const unlessOvertaken =
     (act: ControlAct) =>
     ({ state }: ControlHead): ControlAct => {
-      const now = overtakenBy(state, before.state, ref, pending);
+      const now = overtakenBy(state, before.state, ref, batches);
       if (now === null) return act;
       throw new RequestError('REQUEST_INVALID', `Cannot resume "${ref}": meanwhile ${now}`);
     };
-  for (const verdict of await verdictsOn(pending, before, rejudge, actor.by, signal))
-    await control.append(publisher, unlessOvertaken(verdict), signal);
-  const act: ControlAct = { kind: 'resume', by: actor.by, ref, reason: actor.reason };
+  for (const verdict of verdicts) await control.append(publisher, unlessOvertaken(verdict), signal);
+  const unjudged = damaged.length === 0 ? {} : { unjudged: damaged.map(({ log }) => log).toSorted() };
+  const act: ControlAct = { kind: 'resume', by: actor.by, ref, reason: actor.reason, ...unjudged };
   await control.append(actor.signer, unlessOvertaken(act), signal);
-  return { rejudged: pending.length };
+  const count = (outcome: 'clean' | 'suspect'): number =>
+    verdicts.flatMap((verdict) => (verdict.kind === 'verdict' && verdict.outcome === outcome ? verdict.batches : []))
+      .length;
+  return { rejudged: batches.length, clean: count('clean'), suspect: count('suspect'), damaged };
 }
 
 /**
  * Points a ref at an older snapshot and holds it there: metadata only, reversible.
- * @param target `last-clean`, a snapshot id or a unique prefix of one (≥ 6 digits), or an ISO 8601 time.
+ * @param to `last-clean`: the newest of the ref's snapshot and its ancestors that can be read and hold no condemned batch; a ref, a
+ *   snapshot id or a unique prefix of one (≥ 6 digits), or an ISO 8601 time.
  * @throws NotFoundError when no snapshot matches; RequestError when the target is not an ancestor of the ref (matrix R3, R4)
  */
 export async function rollback(
   ledger: LedgerContext,
   ref: string,
-  target: string,
+  to: string,
   { signer, by, reason }: Actor,
   signal: AbortSignal,
 ): Promise<RollbackReport> {
-  const { control, snapshots } = ledger;
+  const target = new RollbackTarget(ledger, ref, to);
+  const read = new Map<string, Snapshot>();
   let report: RollbackReport | undefined;
-  await control.append(
+  await ledger.control.append(
     signer,
     async (head) => {
       const from = currentSnapshot(head, ref);
-      const to = await findTarget(ledger, head, ref, from, target);
-      const [newer, older] = await Promise.all([snapshots.read(from), snapshots.read(to)]);
-      const batchesRemoved = newer.batches.count - older.batches.count;
-      const recordsRemoved = newer.records - older.records;
-      report = { ref, from, to, batchesRemoved, recordsRemoved, unchanged: from === to };
-      if (from !== to) return { kind: 'rollback', by, ref, from, to, baselines: older.baselines, reason };
+      const sha256 = await target.at(head);
+      const older = read.get(sha256) ?? (await ledger.snapshots.read(sha256));
+      read.set(sha256, older);
+      const isSame = from === sha256;
+      const baselines = baselinesInForce(head.state, older);
+      report = {
+        ref,
+        from,
+        to: sha256,
+        batchesRemoved: 0,
+        recordsRemoved: 0,
+        releasesVoided: isSame ? 0 : target.releasesVoided(head),
+        baselines: isSame ? [] : changesOf(head.state.baselines, baselines),
+        unchanged: isSame,
+      };
+      if (!isSame) return { kind: 'rollback', by, ref, from, to: sha256, baselines, reason };
       if (head.state.holds[ref] !== undefined) return null;
-      if (target === 'last-clean') return { kind: 'hold', by, ref, reason };
+      if (to === 'last-clean') return { kind: 'hold', by, ref, reason };
       throw new RequestError(
         'REQUEST_INVALID',
-        `Cannot roll "${ref}" back to "${to}": it names that already (headgate hold stops it there)`,
+        `Cannot roll "${ref}" back to "${sha256}": it names that already (headgate hold stops it there)`,
       );
     },
     signal,
   );
-  return report!;
+  return report!.unchanged ? report! : { ...report!, ...(await removed(ledger, report!.from, read.get(report!.to)!)) };
+}
+
+function changesOf(
+  before: Readonly<Record<string, string>>,
+  after: Readonly<Record<string, string>>,
+): readonly BaselineChange[] {
+  return Object.keys({ ...before, ...after })
+    .map((topic) => ({ topic, from: before[topic] ?? null, to: after[topic] ?? null }))
+    .filter(({ from, to }) => from !== to);
+}
+
+async function removed(
+  { snapshots }: LedgerContext,
+  from: string,
+  older: Snapshot,
+): Promise<Pick<RollbackReport, 'batchesRemoved' | 'recordsRemoved'>> {
+  try {
+    const newer = await snapshots.read(from);
+    return {
+      batchesRemoved: newer.batches.count - older.batches.count,
+      recordsRemoved: newer.records - older.records,
+    };
+  } catch (error) {
+    if (error instanceof IntegrityError) return { batchesRemoved: null, recordsRemoved: null };
+    throw error;
+  }
 }
 
 /** Snapshot that a ref names. @throws NotFoundError */
 export function currentSnapshot({ state }: ControlHead, ref: string): string {
   const sha256 = state.refs[ref];
   if (sha256 === undefined)
-    throw new NotFoundError('NOT_FOUND', `Cannot find ref "${ref}": ${known(Object.keys(state.refs))}`);
+    throw new NotFoundError('NOT_FOUND', `Cannot find ref "${ref}": ${publishedRefs(Object.keys(state.refs))}`);
   return sha256;
 }
 
@@ -137,37 +214,10 @@ export function currentSnapshot({ state }: ControlHead, ref: string): string {
  * @throws NotFoundError
  */
 export async function resolveSnapshot(ledger: LedgerContext, name: string): Promise<string> {
-  return snapshotOf(ledger, await ledger.control.head(), name);
-}
-
-async function snapshotOf(ledger: LedgerContext, head: ControlHead, name: string): Promise<string> {
-  const { refs } = head.state;
-  const found = refs[name] ?? (await findPublished(ledger, head, name))?.snapshot;
-  if (found !== undefined) return found;
-  throw new NotFoundError(
-    'NOT_FOUND',
-    `Cannot find "${name}": it is neither a ref nor a snapshot (${known(Object.keys(refs))})`,
-  );
-}
-
-function known(refs: readonly string[]): string {
-  return refs.length === 0 ? 'nothing has been published yet' : `published refs are ${refs.join(', ')}`;
-}
-
-async function findTarget(
-  ledger: LedgerContext,
-  head: ControlHead,
-  ref: string,
-  from: string,
-  target: string,
-): Promise<string> {
-  if (target === 'last-clean') return lastClean(ledger, head, from);
-  const timeMs = /^\d{4}-\d\d-\d\d/.test(target) ? Date.parse(target) : Number.NaN;
-  const to = Number.isNaN(timeMs)
-    ? await snapshotOf(ledger, head, target)
-    : await namedAt(ledger, head, ref, timeMs, target);
-  if (await isAncestor(ledger.snapshots, to, from)) return to;
-  throw new RequestError('REQUEST_INVALID', `Cannot roll "${ref}" back to "${to}": it is not an ancestor of ${from}`);
+  const head = await ledger.control.head();
+  const found = head.state.refs[name] ?? (await findPublished(ledger, head, name))?.snapshot;
+  if (found === undefined) throw notFound(head, name);
+  return found;
 }
 
 /** What happened since a resume looked at the state that makes its look worthless; null if nothing did. */

@@ -1,32 +1,94 @@
-import { RequestError } from '../errors.ts';
+import { IntegrityError, RequestError } from '../errors.ts';
 import type { ControlAct } from '../ledger/control-entry.ts';
 import type { ControlHead } from '../ledger/control-log.ts';
 import type { ControlState } from '../ledger/control-state.ts';
-import type { Snapshot } from '../ledger/snapshot.ts';
-import type { NewBatch } from '../publish/news.ts';
+import { CoveredHeads } from '../ledger/covered-heads.ts';
+import type { Layout } from '../ledger/layout.ts';
+import type { HeadLine, Snapshot } from '../ledger/snapshot.ts';
+import { LeftOut } from '../publish/left-out.ts';
+import { NewsFinder, type DamagedLog, type NewBatch, type News } from '../publish/news.ts';
 import { isPublished, standingOf } from '../publish/plan.ts';
 import { groupsOf, refOf, type Rejudge } from '../publish/reconsider.ts';
-import { formatLogId } from '../record/log-id.ts';
+import { formatLogId, parseLogId } from '../record/log-id.ts';
 import type { LedgerContext } from './ledger-context.ts';
 
+/** What lies beyond a snapshot, as far as it can be judged again. */
+export interface Rejudgeable {
+  readonly batches: readonly NewBatch[];
+  readonly verdicts: readonly ControlAct[];
+  /** Logs that are damaged, and of which nothing is in the verdicts. */
+  readonly damaged: readonly DamagedLog[];
+}
+
 /**
- * Batches that a snapshot does not cover and that no decision in force is about. A rollback voids the releases before it,
- * so a release counts only if it is newer; what is condemned stays so. @throws IntegrityError, UnavailableError
+ * Judges the batches again that a snapshot does not cover and that no decision in force is about. A rollback voids the
+ * releases before it, so a release counts only if it is newer; what is condemned stays so. A damaged log keeps no other back.
+ * @param only logs that are meant, as control entries name them; null = all.
+ * @throws RequestError naming the batches that need a decision; IntegrityError where what belongs to no log is damaged;
+ *   UnavailableError
  */
-export async function batchesBeyond(
-  { logs, snapshots }: LedgerContext,
+export async function rejudgeBeyond(
+  ledger: LedgerContext,
   base: Snapshot,
-  { state }: ControlHead,
-): Promise<NewBatch[]> {
+  head: ControlHead,
+  only: ReadonlyMap<string, unknown> | null,
+  { rejudge, by }: { readonly rejudge: Rejudge; readonly by: string },
+  signal: AbortSignal,
+): Promise<Rejudgeable> {
+  const { layout, snapshots } = ledger;
+  const news = new NewsFinder({ ...ledger, fullWalkIntervalMs: 0 });
+  // Before the logs are read: others may commit and publish meanwhile.
+  const published = await publishedHeads(ledger);
   const heads = await snapshots.heads(base.heads);
-  const batches: NewBatch[] = [];
-  for await (const log of logs.list()) {
-    for await (const { verified } of logs.walkSince(log, heads.get(formatLogId(log)))) {
-      const { entry, digest } = verified;
-      if (entry.kind === 'batch' && state.decisions[digest] === undefined) batches.push({ log, entry, digest });
+  const found = await news.since(heads);
+  const cut = cutLogs(layout, found, heads, published);
+  const leftOut = new LeftOut(ledger);
+  const isMeant = (hint: string): boolean => only === null || only.has(hint);
+  for (;;) {
+    const batches = found.batches.filter(({ log, digest }) => {
+      const hint = layout.headHint(log);
+      return isMeant(hint) && !cut.has(hint) && !leftOut.logs.has(hint) && head.state.decisions[digest] === undefined;
+    });
+    try {
+      const verdicts = await verdictsOn(batches, head, rejudge, by, signal);
+      const damaged = [...new Map([...cut, ...found.damaged, ...leftOut.logs])].flatMap(([hint, log]) =>
+        isMeant(hint) ? [log] : [],
+      );
+      return { batches, verdicts, damaged };
+    } catch (error) {
+      if (!(error instanceof IntegrityError) || !leftOut.add(error)) throw error;
     }
   }
-  return batches;
+}
+
+/** How far logs were ever published; as far as nobody can tell any more, a store that hides it all is not seen through. */
+async function publishedHeads({ control, snapshots }: LedgerContext): Promise<ReadonlyMap<string, HeadLine>> {
+  try {
+    return await new CoveredHeads(control, snapshots).all();
+  } catch (error) {
+    if (error instanceof IntegrityError) return new Map();
+    throw error;
+  }
+}
+
+/** Logs that end before what was published of them once: what was taken away may come back, on its old verdict. */
+function cutLogs(
+  layout: Layout,
+  { heads: moved }: News,
+  covered: ReadonlyMap<string, HeadLine>,
+  published: ReadonlyMap<string, HeadLine>,
+): Map<string, DamagedLog> {
+  const ends = new Map([...covered.values()].map(({ log, slot }) => [log, slot]));
+  for (const { log, slot } of moved) ends.set(formatLogId(log), slot);
+  const cut = new Map<string, DamagedLog>();
+  for (const { log: name, slot } of published.values()) {
+    const log = parseLogId(name);
+    const end = ends.get(name) ?? -1;
+    if (log === undefined || end >= slot) continue;
+    const message = `Cannot read log "${name}": slot ${end + 1} is missing, it was published up to slot ${slot} once`;
+    cut.set(layout.headHint(log), { log: name, code: 'SLOT_MISSING', message });
+  }
+  return cut;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { aheadWarning } from '../ledger/entry-time.ts';
 import type { FileFormat } from '../ports/file-format.ts';
 import type { LedgerContext } from './ledger-context.ts';
 import { ControlVerification } from './verify/control-log.ts';
@@ -11,6 +12,8 @@ export interface VerifyReport {
   /** False when it was interrupted. */
   readonly complete: boolean;
   readonly problems: readonly Problem[];
+  /** What a careful reader should know although nothing contradicts itself. */
+  readonly warnings: readonly string[];
   readonly controlEntries: number;
   readonly logs: number;
   readonly batches: number;
@@ -53,10 +56,12 @@ export async function verifyPipeline(ledger: LedgerContext, options: VerifyOptio
   await control.verify(signal);
   const { problems, objects, bytes } = findings;
   const complete = !signal.aborted;
+  const ahead = control.newestTime === null ? null : aheadWarning(control.newestTime, ledger.clock.now());
   return {
     ok: complete && problems.length === 0,
     complete,
     problems,
+    warnings: ahead === null ? [] : [ahead],
     controlEntries: control.entries,
     logs: index.logs.size,
     batches,

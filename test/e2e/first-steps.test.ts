@@ -33,7 +33,7 @@ describe('the first steps of a new user', () => {
     const [doctor, once] = nextOf(await run('init', 'my gate', '--files', 'my data/*.ndjson'));
     const checked = await run(...doctor!);
     expect(checked).toMatchObject({ code: 0, stderr: '' });
-    expect(checked.stdout).toMatch(/^ok +state .*\n.*\n.*\nok +topics .*\nok +source +1 file\n/m);
+    expect(checked.stdout).toMatch(/^ok +state .*\n.*\n.*\nok +topics .*\nok +halts .*\nok +source +1 file\n/m);
     const ran = await run(...once!, '--json');
     expect(JSON.parse(ran.stdout)).toMatchObject({ records: 600, batches: 1, deadLetters: 0 });
   }, 60_000);

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 
 import { Layout } from '../../src/ledger/layout.ts';
 import { parseLogId } from '../../src/record/log-id.ts';
+import type { CommandOutput } from '../support/cli.ts';
 import { orders, TestPipeline } from '../support/pipeline.ts';
 
 const FILES = ['--files', 'data-*.ndjson', '--pipeline', 'shop'];
@@ -20,6 +21,21 @@ interface Status {
     readonly source: string;
   }[];
   readonly logs: readonly { readonly log: string; readonly halted: string | null }[];
+}
+
+/** A pipeline with alerts that has read a file, and that file's text before and after a change that halts its partition. */
+async function readWithAlerts() {
+  const pipeline = await TestPipeline.open(FILES, `${SMALL}\nalerts: [{ name: console, type: console }]`);
+  await pipeline.write('data-1.ndjson', orders(1_000));
+  await pipeline.json('run', '--once');
+  const path = join(pipeline.folder, 'data-1.ndjson');
+  const own = await readFile(path, 'utf8');
+  return { pipeline, path, own, changed: own.replace('o-', 'x-') };
+}
+
+/** Ids of the alerts of halts that a command has sent. */
+function haltAlerts({ stdout, stderr }: Pick<CommandOutput, 'stdout' | 'stderr'>): readonly string[] {
+  return `${stdout}${stderr}`.match(/(?<="id":")halt-\w+/g) ?? [];
 }
 
 describe('headgate status', () => {
@@ -64,18 +80,13 @@ describe('headgate status', () => {
   }, 60_000);
 
   it('goes with one alert a halt: none when the process is started again, another when it comes again', async () => {
-    const pipeline = await TestPipeline.open(FILES, `${SMALL}\nalerts: [{ name: console, type: console }]`);
-    await pipeline.write('data-1.ndjson', orders(1_000));
-    await pipeline.json('run', '--once');
-    const path = join(pipeline.folder, 'data-1.ndjson');
-    const own = await readFile(path, 'utf8');
-    const changed = own.replace('o-', 'x-');
-    const alerts: string[][] = [];
+    const { pipeline, path, own, changed } = await readWithAlerts();
+    const alerts: (readonly string[])[] = [];
     const since: string[] = [];
     for (const text of [changed, changed, own, changed, changed]) {
       await writeFile(path, text);
       const { stdout, stderr } = await pipeline.run('run', '--once');
-      alerts.push(`${stdout}${stderr}`.match(/(?<="id":")halt-\w+/g) ?? []);
+      alerts.push(haltAlerts({ stdout, stderr }));
       since.push((await pipeline.json<Status>('status')).halts[0]?.since ?? 'none');
     }
     expect(alerts.map(({ length }) => length)).toEqual([1, 0, 0, 1, 0]);
@@ -85,18 +96,15 @@ describe('headgate status', () => {
   }, 60_000);
 
   it('goes with one alert a halt also where a worker apart sends it, and no queue joins the two', async () => {
-    const pipeline = await TestPipeline.open(FILES, `${SMALL}\nalerts: [{ name: console, type: console }]`);
-    await pipeline.write('data-1.ndjson', orders(1_000));
-    await pipeline.json('run', '--once');
-    const path = join(pipeline.folder, 'data-1.ndjson');
-    await writeFile(path, (await readFile(path, 'utf8')).replace('o-', 'x-'));
+    const { pipeline, path, changed } = await readWithAlerts();
+    await writeFile(path, changed);
     const ingest = await pipeline.run('ingest', '--once');
     expect([ingest.code, ingest.stderr]).toEqual([5, expect.not.stringContaining('"id":"halt-')]);
-    const alerts: string[][] = [];
+    const alerts: (readonly string[])[] = [];
     for (let i = 0; i < 2; i++) {
       const { code, stdout, stderr } = await pipeline.run('worker', '--once');
       expect(code).toBe(0);
-      alerts.push(`${stdout}${stderr}`.match(/(?<="id":")halt-\w+/g) ?? []);
+      alerts.push(haltAlerts({ stdout, stderr }));
     }
     expect(alerts.map(({ length }) => length)).toEqual([1, 0]);
   }, 60_000);

@@ -133,7 +133,8 @@ describe('a setting that names a column that is not there', () => {
   it('is told by the run that learns the schema, by each later one, and by doctor', async () => {
     const pipeline = await TestPipeline.open(['--files', 'data-*.ndjson', '--pipeline', 'shop', '--label', 'expres']);
     await pipeline.write('data-1.ndjson', orders(600));
-    const told = 'topic "shop": label is never checked: column "expres" is not in the schema (did you mean "express"?)';
+    const told =
+      'topic "shop": label is never checked: column "expres" is not in the pinned schema (did you mean "express"?)';
     const first = await pipeline.run('run', '--once');
     expect(first.code).toBe(0);
     expect(first.stderr).toContain(`${told}\n`);
@@ -156,7 +157,7 @@ describe('what a run says is next', () => {
     expect((await pipeline.run('quarantine', 'list')).stdout).toMatch(/waits for approval/);
     await pipeline.json('baseline', 'approve');
     await pipeline.write('data-3.ndjson', orders(1, 601));
-    expect(await next()).toMatch(/^1 batch of fewer than 500 records: too small/);
+    expect(await next()).toMatch(/^1 batch in which fewer than 500 records decoded: too few/);
     const { held } = await pipeline.json<{ held: { why: string }[] }>('quarantine', 'list');
     const small = /^\d+ of the 500 records that judging takes: .*headgate quarantine release\)$/;
     expect(held.map(({ why }) => why)).toEqual(held.map(() => expect.stringMatching(small) as string));

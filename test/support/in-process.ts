@@ -13,7 +13,12 @@ import { TestLedger, type TestLedgerOptions } from './ledger.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 /** Runs one command line in this process, from its sources: for tests that look into it or plan what happens meanwhile. */
-export async function runHere(folder: string, ...args: string[]): Promise<CommandOutput> {
+export function runHere(folder: string, ...args: string[]): Promise<CommandOutput> {
+  return runUntil(new AbortController().signal, folder, ...args);
+}
+
+/** The same, until `stop` tells it to end. Nothing ends it by force. */
+export async function runUntil(stop: AbortSignal, folder: string, ...args: string[]): Promise<CommandOutput> {
   const [out, err] = [new TextSink(), new TextSink()];
   const output = new Output(out, err, args.includes('--json'));
   const never = new AbortController().signal;
@@ -27,7 +32,7 @@ export async function runHere(folder: string, ...args: string[]): Promise<Comman
         environment: {},
         folder,
         configPath,
-        stop: never,
+        stop,
         kill: never,
         interrupted: () => false,
         limitDrain: () => undefined,
@@ -44,7 +49,7 @@ export async function runHere(folder: string, ...args: string[]): Promise<Comman
 
 /** A folder with a configuration, and the ledger that it leads to, which tests fill by themselves. */
 export async function openFolder(
-  options: Pick<TestLedgerOptions, 'prepared'> = {},
+  options: Pick<TestLedgerOptions, 'prepared' | 'clock'> = {},
 ): Promise<{ readonly folder: string; readonly test: TestLedger }> {
   const folder = await temporaryFolder();
   await mkdir(join(folder, 'store'));

@@ -1,6 +1,6 @@
 import { parquetFormat } from '../../src/adapters/parquet/format.ts';
 import { MemorySource, type MemoryCommits } from '../../src/adapters/memory/source.ts';
-import type { MemoryBroker } from '../../src/adapters/memory/broker.ts';
+import { MemoryBroker } from '../../src/adapters/memory/broker.ts';
 import type { ErrorFields } from '../../src/errors.ts';
 import { JUDGE_DEFAULTS } from '../../src/detect/verdict.ts';
 import type { Rule } from '../../src/detect/rules/rule.ts';
@@ -18,7 +18,7 @@ import type { Rng } from '../../src/ports/rng.ts';
 import { formatLogId, type LogId } from '../../src/record/log-id.ts';
 import type { Schema } from '../../src/record/schema.ts';
 import { sha256Hex } from '../../src/record/sha256.ts';
-import { ORDER_SCHEMA, type TestLedger } from './ledger.ts';
+import { ORDER_SCHEMA, TestLedger, TOPIC } from './ledger.ts';
 
 /** Limits small enough that a few records make several batches. */
 const LIMITS: IngestLimits = {
@@ -144,6 +144,34 @@ export class TestConsumer {
     this.#stop.abort();
     this.#kill.abort();
   }
+}
+
+/** A topic of one partition that nobody has read, and the ledger that it is to be read into. */
+export async function openStream(
+  store?: ObjectStore,
+): Promise<{ readonly test: TestLedger; readonly broker: MemoryBroker; readonly log: LogId }> {
+  const test = await TestLedger.open({ prepared: false, ...(store === undefined ? {} : { store }) });
+  const broker = new MemoryBroker('test');
+  return { test, broker, log: broker.create(TOPIC, 0) };
+}
+
+/** Records of {@link ORDER_SCHEMA}. @param from id of the first */
+export function orders(count: number, from = 0): { readonly value: Buffer }[] {
+  return Array.from({ length: count }, (_, i) => {
+    const id = from + i;
+    return { value: Buffer.from(JSON.stringify({ id, amount: id / 4, city: 'Basel' })) };
+  });
+}
+
+/** A consumer that has run to its end. */
+export async function consumeAll(
+  test: TestLedger,
+  broker: MemoryBroker,
+  options: TestConsumerOptions = {},
+): Promise<TestConsumer> {
+  const consumer = new TestConsumer(test, broker, options);
+  await consumer.run();
+  return consumer;
 }
 
 /** All entries of a log, oldest first, read and checked as any reader does. */

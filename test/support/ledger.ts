@@ -132,16 +132,18 @@ export class TestLedger {
     return openLedger(store, this.trust, clock);
   }
 
-  /** Appends an act, signed by the key whose role it is. */
-  async act(act: ControlAct): Promise<VerifiedControlEntry> {
-    return (await this.ledger.control.append(this.keys[SIGNER_OF_KIND[act.kind]], () => act, never))!;
+  /** Appends an act, signed by the key whose role it is. @param role another one that may sign it, too */
+  async act(act: ControlAct, role: Role = SIGNER_OF_KIND[act.kind]): Promise<VerifiedControlEntry> {
+    return (await this.ledger.control.append(this.keys[role], () => act, never))!;
   }
 
-  /** Stores a schema and pins it for a topic. */
-  async pinSchema(topic = TOPIC, schema = ORDER_SCHEMA): Promise<void> {
-    const { store, layout } = this.ledger;
+  /** Stores a schema and pins it for a topic; a person replaces one that is pinned. */
+  async pinSchema(topic = TOPIC, schema = ORDER_SCHEMA): Promise<VerifiedControlEntry> {
+    const { store, layout, control } = this.ledger;
+    const isPinned = (await control.head()).state.schemas[topic] !== undefined;
     await store.create(layout.schema(schemaDigest(schema)), encodeSchema(schema));
-    await this.act({ kind: 'schema', by: 'ingest', topic, schema: schemaDigest(schema), reason: 'first records' });
+    const act = { kind: 'schema', by: 'ingest', topic, schema: schemaDigest(schema), reason: 'first records' } as const;
+    return this.act(act, isPinned ? 'approver' : 'ingest');
   }
 
   /** Stores something that stands for a baseline, learns and approves it. @returns its digest */
@@ -312,7 +314,8 @@ export class TestLedger {
     const undecided = decided ? null : verdict;
     const judgement: Judgement = { ...real.judgement, outcome, reason: undecided, ...more };
     const evidence = encodeEvidence({ ...decodeEvidence(real.evidence, 'evidence'), judgement });
-    return { outcome, undecided, judgement, brokenHaltRules: halts ? ['amount-range'] : [], evidence };
+    const brokenHaltRules = halts ? ['amount-range'] : [];
+    return { ...real, outcome, undecided, judgement, brokenHaltRules, evidence };
   }
 }
 

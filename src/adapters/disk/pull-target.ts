@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { constants, createReadStream, type Stats } from 'node:fs';
-import { lstat, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { lstat, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, posix } from 'node:path';
 
 import { HeadgateError, RequestError, UnavailableError } from '../../errors.ts';
@@ -24,6 +24,16 @@ export class DiskTarget implements PullTarget {
 
   locate(path: string): string {
     return join(this.location, path);
+  }
+
+  async folderAbove(paths: readonly string[]): Promise<string | null> {
+    // What is not there yet leads nowhere else.
+    const realOf = (path: string): Promise<string> => realpath(path).catch(() => path);
+    for (let at = await realOf(this.location); dirname(at) !== at;) {
+      at = await realOf(dirname(at));
+      for (const path of paths) if ((await lstat(join(at, path)).catch(() => null)) !== null) return at;
+    }
+    return null;
   }
 
   async assertFolders(paths: Iterable<string>): Promise<void> {

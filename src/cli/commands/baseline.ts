@@ -5,15 +5,24 @@ import { basename, join } from 'node:path';
 import { openTopics, sketchSeed } from '../../compose/ingest.ts';
 import { openS3Object } from '../../compose/ledger.ts';
 import { findUnchecked, topicsOfSource } from '../../compose/misfits.ts';
-import { openFilesFor } from '../../compose/source.ts';
+import { openFilesFor, pathsWithoutFiles } from '../../compose/source.ts';
 import { readBaseline } from '../../publish/rejudge.ts';
 import type { Profile } from '../../detect/profile.ts';
 import { NotFoundError, RequestError } from '../../errors.ts';
 import { profileSource } from '../../ingest/profile-source.ts';
+import { formatLogId } from '../../record/log-id.ts';
 import { suggest } from '../../record/suggest.ts';
-import { approve, learn, storedProfiles, type LearnFrom } from '../../respond/baselines.ts';
+import {
+  approve,
+  learn,
+  storedProfiles,
+  type LearnFrom,
+  type ProfilePlace,
+  type StoredHistory,
+} from '../../respond/baselines.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
-import { counted, formatBytes, table } from '../output.ts';
+import { copiesOf, describeLearned, type ReadHistory } from '../learned.ts';
+import { counted } from '../output.ts';
 import { onRef, type RefAct } from './refs.ts';
 
 /** Options of `headgate baseline learn`. */
@@ -34,28 +43,20 @@ export function learnFrom(context: CommandContext, options: LearnOptions): Promi
 async function learnOne(act: RefAct, options: LearnOptions): Promise<CommandResult> {
   const { context, loaded, ledger, actor, ref } = act;
   const topic = await topicOf(act, options.topic);
-  let unread = 0;
-  const profiles =
-    options.files === undefined
-      ? await storedProfiles(ledger, ref, topic, sourcesOf(options), (batches) => (unread = batches))
-      : await profileFiles(act, topic, options.files);
-  const { roles, ...learned } = await learn(ledger, topic, profiles, actor, context.kill);
-  const older = learned.older + unread;
+  let read: ReadHistory = { places: [], older: 0, rests: 0, restRecords: 0 };
+  const profiles: Profile[] = [];
+  if (options.files === undefined) {
+    const told = (stored: StoredHistory) => (read = { ...read, ...stored });
+    profiles.push(...(await storedProfiles(ledger, ref, topic, sourcesOf(options), told)));
+  } else read = await profileFiles(act, topic, options.files, profiles);
+  const { recordsMin } = loaded.config.judge;
+  const learned = await learn(ledger, topic, profiles, actor, context.kill, recordsMin);
+  const { roles, copiesAt: _, ...others } = learned;
+  const older = learned.older + read.older;
+  const copiesAt = copiesOf(learned, read).map(({ place }) => place);
   const unchecked = await findUnchecked(loaded, ledger, topic, roles);
-  context.output.result({ ...learned, older, unchecked }, [
-    `learned ${learned.baseline.slice(0, 12)} for "${topic}" from ${counted(learned.records, 'record')} in ${counted(learned.batches, 'batch')} (${formatBytes(learned.bytes)})`,
-    ...(learned.skipped > 0 ? [`left out: ${counted(learned.skipped, 'batch')} of which no record decoded`] : []),
-    ...(learned.otherRoles > 0
-      ? [`left out: ${counted(learned.otherRoles, 'batch')} read with another label or time than the newest`]
-      : []),
-    ...(learned.copies > 0
-      ? [
-          `left out: ${counted(learned.copies, 'batch')} with the rows of an earlier one; look at them before they are published`,
-        ]
-      : []),
-    ...(older > 0
-      ? [`left out: ${counted(older, 'older batch')}; a baseline is learned from the newest ${learned.batches}`]
-      : []),
+  context.output.result({ ...others, copiesAt, older, restRecords: read.restRecords, unchecked }, [
+    ...describeLearned(learned, read, recordsMin).map((each) => context.output.called(each)),
     ...unchecked.map((each) => context.output.called(each)),
     ...(learned.batches < 8
       ? [`only ${counted(learned.batches, 'batch')}: until a baseline has 8, hard rules alone decide`]
@@ -75,12 +76,13 @@ function sourcesOf({ held, published, withSuspect }: LearnOptions): LearnFrom[] 
   return from.length === 0 ? ['held'] : from;
 }
 
-/** Profiles files that are not part of the ledger; their schema is pinned if the topic has none yet. */
+/** Profiles files that are not part of the ledger; their schema is pinned if the topic has none yet. @param profiles filled */
 async function profileFiles(
   { context, loaded, ledger }: RefAct,
   topic: string,
   paths: readonly string[],
-): Promise<Profile[]> {
+  profiles: Profile[],
+): Promise<ReadHistory> {
   if (paths.includes(''))
     throw new RequestError('REQUEST_INVALID', 'Cannot learn from files: a path is empty (--files PATH…)');
   const scratch = await mkdtemp(join(tmpdir(), 'headgate-learn-'));
@@ -90,20 +92,33 @@ async function profileFiles(
         path.startsWith('s3://') ? download(loaded, path, join(scratch, `${i}-${basename(path)}`)) : path,
       ),
     );
+    const empty = await pathsWithoutFiles(loaded, topic, local, context.folder);
+    if (empty.length > 0)
+      throw new RequestError(
+        'REQUEST_INVALID',
+        `Cannot learn from files: ${empty.map((path) => `"${path}"`).join(', ')} ${empty.length === 1 ? 'leads' : 'lead'} to no file (paths start from ${context.folder})`,
+      );
     await using source = openFilesFor(loaded, topic, local, context.folder);
     const topics = await openTopics(loaded, ledger, 'approver', (message) => context.output.note(message));
-    const profiles: Profile[] = [];
+    const places: ProfilePlace[] = [];
+    let rests = 0;
+    let restRecords = 0;
     for await (const profile of profileSource(
       source,
       loaded.config.batch,
       sketchSeed(loaded),
       async (name, sample) => (await topics.context(name, [sample], true, context.kill))!,
       context.stop,
+      ({ log, start, records, isLeftOut }) => {
+        if (!isLeftOut) return places.push({ place: `${formatLogId(log)}@${start}`, standing: 'file' });
+        rests++;
+        return (restRecords += records);
+      },
     )) {
       profiles.push(profile);
       context.output.progress(`${counted(profiles.length, 'batch')} profiled`);
     }
-    return profiles;
+    return { places, older: 0, rests, restRecords };
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
@@ -163,7 +178,7 @@ export async function showBaseline(
       `learned   from ${counted(baseline.rows, 'row')} in ${counted(baseline.batches, 'batch')}, schema ${baseline.schema.slice(0, 12)}`,
       `checks    ${counted(baseline.statistics.length, 'statistic')} in ${counted(baseline.families.length, 'family')}`,
       ...unchecked.map((each) => `but       ${context.output.called(each)}`),
-      ...table(rows),
+      ...context.output.table(['column', 'type'], rows),
     ]);
     return undefined;
   });

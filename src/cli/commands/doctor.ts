@@ -3,7 +3,7 @@ import { isAbsolute, relative, resolve, sep } from 'node:path';
 
 import { openAlerts } from '../../compose/alerts.ts';
 import { openKey, openState, openStore, readTrust, type KeyName } from '../../compose/ledger.ts';
-import { findMisfits, topicsOfSource } from '../../compose/misfits.ts';
+import { describeHaltsInObserveMode, findMisfits, topicsOfSource } from '../../compose/misfits.ts';
 import { openSource } from '../../compose/source.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { systemClock } from '../../adapters/system/clock.ts';
@@ -15,6 +15,7 @@ import { openLedger } from '../../respond/ledger-context.ts';
 import { load, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT, exitCodeOf } from '../exit-codes.ts';
 import { counted } from '../output.ts';
+import { readStatus } from './status.ts';
 
 /** What a check found: nothing to do, something to look at, something that must be mended, or that another must be first. */
 type Status = 'ok' | 'warn' | 'fail' | 'skip';
@@ -42,11 +43,7 @@ export async function doctor(context: CommandContext, mustWrite: boolean): Promi
   const loaded = await load(context);
   const use = await useOf(loaded, mustWrite);
   const checks = new Checks(context);
-  await checks.run(
-    'config',
-    [],
-    async () => `${loaded.path}: pipeline "${loaded.config.pipeline}", ${loaded.config.mode} mode`,
-  );
+  await checks.run('config', [], async () => checkConfig(loaded));
   await checks.run('trust', [], () => checkTrust(loaded));
   for (const name of ['ingest', 'publisher', 'approver'] as const)
     await checks.run(name, ['trust'], () => checkKey(loaded, name, use));
@@ -54,6 +51,7 @@ export async function doctor(context: CommandContext, mustWrite: boolean): Promi
   await checks.run('store', [], () => checkStore(loaded, use));
   await checks.run('clock', ['trust', 'store'], () => checkClock(loaded));
   await checks.run('topics', ['trust', 'store'], () => checkTopics(loaded));
+  await checks.run('halts', ['trust', 'store'], () => checkHalts(loaded));
   await checks.run('source', [], async () => (use === 'run' ? checkSource(loaded) : NOT_NEEDED));
   await checks.run('alerts', ['trust', 'store'], async () =>
     use === 'run' ? checkAlerts(context, loaded) : NOT_NEEDED,
@@ -95,15 +93,16 @@ class Checks {
     const missing = this.#done.find(({ name, status }) => needs.includes(name) && isBad(status));
     if (missing !== undefined)
       return { status: 'skip', detail: `not checked: ${missing.name} comes first`, exitCode: EXIT.ok };
+    const { output } = this.#context;
+    const told = (text: string): string => (output.json ? text : output.called(text));
     try {
       const found = await work();
       return typeof found === 'string'
         ? { status: 'ok', detail: found, exitCode: EXIT.ok }
-        : { status: 'warn', detail: found.warn, exitCode: EXIT.ok };
+        : { status: 'warn', detail: told(found.warn), exitCode: EXIT.ok };
     } catch (error) {
       if (!(error instanceof HeadgateError)) throw error;
-      const detail = this.#context.output.json ? error.message : this.#context.output.called(error.message);
-      return { status: 'fail', detail, exitCode: exitCodeOf(error) };
+      return { status: 'fail', detail: told(error.message), exitCode: exitCodeOf(error) };
     }
   }
 
@@ -117,6 +116,13 @@ class Checks {
 
 function isBad(status: Status): boolean {
   return status === 'fail' || status === 'skip';
+}
+
+function checkConfig(loaded: LoadedConfig): Found {
+  const { path, config } = loaded;
+  const about = `${path}: pipeline "${config.pipeline}", ${config.mode} mode`;
+  const halts = describeHaltsInObserveMode(loaded);
+  return halts === null ? about : { warn: `${about}; ${halts}` };
 }
 
 async function checkTrust(loaded: LoadedConfig): Promise<string> {
@@ -187,6 +193,20 @@ async function checkTopics(loaded: LoadedConfig): Promise<string> {
   const rest = `${counted(unpinned.length, 'topic')} without a schema yet: whether all columns that are named exist shows when the first records are read`;
   if (pinned === 0) return rest;
   return `every column that is named is in its schema${unpinned.length === 0 ? '' : `; ${rest}`}`;
+}
+
+/** What has stopped is no fault of this machine, but whoever calls the doctor asks what is wrong. */
+async function checkHalts(loaded: LoadedConfig): Promise<Found> {
+  await using store = await openStore(loaded);
+  const { halts, damage } = await readStatus(loaded, openLedger(store, await readTrust(loaded), systemClock));
+  if (halts.length + damage.length === 0) return 'no partition is known to have halted';
+  const [first] = halts;
+  const halted =
+    first === undefined ? '' : `${counted(halts.length, 'partition')} halted, first ${first.log} (${first.code})`;
+  const damaged = damage.length === 0 ? '' : `${counted(damage.length, 'object')} or log damaged in the store`;
+  return {
+    warn: `${[halted, damaged].filter((each) => each !== '').join('; ')} (headgate status tells each, with its way out)`,
+  };
 }
 
 function isWithin(folder: string, path: string): boolean {

@@ -1,9 +1,7 @@
-import { realpath } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 
 import { openTarget } from '../../compose/local-folder.ts';
-import type { LoadedConfig } from '../../config/load.ts';
-import { ownFolderAround, ownPaths } from '../../config/own-files.ts';
+import { assertPullable } from '../../compose/pull-place.ts';
 import { IntegrityError, RequestError } from '../../errors.ts';
 import { gate, type GateReport } from '../../respond/gate.ts';
 import type { LedgerContext } from '../../respond/ledger-context.ts';
@@ -12,7 +10,7 @@ import { listFiles } from '../../respond/pull/snapshot-files.ts';
 import { resolveSnapshot } from '../../respond/refs.ts';
 import { endCode, withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
-import { counted, formatBytes, formatCount, table } from '../output.ts';
+import { counted, formatBytes, formatCount, type Output } from '../output.ts';
 
 /** `headgate gate`. */
 export async function askGate(
@@ -24,7 +22,7 @@ export async function askGate(
   try {
     return await withLedger(context, async (_loaded, ledger) => {
       const report = await gate(ledger, { ref, maxAgeMs, signal: context.stop });
-      context.output.result(report, gateLines(report));
+      context.output.result(report, gateLines(report, context.output));
       return endCode(context, gateCode(report));
     });
   } catch (error) {
@@ -41,7 +39,7 @@ function gateCode({ verdict }: GateReport): number {
   return { pass: EXIT.ok, refused: EXIT.refused, tampered: EXIT.tampered, stale: EXIT.stale }[verdict];
 }
 
-function gateLines(report: GateReport): string[] {
+function gateLines(report: GateReport, output: Output): string[] {
   const what =
     report.snapshot === null
       ? `"${report.ref}"`
@@ -51,7 +49,7 @@ function gateLines(report: GateReport): string[] {
     head,
     ...report.problems.map(({ object, reason }) => `  ${object}: ${reason}`),
     ...report.reasons.map((reason) => `  ${reason}`),
-    ...report.warnings.map((warning) => `  warning: ${warning}`),
+    ...report.warnings.map((warning) => output.called(`  warning: ${warning}`)),
   ];
 }
 
@@ -62,15 +60,23 @@ export async function pullRef(
   dir: string | undefined,
   { list = false, ungated = false }: { list?: boolean; ungated?: boolean },
 ): Promise<CommandResult> {
+  if (dir === '')
+    throw new RequestError(
+      'REQUEST_INVALID',
+      'Cannot pull: the target folder is empty (mend: name a folder; "." is the current one)',
+    );
   return withLedger(context, async (loaded, ledger) => {
-    if (dir !== undefined && !list) await assertForeign(loaded, resolve(context.folder, dir));
+    if (dir !== undefined && !list) await assertPullable(loaded, resolve(context.folder, dir));
     const snapshot = ungated ? await resolveSnapshot(ledger, ref) : await gated(context, ledger, ref);
     if (typeof snapshot === 'number') return snapshot;
     if (list) {
       const files = await listFiles(ledger, snapshot);
       context.output.result(
         { snapshot, files },
-        table(files.map(({ sha256, bytes, versionId, uri }) => [sha256, String(bytes), versionId ?? '-', uri])),
+        context.output.table(
+          ['sha256', 'bytes', 'version', 'address'],
+          files.map(({ sha256, bytes, versionId, uri }) => [sha256, String(bytes), versionId ?? '-', uri]),
+        ),
       );
       return endCode(context);
     }
@@ -92,30 +98,11 @@ export async function pullRef(
   });
 }
 
-/** Refuses a folder of the pipeline itself: what lies among its keys or in its store would be taken for part of it. @throws RequestError */
-async function assertForeign({ config, path }: LoadedConfig, folder: string): Promise<void> {
-  const real = await realOf(folder);
-  const own = ownPaths(config, path);
-  const taken = ownFolderAround(folder, own) ?? ownFolderAround(real, own);
-  if (taken === undefined) return;
-  throw new RequestError(
-    'REQUEST_INVALID',
-    `Cannot pull into "${folder}": ${folder === taken ? 'it' : `"${taken}"`} belongs to this pipeline itself (mend: pull into a folder outside of its store, keys and state)`,
-  );
-}
-
-/** Where links lead on the way to a folder that need not exist. */
-async function realOf(folder: string): Promise<string> {
-  return realpath(folder).catch(async () =>
-    dirname(folder) === folder ? folder : join(await realOf(dirname(folder)), basename(folder)),
-  );
-}
-
 /** The snapshot that the gate has let pass, not the one that the ref may name by now; the exit code if it did not. */
 async function gated(context: CommandContext, ledger: LedgerContext, ref: string): Promise<string | number> {
   const report = await gate(ledger, { ref, maxAgeMs: null, signal: context.stop });
   if (report.verdict !== 'pass' || report.snapshot === null) {
-    context.output.result(report, gateLines(report));
+    context.output.result(report, gateLines(report, context.output));
     return gateCode(report);
   }
   for (const warning of report.warnings) context.output.note(`warning: ${warning}`);

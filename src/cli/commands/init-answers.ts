@@ -12,6 +12,7 @@ const KAFKA_PORT = 9_092;
 /** The flags of `headgate init`. */
 export interface InitOptions {
   readonly pipeline?: string;
+  readonly keysOnly?: boolean;
   readonly files?: string[];
   readonly csv?: boolean;
   readonly kafka?: string[];
@@ -52,7 +53,7 @@ export async function complete(context: CommandContext, folder: string, given: I
         ? null
         : async (text, fallback) =>
             (await terminal.question(`${text}${fallback === '' ? '' : ` [${fallback}]`} `)) || fallback;
-    const folderName = basename(folder).replace(/[^A-Za-z0-9._-]/g, '-') || 'pipeline';
+    const folderName = pipelineNameOf(folder);
     const pipeline = given.pipeline ?? (await ask?.('Name of the pipeline', folderName)) ?? folderName;
     const { files, kafka } = await askSource(given, ask);
     const brokers = kafka === undefined ? [] : parseBrokers(kafka);
@@ -71,6 +72,24 @@ export async function complete(context: CommandContext, folder: string, given: I
   } finally {
     terminal?.close();
   }
+}
+
+/**
+ * The name of a pipeline that has a configuration elsewhere.
+ * @throws RequestError for what only a configuration that is written could say
+ */
+export function completeKeysOnly(folder: string, { pipeline, ...others }: InitOptions): string {
+  const other = Object.keys(others).find((name) => name !== 'keysOnly');
+  if (other !== undefined)
+    throw new RequestError(
+      'REQUEST_INVALID',
+      `Cannot set up keys only with --${other}: no configuration is written that could say it`,
+    );
+  return pipeline ?? pipelineNameOf(folder);
+}
+
+function pipelineNameOf(folder: string): string {
+  return basename(folder).replace(/[^A-Za-z0-9._-]/g, '-') || 'pipeline';
 }
 
 /** @throws RequestError unless there is exactly one source */

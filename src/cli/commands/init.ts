@@ -11,23 +11,23 @@ import { sshFingerprint } from '../../record/public-key.ts';
 import { shellWord } from '../called-as.ts';
 import { CONFIG_NAME, type CommandContext, type CommandResult } from '../context.ts';
 import { counted } from '../output.ts';
-import { complete, isUrl, type Answers, type InitOptions } from './init-answers.ts';
+import { complete, completeKeysOnly, isUrl, type Answers, type InitOptions } from './init-answers.ts';
 
 const ROLES = ['ingest', 'publisher', 'approver'] as const;
 
 /** `headgate init`: writes a configuration, keys and a trust root. @param dir from the folder of the call */
 export async function init(context: CommandContext, dir: string, given: InitOptions): Promise<CommandResult> {
   const folder = resolve(context.folder, dir);
+  if (given.keysOnly === true) return initKeys(context, folder, completeKeysOnly(folder, given));
   const answers = await complete(context, folder, given);
   const configPath = join(folder, CONFIG_NAME);
   const text = configText(answers);
   assertUsable(text, configPath, context);
-  const keyPaths = ROLES.map((role) => join(folder, 'keys', `${role}.pem`));
-  await assertFree(folder, [configPath, join(folder, 'trust.json'), ...keyPaths]);
-  const keys = await write(folder, answers, keyPaths, text).catch((cause: unknown) => {
-    if (cause instanceof HeadgateError) throw cause;
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new RequestError('REQUEST_INVALID', `Cannot set up "${folder}": ${why}`, { cause });
+  await assertFree(folder, [configPath, ...madeIn(folder)]);
+  const keys = await orRefuse(folder, async () => {
+    const made = await writeKeys(folder, answers.pipeline, answers.store);
+    await writeFile(configPath, text, { flag: 'wx' });
+    return made;
   });
   context.output.result(
     {
@@ -47,24 +47,59 @@ export async function init(context: CommandContext, dir: string, given: InitOpti
   return undefined;
 }
 
-/** Keys and trust root first: without a configuration, nothing uses them. @throws {Error} of the file system */
-async function write(
-  folder: string,
-  { pipeline, store }: Answers,
-  keyPaths: readonly string[],
-  config: string,
-): Promise<TrustDocument['keys']> {
+/** `headgate init --keys-only`: for a pipeline whose configuration is written elsewhere. */
+async function initKeys(context: CommandContext, folder: string, pipeline: string): Promise<CommandResult> {
+  const anySource = { source: { kafka: ['localhost:9092'] }, topics: ['any'], csv: false, store: './store', notes: [] };
+  assertUsable(
+    configText({ ...anySource, pipeline, label: undefined, sender: undefined }),
+    join(folder, CONFIG_NAME),
+    context,
+  );
+  await assertFree(folder, madeIn(folder));
+  const keys = await orRefuse(folder, () => writeKeys(folder, pipeline, null));
+  context.output.result(
+    { ok: true, folder, config: null, pipeline, keys: keys.map(({ keyId, name }) => ({ keyId, name })), notes: [] },
+    [
+      `wrote trust.json and keys/ in "${folder}" (private: keep them off version control, and the approver key off servers)`,
+      `next: name them under trust and keys in the configuration of pipeline "${pipeline}"`,
+    ],
+  );
+  return undefined;
+}
+
+function keyPathsIn(folder: string): string[] {
+  return ROLES.map((role) => join(folder, 'keys', `${role}.pem`));
+}
+
+/** What is made in a folder beside a configuration. */
+function madeIn(folder: string): string[] {
+  return [join(folder, 'trust.json'), ...keyPathsIn(folder)];
+}
+
+/** @throws RequestError for an error of the file system */
+function orRefuse<Made>(folder: string, make: () => Promise<Made>): Promise<Made> {
+  return make().catch((cause: unknown) => {
+    if (cause instanceof HeadgateError) throw cause;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new RequestError('REQUEST_INVALID', `Cannot set up "${folder}": ${why}`, { cause });
+  });
+}
+
+/**
+ * Keys and trust root, before any configuration: without one, nothing uses them.
+ * @param store as it stands in the configuration; null where none is written. @throws {Error} of the file system
+ */
+async function writeKeys(folder: string, pipeline: string, store: string | null): Promise<TrustDocument['keys']> {
   await makeLocalFolder(join(folder, 'keys'), 0o700);
   // Before there is anything secret: whatever interrupts us, no key is ever seen by version control.
   await keepSecretsOutOfGit(folder, store);
   const keys: TrustDocument['keys'] = [];
-  for (const [i, role] of ROLES.entries()) {
-    const publicKey = await generateKeyFile(keyPaths[i]!, undefined);
-    keys.push({ keyId: sshFingerprint(publicKey), name: role, roles: [role], publicKey });
+  for (const [i, path] of keyPathsIn(folder).entries()) {
+    const publicKey = await generateKeyFile(path, undefined);
+    keys.push({ keyId: sshFingerprint(publicKey), name: ROLES[i]!, roles: [ROLES[i]!], publicKey });
   }
   const trust: TrustDocument = { version: 1, pipeline, keys };
   await writeFile(join(folder, 'trust.json'), `${JSON.stringify(trust, null, 2)}\n`, { flag: 'wx' });
-  await writeFile(join(folder, CONFIG_NAME), config, { flag: 'wx' });
   return keys;
 }
 
@@ -147,10 +182,10 @@ function configText({ pipeline, source, topics, csv, store, label, sender }: Ans
   return lines.join('\n');
 }
 
-/** @param store as it stands in the configuration */
-async function keepSecretsOutOfGit(folder: string, store: string): Promise<void> {
+/** @param store as it stands in the configuration; null for none */
+async function keepSecretsOutOfGit(folder: string, store: string | null): Promise<void> {
   const path = join(folder, '.gitignore');
-  const inside = isUrl(store) ? '' : relative(folder, resolve(folder, store));
+  const inside = store === null || isUrl(store) ? '' : relative(folder, resolve(folder, store));
   const wanted = ['keys/', '.headgate/', ...(inside === '' || inside.startsWith('..') ? [] : [`${inside}/`])];
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return '';

@@ -4,7 +4,7 @@ import { parseLogId } from '../../record/log-id.ts';
 import { newestEntries } from '../../respond/newest-entries.ts';
 import { currentSnapshot, resolveSnapshot } from '../../respond/refs.ts';
 import { parseLimit, withLedger, type CommandContext, type CommandResult } from '../context.ts';
-import { counted, formatBytes, formatCount, table } from '../output.ts';
+import { counted, formatBytes, formatCount } from '../output.ts';
 
 /** `headgate log`: entries of one log, newest first. */
 export async function showLog(
@@ -29,7 +29,7 @@ export async function showLog(
       ]);
       context.output.result(
         { entries: entries.map(({ entry, digest, keyId }) => ({ ...entry, digest, keyId })) },
-        table(rows),
+        context.output.table(['entry', 'time', 'kind', 'about', 'by', 'key', 'reason'], rows),
       );
       return undefined;
     }
@@ -50,7 +50,10 @@ export async function showLog(
         : `epoch ${entry.epoch}`,
       digest.slice(0, 12),
     ]);
-    context.output.result({ entries: entries.map(({ entry, digest }) => ({ ...entry, digest })) }, table(rows));
+    context.output.result(
+      { entries: entries.map(({ entry, digest }) => ({ ...entry, digest })) },
+      context.output.table(['slot', 'time', 'kind', 'offsets', 'what', 'digest'], rows),
+    );
     return undefined;
   });
 }

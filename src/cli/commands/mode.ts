@@ -1,10 +1,12 @@
+import { describeHaltsInObserveMode } from '../../compose/misfits.ts';
 import { setTopLevelKey } from '../../config/edit.ts';
 import { RequestError } from '../../errors.ts';
 import { load, type CommandContext, type CommandResult } from '../context.ts';
 
 /** `headgate mode`. @throws RequestError */
 export async function changeMode(context: CommandContext, mode: string | undefined): Promise<CommandResult> {
-  const { config, path } = await load(context);
+  const loaded = await load(context);
+  const { config, path } = loaded;
   if (mode === undefined || mode === config.mode) {
     context.output.result({ mode: config.mode, changed: false }, [`${config.mode} mode`]);
     return undefined;
@@ -15,9 +17,11 @@ export async function changeMode(context: CommandContext, mode: string | undefin
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new RequestError('REQUEST_INVALID', `Cannot change "${path}": ${why}`, { cause });
   });
+  const halts = describeHaltsInObserveMode({ ...loaded, config: { ...config, mode } });
   context.output.result({ mode, changed: true }, [
     `${path} says ${mode} now; running processes take it up when they are restarted, and every entry they sign says so`,
     context.output.called(EFFECTS[mode]),
+    ...(halts === null ? [] : [context.output.called(halts)]),
   ]);
   return undefined;
 }

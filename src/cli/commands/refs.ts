@@ -6,9 +6,19 @@ import type { ControlHead } from '../../ledger/control-log.ts';
 import { formatLogId } from '../../record/log-id.ts';
 import { diffSnapshots } from '../../respond/diff.ts';
 import type { LedgerContext } from '../../respond/ledger-context.ts';
-import { currentSnapshot, hold, resolveSnapshot, resume, rollback, type Actor } from '../../respond/refs.ts';
+import {
+  currentSnapshot,
+  hold,
+  resolveSnapshot,
+  resume,
+  rollback,
+  type Actor,
+  type BaselineChange,
+  type RollbackReport,
+} from '../../respond/refs.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
-import { counted } from '../output.ts';
+import { EXIT } from '../exit-codes.ts';
+import { counted, formatCount } from '../output.ts';
 
 /** Options of every act on a ref. */
 export interface ActOptions {
@@ -66,19 +76,28 @@ async function resumeOne({ context, loaded, ledger, ref, actor }: RefAct): Promi
   const isOurs = ref === loaded.config.publish.ref;
   const head = await ledger.control.head();
   if (!isOurs) currentSnapshot(head, ref);
-  if (head.state.holds[ref] === undefined && !(isOurs && (await isWaitedFor(ledger, head, ref)))) {
+  const isSettled = head.state.holds[ref] === undefined && head.state.unjudged?.[ref] === undefined;
+  if (isSettled && !(isOurs && (await isWaitedFor(ledger, head, ref)))) {
     currentSnapshot(head, ref);
-    context.output.result({ ref, held: false, unchanged: true, rejudged: 0 }, [
+    context.output.result({ ref, held: false, unchanged: true, rejudged: 0, clean: 0, suspect: 0, damaged: [] }, [
       `"${ref}" is not on hold, and no partition waits for it: nothing was signed`,
     ]);
     return undefined;
   }
   const publisher = await openKey(loaded, ledger.trust, 'publisher');
-  const { rejudged } = await resume(ledger, ref, actor, openRejudge(loaded, ledger), publisher, context.kill);
-  context.output.result({ ref, held: false, unchanged: false, rejudged }, [
-    `"${ref}" may move again${rejudged > 0 ? `; judged again first: ${counted(rejudged, 'batch')}` : ''}`,
-  ]);
-  return undefined;
+  const report = await resume(ledger, ref, actor, openRejudge(loaded, ledger), publisher, context.kill);
+  const { rejudged, clean, suspect, damaged } = report;
+  for (const { log, code, message } of damaged)
+    context.output.note(
+      `nothing of ${log} is published before it is mended and headgate resume has judged it again (${code}): ${message}`,
+    );
+  const again =
+    rejudged > 0
+      ? `; judged again first: ${counted(rejudged, 'batch')}, of them ${formatCount(clean)} clean, which the next publish brings back, and ${formatCount(suspect)} suspect`
+      : '';
+  const left = damaged.length > 0 ? `; left where they are: ${counted(damaged.length, 'damaged log')}` : '';
+  context.output.result({ ref, held: false, unchanged: false, ...report }, [`"${ref}" may move again${again}${left}`]);
+  return damaged.length > 0 ? EXIT.tampered : undefined;
 }
 
 /** True when a rule has halted a partition since the last resume; a log that cannot be read may have been. */
@@ -107,11 +126,39 @@ export function rollbackRef(
 
 async function rollbackOne({ context, ledger, ref, actor }: RefAct, to: string): Promise<CommandResult> {
   const report = await rollback(ledger, ref, to, actor, context.kill);
-  const text = report.unchanged
-    ? `"${ref}" names ${report.to.slice(0, 12)} already; it is on hold`
-    : `"${ref}" went back from ${report.from.slice(0, 12)} to ${report.to.slice(0, 12)}: ${counted(report.batchesRemoved, 'batch')}, ${counted(report.recordsRemoved, 'record')} less; it is on hold until headgate resume`;
-  context.output.result(report, [context.output.called(text)]);
+  context.output.result(
+    report,
+    describeRollback(report).map((line) => context.output.called(line)),
+  );
   return undefined;
+}
+
+function describeRollback(report: RollbackReport): string[] {
+  const { ref, from, to, batchesRemoved, recordsRemoved, releasesVoided, baselines } = report;
+  if (report.unchanged) return [`"${ref}" names ${to.slice(0, 12)} already; it is on hold until headgate resume`];
+  const less =
+    batchesRemoved === null || recordsRemoved === null
+      ? 'how much less that is cannot be told, for the snapshot that was left cannot be read'
+      : `${counted(batchesRemoved, 'batch')}, ${counted(recordsRemoved, 'record')} less`;
+  return [
+    `"${ref}" went back from ${from.slice(0, 12)} to ${to.slice(0, 12)}: ${less}; it is on hold until headgate resume`,
+    ...(releasesVoided === 0
+      ? []
+      : [
+          `  void: the ${releasesVoided === 1 ? 'release of 1 batch' : `releases of ${formatCount(releasesVoided)} batches`}, decided or carried out since then; who still wants them releases them again`,
+        ]),
+    ...baselines.map(describeBaseline),
+    '  headgate resume judges what lies behind it again; what is clean comes back with the next publish, unless it is condemned before (headgate quarantine condemn)',
+  ];
+}
+
+function describeBaseline({ topic, from, to }: BaselineChange): string {
+  const now = to === null ? 'none' : to.slice(0, 12);
+  const again =
+    from === null
+      ? ''
+      : `, no longer ${from.slice(0, 12)} (headgate baseline approve ${from.slice(0, 12)} --topic ${topic} puts that back in force)`;
+  return `  baseline of "${topic}" in force: ${now}${again}`;
 }
 
 /** `headgate diff`. */

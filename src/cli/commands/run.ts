@@ -1,3 +1,4 @@
+import { systemClock } from '../../adapters/system/clock.ts';
 import { systemRng } from '../../adapters/system/rng.ts';
 import { openAlerts, type OpenedAlerts } from '../../compose/alerts.ts';
 import { openIngest, type OpenedIngest } from '../../compose/ingest.ts';
@@ -5,36 +6,29 @@ import { openKey, openLedgerOf, type OpenedLedger } from '../../compose/ledger.t
 import { findMisfits } from '../../compose/misfits.ts';
 import { openPublisher } from '../../compose/publishing.ts';
 import type { LoadedConfig } from '../../config/load.ts';
-import { HeadgateError, IntegrityError, UnavailableError } from '../../errors.ts';
+import { HeadgateError, IntegrityError } from '../../errors.ts';
 import type { CommittedBatch, IngestEvents } from '../../ingest/events.ts';
 import { EMPTY_STATE } from '../../ledger/control-state.ts';
 import { probeStore } from '../../ledger/probe.ts';
-import type { UnreadEnd } from '../../ports/record-source.ts';
 import type { DamagedLog } from '../../publish/news.ts';
 import type { Publisher } from '../../publish/publisher.ts';
 import { formatLogId } from '../../record/log-id.ts';
 import { haltCause, type AlertCause } from '../../respond/alert-cause.ts';
 import { HaltNotes } from '../../respond/halt-notes.ts';
-import { endCode, load, tellRetry, type CommandContext, type CommandResult } from '../context.ts';
+import { checkHead, endCode, load, tellRetry, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Unjudged } from '../hints.ts';
+import { ObservedRules } from '../observed-rules.ts';
 import { counted, formatCount } from '../output.ts';
+import { Patience } from './patience.ts';
+import { describeTally, describeUnread, type Tally, type Unread } from './tally.ts';
+import { waitForAlerts } from './wait-for-alerts.ts';
 
 /** What a process does. */
 export interface Parts {
   readonly ingest: boolean;
   readonly publish: boolean;
   readonly alerts: boolean;
-}
-
-/** Totals of one run. */
-interface Tally {
-  records: number;
-  batches: number;
-  clean: number;
-  suspect: number;
-  undecided: number;
-  deadLetters: number;
 }
 
 /** A partition that stopped itself. */
@@ -46,13 +40,6 @@ interface Halt {
   readonly next: number;
 }
 
-/** The end of a file that is left for the next run. */
-interface Unread extends UnreadEnd {
-  readonly path: string;
-}
-
-/** Longest that a one-pass run waits for its alerts to be delivered. */
-const ALERTS_WAIT_MS = 10_000;
 /** Alerts whose jobs were lost are made again within this time. */
 const RECONCILE_MS = 15_000;
 
@@ -60,13 +47,14 @@ const RECONCILE_MS = 15_000;
 export async function run(context: CommandContext, parts: Parts, once: boolean): Promise<CommandResult> {
   const loaded = await load(context);
   context.limitDrain(loaded.config.drainTimeoutMs);
-  await using ledger = await openLedgerOf(loaded, tellRetry(context));
+  const patience = new Patience({ clock: systemClock, stop: context.stop, once });
+  await using ledger = await openLedgerOf(loaded, tellRetry(context), patience);
   // Before anything is written or read: a key that may not sign would be found out when records are waiting.
   if (parts.ingest) await openKey(loaded, ledger.trust, 'ingest');
   if (parts.publish) await openKey(loaded, ledger.trust, 'publisher');
   await probeStore(ledger.store, ledger.layout, ledger.clock, systemRng);
-  await ledger.marks.check(ledger.control, await ledger.control.head());
-  const session = new Session(context, loaded, ledger, once);
+  await checkHead(context, ledger);
+  const session = new Session(context, loaded, ledger, once, patience);
   return session.run(parts);
 }
 
@@ -83,13 +71,19 @@ class Session {
   /** Logs that the newest publish has left where they are. */
   #damaged: readonly DamagedLog[] = [];
   readonly #unjudged = new Unjudged();
+  readonly #observed = new ObservedRules();
+  readonly #patience: Patience;
+  /** Ends what is begun, too. */
+  readonly #kill: AbortSignal;
   #alerts: OpenedAlerts | null = null;
 
-  constructor(context: CommandContext, loaded: LoadedConfig, ledger: OpenedLedger, once: boolean) {
+  constructor(context: CommandContext, loaded: LoadedConfig, ledger: OpenedLedger, once: boolean, patience: Patience) {
     this.#context = context;
     this.#loaded = loaded;
     this.#ledger = ledger;
     this.#once = once;
+    this.#patience = patience;
+    this.#kill = AbortSignal.any([context.kill, patience.ended]);
   }
 
   async run(parts: Parts): Promise<CommandResult> {
@@ -114,11 +108,12 @@ class Session {
     else if (!this.#once) await this.#untilAborted(stop);
     finished.abort();
     await Promise.all(background);
+    this.#patience.assertGoesOn();
     if (failure !== undefined) throw failure;
     // What the last batches changed is published before the process ends.
-    if (publisher !== null && !this.#context.kill.aborted) await this.#publish(publisher, this.#context.kill);
+    if (publisher !== null && !this.#kill.aborted) await this.#publish(publisher);
     if (parts.alerts) await this.#reconcile();
-    if (this.#once && parts.alerts) await this.#waitForAlerts(alerts!.queue.depth.bind(alerts!.queue));
+    if (this.#once && parts.alerts) await waitForAlerts(this.#context, this.#ledger.clock, alerts!.queue);
     return this.#report(parts);
   }
 
@@ -169,7 +164,10 @@ class Session {
         takeBack();
       },
       unread: ({ partition }, end) => this.#unread.set(partition, { path: partition, ...end }),
-      retrying: (where, error) => this.#context.output.remind(`${where}: ${error.message} (trying again)`),
+      retrying: (where, error) => {
+        this.#patience.retrying(error);
+        this.#context.output.remind(`${where}: ${error.message} (trying again)`);
+      },
     };
     const log = (level: string, message: string): void => {
       if (level === 'warn' || level === 'error') this.#context.output.remind(message);
@@ -177,7 +175,7 @@ class Session {
     await using opened = await openIngest(this.#loaded, this.#ledger, this.#once, events, log);
     ingest = opened;
     try {
-      await opened.ingestor.run(stop, this.#context.kill);
+      await opened.ingestor.run(stop, this.#kill);
       takeBack();
     } finally {
       await notes.settled();
@@ -191,6 +189,7 @@ class Session {
     tally[judged.outcome]++;
     tally.deadLetters += deadLetters;
     if (judged.undecided !== null) this.#unjudged.add(log.topic, judged.undecided);
+    this.#observed.add(log.topic, judged.brokenObserveRules);
     this.#context.output.progress(
       `${counted(tally.records, 'record')}, ${counted(tally.batches, 'batch')}: ${formatCount(tally.clean)} clean, ${formatCount(tally.suspect)} suspect, ${formatCount(tally.undecided)} undecided`,
     );
@@ -206,22 +205,19 @@ class Session {
 
   async #publishLoop(publisher: Publisher, stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
-      await this.#publish(publisher, this.#context.kill);
+      await this.#publish(publisher);
       await this.#ledger.clock.sleep(this.#loaded.config.publish.intervalMs, stop);
     }
   }
 
-  async #publish(publisher: Publisher, signal: AbortSignal): Promise<void> {
+  async #publish(publisher: Publisher): Promise<void> {
     try {
-      this.#tellDamaged((await publisher.publish(signal)).damaged);
+      this.#tellDamaged((await publisher.publish(this.#kill)).damaged);
       await this.#ledger.marks.remember(this.#ledger.control.known);
     } catch (error) {
-      if (
-        error instanceof IntegrityError ||
-        !(error instanceof HeadgateError) ||
-        (this.#once && !(error instanceof UnavailableError))
-      )
-        throw error;
+      this.#patience.assertGoesOn();
+      // In one pass, nobody would try again.
+      if (error instanceof IntegrityError || !(error instanceof HeadgateError) || this.#once) throw error;
       this.#context.output.remind(`publish: ${error.message} (trying again)`);
     }
   }
@@ -251,17 +247,6 @@ class Session {
     }
   }
 
-  /** A one-pass run sends its alerts before it ends, but does not wait for ever for a channel that is away. */
-  async #waitForAlerts(depth: () => Promise<number>): Promise<void> {
-    const { clock } = this.#ledger;
-    const { output, stop } = this.#context;
-    const until = clock.monotonic() + ALERTS_WAIT_MS;
-    const ask = (): Promise<number> => depth().catch(() => 0);
-    let owed = await ask();
-    for (; owed > 0 && !stop.aborted && clock.monotonic() < until; owed = await ask()) await clock.sleep(50, stop);
-    if (owed > 0) output.note(`alerts: ${owed} not delivered yet; the next run sends them, or headgate worker`);
-  }
-
   async #report(parts: Parts): Promise<CommandResult> {
     const { ref } = this.#loaded.config.publish;
     const head = await this.#ledger.control.head();
@@ -270,16 +255,10 @@ class Session {
     const snapshot = state.refs[ref] ?? null;
     const held = snapshot === null ? 0 : (await this.#ledger.snapshots.read(snapshot)).held.count;
     const tally = this.#tally;
-    const lines = parts.ingest
-      ? [
-          `${counted(tally.records, 'record')} in ${counted(tally.batches, 'batch')}: ${formatCount(tally.clean)} clean, ${formatCount(tally.suspect)} suspect, ${formatCount(tally.undecided)} undecided; ${counted(tally.deadLetters, 'dead letter')}`,
-        ]
-      : [];
+    const lines = parts.ingest ? [describeTally(tally)] : [];
+    lines.push(...this.#observed.lines());
     const unread = [...this.#unread.values()];
-    for (const { path, byte, bytes } of unread)
-      lines.push(
-        `"${path}" is not read from byte ${byte} on: the last ${counted(bytes, 'byte')} have no line break and may not be a whole record; the next run looks again`,
-      );
+    lines.push(...unread.map(describeUnread));
     if (parts.publish)
       lines.push(
         `"${ref}" ${snapshot === null ? 'is not published yet' : `names ${snapshot.slice(0, 12)}`}, ${counted(held, 'batch')} held back`,
@@ -293,7 +272,10 @@ class Session {
     const warnings = misfits.map(({ topic, message }) => `topic "${topic}": ${message}`);
     const halted = [...this.#halts.values()];
     const damaged = this.#damaged.map(({ log, code, message }) => ({ log, code, message }));
-    output.result({ ...tally, held, snapshot, halted, damaged, unread, warnings }, lines);
+    output.result(
+      { ...tally, held, snapshot, halted, damaged, unread, observed: this.#observed.totals(), warnings },
+      lines,
+    );
     return endCode(this.#context, damaged.length > 0 ? EXIT.tampered : halted.length > 0 ? EXIT.halted : EXIT.ok);
   }
 }

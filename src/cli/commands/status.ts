@@ -1,26 +1,23 @@
 import type { LoadedConfig } from '../../config/load.ts';
-import { IntegrityError, type ErrorCode } from '../../errors.ts';
 import { nextSeq } from '../../ledger/control-log.ts';
+import { eachLimited } from '../../ledger/each-limited.ts';
 import type { LogHead } from '../../ledger/log-head.ts';
-import type { HeadLine, Snapshot } from '../../ledger/snapshot.ts';
+import type { BatchLine, HeadLine, Snapshot } from '../../ledger/snapshot.ts';
+import { unjudgedLogs } from '../../publish/left-out.ts';
+import type { NewBatch } from '../../publish/news.ts';
 import { formatLogId, parseLogId, type LogId } from '../../record/log-id.ts';
 import { findHalts, type Halt } from '../../respond/halts.ts';
 import type { LedgerContext } from '../../respond/ledger-context.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
-import { counted, formatBytes, formatCount, table, type Output } from '../output.ts';
+import { describeDamage, lossesOf, readable, type Damage } from '../damage.ts';
+import { counted, formatBytes, formatCount, type Output } from '../output.ts';
 
 const LOGS_SHOWN_MAX = 50;
-const PUT_BACK =
-  'put it back as it was, from a copy of the store or from earlier versions of its objects; headgate verify names each that differs';
-
-/** Something in the store that is not as it was signed. */
-interface Damage {
-  /** The log, where it is one that cannot be read to its end; else the object. */
-  readonly object: string;
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly wayOut: string;
-}
+const READS_AT_ONCE = 16;
+/** Batches that no snapshot lists for good, whose objects are looked for: a request or three each. */
+const CHECKED_MAX = 500;
+/** List pages of the dataset that are read: with 64, some 60,000 batches. */
+const PAGES_READ_MAX = 64;
 
 /** `headgate status`: where the pipeline stands. What is damaged is told beside what can be read, and never instead of it. */
 export async function status(context: CommandContext): Promise<CommandResult> {
@@ -33,20 +30,28 @@ export async function status(context: CommandContext): Promise<CommandResult> {
 
 type Status = Awaited<ReturnType<typeof readStatus>>;
 
-async function readStatus({ config }: LoadedConfig, ledger: LedgerContext) {
+/** Where the pipeline stands, with all that has halted or is damaged. @throws IntegrityError, UnavailableError */
+export async function readStatus({ config }: LoadedConfig, ledger: LedgerContext) {
   const { ref } = config.publish;
   const head = await ledger.control.head();
   const { state } = head;
   const sha256 = state.refs[ref] ?? null;
   const damage: Damage[] = [];
-  const snapshot = sha256 === null ? null : await readable(damage, null, () => ledger.snapshots.read(sha256));
+  const snapshot = sha256 === null ? null : await readable(damage, () => ledger.snapshots.read(sha256));
   const unknown = sha256 !== null && snapshot === null ? null : 0;
-  const standings = await readable(damage, null, () => heldStandings(ledger, snapshot));
-  const { logs, halts } = await readLogs(ledger, {
-    damage,
-    covered: unknown === null ? null : await readable(damage, null, () => coveredHeads(ledger, snapshot)),
-    resumed: state.resumed[ref] ?? -1,
-  });
+  const { standings, waiting } = await readHeld(ledger, snapshot, damage);
+  await readPages(ledger, snapshot, damage);
+  const covered = unknown === null ? null : await readable(damage, () => coveredHeads(ledger, snapshot));
+  const isOpen = ({ digest }: { readonly digest: string }): boolean => state.decisions[digest]?.outcome !== 'condemned';
+  const { heads, batches, count } = await readHeads(ledger, { covered, isOpen }, damage);
+  const damagedLogs = new Set(damage.map(({ object }) => object));
+  const held = waiting.filter((line) => isOpen(line) && !damagedLogs.has(line.log));
+  const checked = [...batches, ...held].slice(0, CHECKED_MAX);
+  damage.push(...(await lossesOf(ledger, await readBatches(ledger, checked, damage))));
+  for (const { log, code, message } of new Set(unjudgedLogs(ledger.layout, state, ref).values()))
+    if (!damagedLogs.has(log)) damage.push({ object: log, code, message, wayOut: 'headgate resume --reason TEXT' });
+  const known = { damage, covered, resumed: state.resumed[ref] ?? -1 };
+  const { logs, halts } = await describeLogs(ledger, heads, known);
   return {
     pipeline: config.pipeline,
     mode: config.mode,
@@ -67,32 +72,50 @@ async function readStatus({ config }: LoadedConfig, ledger: LedgerContext) {
     newestEntry: head.newest?.entry.time ?? null,
     halts,
     damage,
+    /** Batches whose objects were looked for, of those that still wait for a publish. */
+    checked: { batches: checked.length, of: count + held.length },
     logs,
   };
 }
 
-/**
- * What `read` gives; null where the store is not as it was signed, which is noted.
- * @param log the log that is read; null where the error names the object
- */
-async function readable<Value>(damage: Damage[], log: LogId | null, read: () => Promise<Value>): Promise<Value | null> {
-  try {
-    return await read();
-  } catch (error) {
-    if (!(error instanceof IntegrityError)) throw error;
-    const { code, message } = error;
-    damage.push({ object: log === null ? error.object : formatLogId(log), code, message, wayOut: PUT_BACK });
-    return null;
+/** How many held batches stand where (null where a page cannot be read), and those of them that the next publish looks at. */
+async function readHeld(
+  { snapshots }: LedgerContext,
+  snapshot: Snapshot | null,
+  damage: Damage[],
+): Promise<{ readonly standings: Record<string, number> | null; readonly waiting: readonly BatchLine[] }> {
+  const standings: Record<string, number> = {};
+  const waiting: BatchLine[] = [];
+  let isWhole = true;
+  for (const page of snapshot?.held.pages ?? []) {
+    const lines = await readable(damage, () => snapshots.page(page));
+    isWhole &&= lines !== null;
+    for (const line of lines ?? []) {
+      standings[line.standing] = (standings[line.standing] ?? 0) + 1;
+      if (line.standing === 'small' || line.standing === 'no-baseline') waiting.push(line);
+    }
   }
+  return { standings: isWhole ? standings : null, waiting };
 }
 
-/** How many held batches stand where. */
-async function heldStandings({ snapshots }: LedgerContext, snapshot: Snapshot | null): Promise<Record<string, number>> {
-  const standings: Record<string, number> = {};
-  if (snapshot === null) return standings;
-  for await (const { standing } of snapshots.batches(snapshot.held))
-    standings[standing] = (standings[standing] ?? 0) + 1;
-  return standings;
+/** The list pages of the dataset, as far as they are few: only damage of them is of interest. */
+async function readPages({ snapshots }: LedgerContext, snapshot: Snapshot | null, damage: Damage[]): Promise<void> {
+  for (const page of snapshot?.batches.pages.slice(-PAGES_READ_MAX) ?? [])
+    await readable(damage, () => snapshots.page(page));
+}
+
+/** Batches as they are, and those that a page lists as their logs have them. */
+async function readBatches(
+  { logs }: LedgerContext,
+  batches: readonly (NewBatch | BatchLine)[],
+  damage: Damage[],
+): Promise<NewBatch[]> {
+  const found: NewBatch[] = [];
+  await eachLimited(batches, READS_AT_ONCE, async (batch) => {
+    const read = 'entry' in batch ? batch : await readable(damage, () => logs.readBatch(batch));
+    if (read !== null) found.push(read);
+  });
+  return found;
 }
 
 type Covered = ReadonlyMap<string, HeadLine>;
@@ -101,33 +124,65 @@ async function coveredHeads({ snapshots }: LedgerContext, snapshot: Snapshot | n
   return snapshot === null ? new Map() : snapshots.heads(snapshot.heads);
 }
 
+interface FoundHead {
+  readonly log: LogId;
+  /** Null where the log cannot be read to its end. */
+  readonly head: LogHead | null;
+}
+
 /**
- * Heads of all partition logs, and which have halted.
- * @param known how far each log is covered, null if that cannot be read; number of the control entry of the last resume,
- *   −1 = none
+ * Heads of all partition logs, and the first and the number of the batches that no snapshot covers.
+ * @param of `covered`: how far each log is covered; null if that cannot be read, and no batch is found then. `isOpen`: says
+ *   which batches are meant
  */
-async function readLogs(
+async function readHeads(
   ledger: LedgerContext,
-  known: { readonly damage: Damage[]; readonly covered: Covered | null; readonly resumed: number },
-) {
-  const { damage, covered, resumed } = known;
-  const heads: { readonly log: LogId; readonly head: LogHead | null }[] = [];
-  for await (const log of listLogs(ledger, damage))
-    heads.push({
-      log,
-      head: await readable(damage, log, () => ledger.logs.headSince(log, covered?.get(formatLogId(log)))),
-    });
+  { covered, isOpen }: { readonly covered: Covered | null; readonly isOpen: (batch: NewBatch) => boolean },
+  damage: Damage[],
+): Promise<{ readonly heads: readonly FoundHead[]; readonly batches: readonly NewBatch[]; readonly count: number }> {
+  const { logs } = ledger;
+  const heads: FoundHead[] = [];
+  const batches: NewBatch[] = [];
+  let count = 0;
+  const readHead = async (log: LogId): Promise<void> => {
+    const name = formatLogId(log);
+    const line = covered?.get(name);
+    const head = await readable(
+      damage,
+      async () => {
+        let at = line === undefined ? null : await logs.headAt(log, line.slot, line.digest);
+        for await (const { verified, head: next } of logs.walk(log, at)) {
+          at = next;
+          const { entry, digest } = verified;
+          if (entry.kind !== 'batch' || covered === null || !isOpen({ log, entry, digest })) continue;
+          if (count++ < CHECKED_MAX) batches.push({ log, entry, digest });
+        }
+        return at;
+      },
+      name,
+    );
+    heads.push({ log, head });
+  };
+  for await (const log of listLogs(ledger, damage)) await readHead(log);
   // A log that a snapshot covers may have lost its beginning, or all of it.
   const found = new Set(heads.map(({ log }) => formatLogId(log)));
   for (const name of covered?.keys() ?? []) {
     const log = found.has(name) ? undefined : parseLogId(name);
-    if (log !== undefined)
-      heads.push({
-        log,
-        head: await readable(damage, log, () => ledger.logs.headSince(log, covered?.get(formatLogId(log)))),
-      });
+    if (log !== undefined) await readHead(log);
   }
-  heads.sort((x, y) => (formatLogId(x.log) < formatLogId(y.log) ? -1 : 1));
+  return { heads: heads.toSorted((x, y) => (formatLogId(x.log) < formatLogId(y.log) ? -1 : 1)), batches, count };
+}
+
+/**
+ * A line for each log, and which have halted.
+ * @param known `resumed`: number of the control entry of the last resume, −1 = none
+ */
+async function describeLogs(
+  ledger: LedgerContext,
+  heads: readonly FoundHead[],
+  known: { readonly damage: readonly Damage[]; readonly covered: Covered | null; readonly resumed: number },
+) {
+  const { damage, covered, resumed } = known;
   const halts = await findHalts(
     ledger,
     heads.flatMap(({ head }) => head ?? []),
@@ -135,7 +190,8 @@ async function readLogs(
   );
   // What was noted of a log, by anyone, must not hide what the log says itself, which stands first.
   const ofLog = new Map(halts.toReversed().map((halt) => [halt.log, halt]));
-  const damaged = new Map(damage.map(({ object, code }) => [object, code]));
+  const { layout } = ledger;
+  const damaged = new Map(damage.map(({ object, code }) => [layout.headHintOf(object) ?? object, code]));
   return {
     halts,
     logs: heads.map(({ log, head }) => {
@@ -149,7 +205,7 @@ async function readLogs(
         unpublishedSlots: head === null || covered === null ? null : head.slot - (covered.get(name)?.slot ?? -1),
         halted: code,
         haltedByRule: code === 'RULE',
-        damaged: damaged.get(name) ?? null,
+        damaged: damaged.get(name) ?? damaged.get(layout.headHint(log)) ?? null,
       };
     }),
   };
@@ -159,7 +215,7 @@ async function readLogs(
 async function* listLogs({ logs }: LedgerContext, damage: Damage[]): AsyncGenerator<LogId> {
   const seen = new Set<string>();
   for await (const key of logs.firstKeys()) {
-    const log = await readable(damage, null, () => logs.logAt(key));
+    const log = await readable(damage, () => logs.logAt(key));
     if (log === null || seen.has(formatLogId(log))) continue;
     seen.add(formatLogId(log));
     yield log;
@@ -179,9 +235,15 @@ function describe(report: Status, output: Output): string[] {
     ...Object.keys({ ...report.schemas, ...report.baselines }).map((topic) => describeTopic(report, topic)),
     `control   ${counted(report.controlEntries, 'entry')}, newest ${report.newestEntry ?? 'never'}`,
     `logs      ${counted(logs.length, 'log')}, ${counts.join(', ')}`,
+    ...(report.checked.batches < report.checked.of
+      ? [
+          `objects   looked for of ${formatCount(report.checked.batches)} of ${counted(report.checked.of, 'unpublished batch')}`,
+        ]
+      : []),
     ...damage.slice(0, LOGS_SHOWN_MAX).map((each) => output.called(describeDamage(each))),
     ...halts.slice(0, LOGS_SHOWN_MAX).map((halt) => output.called(describeHalt(halt))),
-    ...table(
+    ...output.table(
+      ['log', 'next', 'slots', 'published', 'state'],
       logs
         .slice(0, LOGS_SHOWN_MAX)
         .map(({ log, next, slots, unpublishedSlots, halted, damaged }) => [
@@ -212,10 +274,6 @@ function describeHeld({ standings }: Status): string {
       .map(([standing, count]) => `${formatCount(count)} ${standing}`)
       .join(', ') || 'nothing'
   );
-}
-
-function describeDamage({ object, code, message, wayOut }: Damage): string {
-  return `  DAMAGED  ${object} (${code}): ${message.split('\n', 1)[0]!}; way out: ${wayOut}`;
 }
 
 /** One line: what happened is told in full by the process, its alert and --json. */

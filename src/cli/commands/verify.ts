@@ -22,7 +22,7 @@ export async function verify(context: CommandContext, deep: boolean): Promise<Co
         ...report.problems.map(({ object, reason }) => `TAMPERED ${object}: ${reason}`),
         `${counted(report.problems.length, 'problem')} in ${checked}`,
       ];
-  context.output.result(report, lines);
+  context.output.result(report, [...lines, ...report.warnings.map((warning) => `  warning: ${warning}`)]);
   return endCode(context, report.ok ? EXIT.ok : EXIT.tampered);
 }
 

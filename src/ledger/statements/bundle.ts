@@ -4,7 +4,7 @@ import { IntegrityError } from '../../errors.ts';
 import type { Signer } from '../../ports/signer.ts';
 import { sha256Hex } from '../../record/sha256.ts';
 import { IN_TOTO_PAYLOAD_TYPE, preAuthEncoding } from './dsse.ts';
-import { publicKeyHint } from '../../record/public-key.ts';
+import { isEd25519, publicKeyHint } from '../../record/public-key.ts';
 import { STATEMENT_TYPE, type Statement } from './statement.ts';
 
 /** Media type of a Sigstore bundle, version 0.3. Source: sigstore/protobuf-specs sigstore_bundle.proto. */
@@ -77,12 +77,16 @@ export function verifyBundle(
   if (payloadType !== IN_TOTO_PAYLOAD_TYPE) throw refuse(`its payload type is not "${IN_TOTO_PAYLOAD_TYPE}"`);
   const { keyid, sig } = signatures[0];
   const key = keyOf(keyid);
-  if (key === undefined) throw refuse(`it is signed by key "${keyid}", which is not trusted here`);
+  if (key === undefined)
+    throw refuse(
+      `it is signed by key "${keyid}", which is not trusted here (if that key is one of yours, new or retired, the trust file of this machine is not the newest: copy that one here)`,
+    );
   if (bundle.verificationMaterial.publicKey.hint !== hintOf(key))
     throw refuse(`its hint is not that of key "${keyid}"`);
   const payload = Buffer.from(payloadBase64, 'base64');
   const signature = Buffer.from(sig, 'base64');
-  if (!verify('sha256', preAuthEncoding(payloadType, payload), { key, dsaEncoding: 'der' }, signature))
+  const digest = isEd25519(key) ? null : 'sha256';
+  if (!verify(digest, preAuthEncoding(payloadType, payload), { key, dsaEncoding: 'der' }, signature))
     throw refuse('its signature does not verify');
   const statement = parseCanonical(payload, (value: Statement) => Buffer.from(JSON.stringify(value), 'utf8'));
   if (statement === undefined || !hasStatementShape(statement))

@@ -1,6 +1,6 @@
 import type { ControlEntry } from '../../ledger/control-entry.ts';
 import type { VerifiedControlEntry } from '../../ledger/control-log.ts';
-import { actFault } from '../../ledger/control-rules.ts';
+import { actFault, rolesOf } from '../../ledger/control-rules.ts';
 import { EMPTY_STATE, applyAct, stateDigest, type ControlState } from '../../ledger/control-state.ts';
 import { timeFault } from '../../ledger/entry-time.ts';
 import { BYTES_MAX } from '../../ledger/layout.ts';
@@ -17,6 +17,8 @@ import { SnapshotVerification } from './snapshots.ts';
  */
 export class ControlVerification {
   entries = 0;
+  /** Time of the newest entry; null before the first. */
+  newestTime: string | null = null;
   readonly #ledger: LedgerContext;
   readonly #findings: Findings;
   readonly #index: LogIndex;
@@ -47,17 +49,19 @@ export class ControlVerification {
     for (const sha256 of new Set(Object.values(this.#state.refs))) await this.#snapshots.covers(sha256, this.#state);
   }
 
-  async #entry({ entry, key }: VerifiedControlEntry): Promise<void> {
-    const { layout, clock } = this.#ledger;
+  async #entry({ entry, keyId, key }: VerifiedControlEntry): Promise<void> {
+    const { layout, clock, trust } = this.#ledger;
+    await this.#findings.guard(key, async () => trust.assertRole(keyId, rolesOf(this.#state, entry), key));
     const fault = actFault(this.#state, entry) ?? (await this.#reference(entry)) ?? timeFault(entry.time, clock.now());
     if (fault !== null) this.#findings.found(key, 'CHAIN_BROKEN', fault);
     if (entry.kind === 'publish') await this.#snapshots.published(entry, key, this.#state);
-    if (entry.kind === 'rollback') await this.#snapshots.rolledBack(entry, key);
+    if (entry.kind === 'rollback') await this.#snapshots.rolledBack(entry, key, this.#state);
     this.#state = applyAct(this.#state, entry, entry.seq);
     if (stateDigest(this.#state) !== entry.state)
       this.#findings.found(key, 'CHAIN_BROKEN', 'the state it names does not follow from the entries before it');
     await this.#findings.object(layout.state(entry.state), entry.state, BYTES_MAX.state);
     await this.#namedBy(entry);
+    this.newestTime = entry.time;
     this.#past.note(entry);
   }
 
@@ -78,7 +82,7 @@ export class ControlVerification {
    */
   async #reference(entry: ControlEntry): Promise<string | null> {
     if (entry.kind === 'approve' && !this.#past.isLearned(entry.topic, entry.baseline))
-      return `it approves baseline ${entry.baseline}, which was not learned before`;
+      return `it approves baseline ${entry.baseline}, which was not learned before under the pinned schema`;
     const batches = entry.kind === 'verdict' ? entry.batches : entry.kind === 'decision' ? [entry.batch] : [];
     for (const { log, slot, digest } of batches) {
       const indexed = this.#index.logs.get(log);

@@ -7,7 +7,8 @@ export class Past {
   readonly resumes: number[] = [];
   /** Each as `topic sha256`. */
   readonly #schemas = new Set<string>();
-  readonly #learned = new Set<string>();
+  /** Baselines by topic that were learned under the schema that is pinned. */
+  readonly #learned = new Map<string, Set<string>>();
   readonly #approved = new Set<string>();
   /** Newest verdict of the publisher by entry digest. */
   readonly #verdicts = new Map<string, 'clean' | 'suspect'>();
@@ -15,8 +16,12 @@ export class Past {
   readonly #decisions = new Map<string, 'released' | 'condemned'>();
 
   note(entry: ControlEntry): void {
-    if (entry.kind === 'schema') this.#schemas.add(`${entry.topic} ${entry.schema}`);
-    if (entry.kind === 'learn') this.#learned.add(`${entry.topic} ${entry.baseline}`);
+    if (entry.kind === 'schema') {
+      this.#schemas.add(`${entry.topic} ${entry.schema}`);
+      this.#learned.delete(entry.topic);
+    }
+    if (entry.kind === 'learn')
+      this.#learned.set(entry.topic, new Set(this.#learned.get(entry.topic)).add(entry.baseline));
     if (entry.kind === 'approve') this.#approved.add(`${entry.topic} ${entry.baseline}`);
     if (entry.kind === 'resume') this.resumes.push(entry.seq);
     if (entry.kind === 'verdict') for (const { digest } of entry.batches) this.#verdicts.set(digest, entry.outcome);
@@ -41,8 +46,9 @@ export class Past {
     return this.#schemas.has(`${topic} ${schema}`);
   }
 
+  /** True when it was learned under the schema that is pinned now. */
   isLearned(topic: string, baseline: string): boolean {
-    return this.#learned.has(`${topic} ${baseline}`);
+    return this.#learned.get(topic)?.has(baseline) === true;
   }
 
   isApproved(topic: string, baseline: string): boolean {

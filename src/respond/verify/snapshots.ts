@@ -1,23 +1,19 @@
 import type { ControlEntry } from '../../ledger/control-entry.ts';
+import { baselinesInForce } from '../../ledger/control-rules.ts';
 import type { ControlState } from '../../ledger/control-state.ts';
 import { BYTES_MAX } from '../../ledger/layout.ts';
-import { linesOf, rootOfLines, rootOfPages, type PageRef } from '../../ledger/sequence.ts';
+import { linesOf, type PageRef } from '../../ledger/sequence.ts';
 import { parseBatchLine, parseHeadLine, parseSnapshot, type BatchLine, type Snapshot } from '../../ledger/snapshot.ts';
 import { parseLogId } from '../../record/log-id.ts';
 import type { LedgerContext } from '../ledger-context.ts';
 import type { Findings } from './findings.ts';
 import type { IndexedBatch, LogIndex } from './partition-logs.ts';
 import type { Past } from './past.ts';
+import { pageFault, sequenceFaults, totalsOf, type BatchTotals } from './sequence-faults.ts';
 
 type Publish = Extract<ControlEntry, { kind: 'publish' }>;
 type Rollback = Extract<ControlEntry, { kind: 'rollback' }>;
 type SequenceName = 'batches' | 'held' | 'heads';
-
-/** Sums over the lines of a page, so that totals need no second look at it. */
-interface PageTotals {
-  readonly rows: number;
-  readonly bytes: number;
-}
 
 /**
  * Checks every snapshot that was ever published. Pages are shared between snapshots and each is read once, at the publish
@@ -28,9 +24,10 @@ export class SnapshotVerification {
   readonly #findings: Findings;
   readonly #index: LogIndex;
   readonly #past: Past;
-  readonly #pages = new Map<string, PageTotals>();
+  /** Sums over pages, so that they need no second look. */
+  readonly #pages = new Map<string, BatchTotals>();
   /** Published snapshots that could be read. */
-  readonly #known = new Map<string, Pick<Snapshot, 'parent' | 'baselines'>>();
+  readonly #known = new Map<string, Pick<Snapshot, 'parent' | 'baselines' | 'controlSeq'>>();
   /** Slots whose absence has been noted. */
   readonly #missing = new Set<string>();
 
@@ -48,8 +45,8 @@ export class SnapshotVerification {
     if (bytes === null) return;
     await this.#findings.guard(key, async () => {
       const snapshot = parseSnapshot(bytes, key);
-      const { parent, baselines } = snapshot;
-      this.#known.set(entry.snapshot, { parent, baselines });
+      const { parent, baselines, controlSeq } = snapshot;
+      this.#known.set(entry.snapshot, { parent, baselines, controlSeq });
       if (parent !== entry.parent || snapshot.pipeline !== entry.pipeline || snapshot.controlSeq !== entry.seq - 1)
         this.#findings.found(key, 'CHAIN_BROKEN', `it is not what "${entryKey}" publishes`);
       if (!sameEntries(baselines, state.baselines))
@@ -58,8 +55,11 @@ export class SnapshotVerification {
     });
   }
 
-  /** Checks that a rollback goes to an ancestor and brings its baselines back (matrix R3, R4), and forgets what it voids. */
-  async rolledBack(entry: Rollback, key: string): Promise<void> {
+  /**
+   * Checks that a rollback goes to an ancestor and brings those of its baselines back that fit (matrix R3, R4), and forgets
+   * what it voids. @param state before the rollback
+   */
+  async rolledBack(entry: Rollback, key: string, state: ControlState): Promise<void> {
     let at: string | null = this.#known.get(entry.from)?.parent ?? null;
     while (at !== null && at !== entry.to) at = this.#known.get(at)?.parent ?? null;
     if (at === null)
@@ -68,7 +68,9 @@ export class SnapshotVerification {
         'CHAIN_BROKEN',
         `it goes back to ${entry.to}, which is not an ancestor of ${entry.from}`,
       );
-    else if (!sameEntries(entry.baselines, this.#known.get(at)?.baselines ?? {}))
+    else if (
+      !sameEntries(entry.baselines, baselinesInForce(state, this.#known.get(at) ?? { baselines: {}, controlSeq: -1 }))
+    )
       this.#findings.found(
         key,
         'CHAIN_BROKEN',
@@ -125,40 +127,26 @@ export class SnapshotVerification {
 
   /** Checks the pages of a sequence that no earlier snapshot had, their roots, and the totals. */
   async #sequence(key: string, name: SequenceName, snapshot: Snapshot): Promise<void> {
-    const { pages, root, count } = snapshot[name];
-    let rows = 0;
-    let bytes = 0;
-    for (const page of pages) {
+    const pages: BatchTotals[] = [];
+    for (const page of snapshot[name].pages) {
       const id = `${name} ${page.sha256}`;
       const totals = this.#pages.get(id) ?? (await this.#page(key, name, page));
       this.#pages.set(id, totals);
-      rows += totals.rows;
-      bytes += totals.bytes;
+      pages.push(totals);
     }
-    if (rootOfPages(pages) !== root)
-      this.#findings.found(
-        key,
-        'ROOT_MISMATCH',
-        `the roots of the pages of "${name}" do not give the root that it names`,
-      );
-    const lines = pages.reduce((sum, page) => sum + page.count, 0);
-    if (lines !== count) this.#findings.found(key, 'CHAIN_BROKEN', `it says ${count} ${name}, its pages have ${lines}`);
-    const unread = pages.some(({ sha256 }) => Number.isNaN(this.#pages.get(`${name} ${sha256}`)!.rows));
-    if (name === 'batches' && !unread && (rows !== snapshot.records || bytes !== snapshot.bytes))
-      this.#findings.found(
-        key,
-        'CHAIN_BROKEN',
-        `it says ${snapshot.records} records in ${snapshot.bytes} bytes, its batches have ${rows} in ${bytes}`,
-      );
+    const sum = (of: keyof BatchTotals): number => pages.reduce((total, page) => total + page[of], 0);
+    const totals = { rows: sum('rows'), bytes: sum('bytes') };
+    for (const { code, reason } of sequenceFaults(snapshot, name, Number.isNaN(totals.rows) ? null : totals))
+      this.#findings.found(key, code, reason);
   }
 
-  async #page(key: string, name: SequenceName, page: PageRef): Promise<PageTotals> {
+  async #page(key: string, name: SequenceName, page: PageRef): Promise<BatchTotals> {
     const pageKey = this.#ledger.layout.page(page.sha256);
     const bytes = await this.#findings.object(pageKey, page.sha256, BYTES_MAX.page);
     if (bytes === null) return { rows: Number.NaN, bytes: Number.NaN };
     const lines = linesOf(bytes);
-    if (lines.length !== page.count || rootOfLines(lines) !== page.root)
-      this.#findings.found(pageKey, 'ROOT_MISMATCH', 'its lines do not give the root that the snapshot names');
+    const fault = pageFault(page, lines);
+    if (fault !== null) this.#findings.found(pageKey, fault.code, fault.reason);
     if (name === 'heads') {
       for (const { log, slot, digest } of lines.map(parseHeadLine)) this.#slot(key, log, slot, digest);
       return { rows: 0, bytes: 0 };
@@ -168,10 +156,7 @@ export class SnapshotVerification {
       const entry = this.#line(key, line);
       if (entry !== null && name === 'batches') await this.#publishedBatch(key, line, entry);
     }
-    return {
-      rows: batches.reduce((sum, line) => sum + line.rows, 0),
-      bytes: batches.reduce((sum, { data }) => sum + (data?.bytes ?? 0), 0),
-    };
+    return totalsOf(batches);
   }
 
   /** The entry that a line is about; null when it cannot be told, or is another one, which is noted. */

@@ -117,3 +117,39 @@ describe('the reason of an integrity error', () => {
     expect(new IntegrityError('CHAIN_BROKEN', 'a/b', 'Something else').reason).toBe('Something else');
   });
 });
+
+describe('a table', () => {
+  const names = ['batch', 'standing', 'why'];
+  const rows = [
+    ['9fc1ada3d0c1', 'suspect', 'amount moved by 30 %'],
+    ['00aa11bb22cc', 'small', ''],
+  ];
+  const outputOf = (columns?: number): Output =>
+    new Output(
+      Object.assign(new PassThrough(), columns === undefined ? {} : { isTTY: true, columns }),
+      new PassThrough(),
+      false,
+    );
+  const inColumns = [
+    'batch         standing  why',
+    '9fc1ada3d0c1  suspect   amount moved by 30 %',
+    '00aa11bb22cc  small',
+  ];
+
+  it('keeps its columns where they fit, and for whoever reads a pipe', () => {
+    expect(outputOf(44).table(names, rows, true)).toEqual(inColumns);
+    expect(outputOf().table(names, rows, true)).toEqual(inColumns);
+    expect(outputOf().table(names, rows)[1]).toBe('00aa11bb22cc  small');
+  });
+
+  it('becomes a block of lines a row on a terminal that is too narrow, without what is empty', () => {
+    expect(outputOf(43).table(names, rows, true)).toEqual([
+      'batch: 9fc1ada3d0c1',
+      'standing: suspect',
+      'why: amount moved by 30 %',
+      '',
+      'batch: 00aa11bb22cc',
+      'standing: small',
+    ]);
+  });
+});

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { loadConfig, parseConfig, topicConfig } from '../../../src/config/load.ts';
+import { loadConfig, parseConfig } from '../../../src/config/load.ts';
+import { topicConfig } from '../../../src/config/topic-config.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { errorOf, faultsOf, FILES, KAFKA, parse } from './configuration.ts';
 
@@ -59,6 +60,19 @@ topicDefaults: { rules: [{ rule: unique, column: id }] }
     expect(topicConfig(config, 'orders')).toMatchObject({ label: null, source: 'carrier', time: 'at', rules: [] });
     expect(topicConfig(config, 'returns')).toMatchObject({ label: 'late', source: 'carrier', time: null });
     expect(topicConfig(config, 'constructor')).toMatchObject({ label: 'late' });
+  });
+
+  it('adds the rules of a topic to those of the defaults; one of the same name replaces that', () => {
+    const { config } = parse(
+      `topicDefaults: { rules: [{ rule: unique, column: id }, { rule: row_count, min: 9, name: size }] }
+topics: { orders: { rules: [{ rule: row_count, min: 1, name: size, action: observe }, { rule: not_null, column: id }] }, returns: { rules: [] } }`,
+      { base: KAFKA },
+    );
+    const rules = (topic: string): string[] =>
+      topicConfig(config, topic).rules.map(({ rule, min = '', action }) => `${rule}${min} ${action}`);
+    expect(rules('orders')).toEqual(['unique quarantine', 'row_count1 observe', 'not_null quarantine']);
+    for (const topic of ['returns', 'others'])
+      expect(rules(topic)).toEqual(['unique quarantine', 'row_count9 quarantine']);
   });
 
   it('takes numbers, booleans and texts as allowed values', () => {

@@ -239,10 +239,13 @@ describe('the rules of a topic', () => {
     expect(faultsOf(`topicDefaults: { ${fresh} }`)).toEqual([`/topicDefaults/rules/1: ${why}`]);
     expect(faultsOf(`topics: { flights: { ${fresh} } }`)).toEqual([`/topics/flights/rules/1: ${why}`]);
     expect(faultsOf(`topicDefaults: { time: at }\ntopics: { flights: { time: null, ${fresh} } }`)).toHaveLength(1);
+    expect(faultsOf(`topicDefaults: { ${fresh} }\ntopics: { flights: { rules: [] } }`)).toEqual([
+      `/topicDefaults/rules/1: ${why}`,
+    ]);
     for (const settings of [
       `topicDefaults: { time: at, ${fresh} }`,
       `topicDefaults: { ${fresh} }\ntopics: { flights: { time: at } }`,
-      `topicDefaults: { ${fresh} }\ntopics: { flights: { rules: [] } }`,
+      `topicDefaults: { rules: [{ rule: freshness, maxAgeMs: 1, name: f }] }\ntopics: { flights: { rules: [{ rule: row_count, min: 1, name: f }] } }`,
     ])
       expect(parse(settings).config.source.files).not.toBeNull();
     expect(parse(`topicDefaults: { ${fresh} }`, { base: KAFKA }).config.source.kafka).not.toBeNull();
@@ -253,6 +256,24 @@ describe('the rules of a topic', () => {
       faults("{ rule: pattern, column: a, pattern: '(a+)+$' }, { rule: pattern, column: a, pattern: '(' }"),
     ).toEqual([expect.stringMatching(/^\/topicDefaults\/rules\/1\/pattern: /)]);
     expect(faults(String.raw`{ rule: pattern, column: a, pattern: '(?=x)\1' }`)).toHaveLength(1);
+  });
+
+  it('of the defaults hold for a topic with rules and a schema of its own, too, but for those that it replaces', () => {
+    const settings = (name: string): string =>
+      `topicDefaults: { rules: [{ rule: not_null, column: a, name: n }] }
+topics: { flights: { schema: [{ path: b, type: string }], rules: [{ rule: unique, column: b, name: ${name} }] } }`;
+    expect(faultsOf(settings('u'))).toEqual([
+      '/topicDefaults/rules/0/column: is "a", which is no column of the schema',
+    ]);
+    expect(parse(settings('n')).config.topicDefaults.rules).toHaveLength(1);
+  });
+
+  it('are no more than can be checked, with those of the defaults', () => {
+    const many = (column: string): string =>
+      `rules: [${Array.from({ length: 600 }, () => `{ rule: unique, column: ${column} }`).join(', ')}]`;
+    expect(faultsOf(`topicDefaults: { ${many('a')} }\ntopics: { flights: { ${many('b')} } }`)).toEqual([
+      '/topics/flights/rules: has with those of topicDefaults 1200 rules, wanted at most 1024',
+    ]);
   });
 
   it('are checked for single topics too', () => {

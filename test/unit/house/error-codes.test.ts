@@ -15,9 +15,24 @@ describe('every error code', () => {
     expect(CODES.filter((code) => !text.includes(`'${code}'`))).toEqual([]);
   });
 
-  it('stands in the reference, and nothing else does', () => {
+  it('stands in the reference with its meaning, what is unharmed and how to mend it, and nothing else does', () => {
     const page = readFileSync(join(ROOT, 'docs/reference/errors.md'), 'utf8');
-    expect([...page.matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, code]) => code)).toEqual(CODES);
+    const rows = page.split('\n').flatMap((line) => {
+      const [, code, ...cells] = /^\| `([A-Z_]+)` \|/.test(line) ? line.split('|').map((cell) => cell.trim()) : [];
+      return code === undefined ? [] : [{ code: code.slice(1, -1), cells: cells.slice(0, -1) }];
+    });
+    expect(rows.map(({ code }) => code)).toEqual(CODES);
+    const isTold = (cell: string): boolean => /^[A-Z].{8,}[.]$/.test(cell);
+    const silent = rows.filter(({ cells }) => cells.length !== 3 || !cells.every(isTold));
+    expect(silent).toEqual([]);
+  });
+
+  it('is mended by commands that there are', () => {
+    const page = readFileSync(join(ROOT, 'docs/reference/errors.md'), 'utf8');
+    const commands = readFileSync(join(ROOT, 'docs/reference/cli.md'), 'utf8');
+    const named = [...page.matchAll(/`(headgate(?: [a-z]+)+)/g)].map(([, command]) => command!);
+    expect(named.length).toBeGreaterThan(10);
+    expect(named.filter((command) => !commands.includes(`## ${command}\n`))).toEqual([]);
   });
 
   it('has a meaning that is a sentence', () => {

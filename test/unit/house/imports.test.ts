@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
 import { describe, expect, it } from 'vitest';
 
-import { sourceFiles, type SourceFile } from './source-files.ts';
+import { ROOT, sourceFiles, type SourceFile } from './source-files.ts';
 
 /*
  * Who may know whom. The wings are pure and know the outside world as ports; adapters know ports and nothing of the
@@ -121,6 +124,30 @@ function* crossings(): Generator<{ readonly line: string; readonly isAllowed: bo
     }
   }
 }
+
+describe('the table of the house in the architecture', () => {
+  const page = readFileSync(join(ROOT, 'docs/ARCHITECTURE.md'), 'utf8');
+  const [, house = ''] = /## The house\n([^]*?)\n## /.exec(page) ?? [];
+  const namesIn = (cell: string): string[] => [...cell.matchAll(/`([^`]+)`/g)].map(([, name]) => name!).toSorted();
+  const short = (parts: readonly string[] = []): string[] =>
+    parts
+      // Is not built yet.
+      .filter((part) => part !== 'src/fsck' && part !== 'src/errors.ts')
+      .map((part) => part.replace('src/', ''))
+      .toSorted();
+
+  it('says what is held here, of every part', () => {
+    const rows = house.split('\n').filter((line) => line.startsWith('| `'));
+    const told = rows.map((row) => {
+      const [, part = '', , uses = '', names = ''] = row.split('|');
+      return [namesIn(part)[0], namesIn(uses), namesIn(names)];
+    });
+    const parts = Object.keys(MAY_USE).filter((part) => part !== 'src/fsck');
+    const held = parts.map((part) => [part.replace('src/', ''), short(MAY_USE[part]), short(MAY_NAME[part])]);
+    const byName = ([a]: readonly unknown[], [b]: readonly unknown[]): number => String(a).localeCompare(String(b));
+    expect(told.toSorted(byName)).toEqual(held.toSorted(byName));
+  });
+});
 
 describe('imports', () => {
   it('go only where the house lets them', () => {

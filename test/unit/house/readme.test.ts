@@ -17,9 +17,14 @@ const PAGES = [
   'docs/ARCHITECTURE.md',
   'docs/formats.md',
   'docs/detection.md',
+  'docs/operating/alerts.md',
   'docs/operating/files.md',
   'docs/operating/gate.md',
+  'docs/operating/incident.md',
   'docs/operating/kafka.md',
+  'docs/operating/keys.md',
+  'docs/operating/s3.md',
+  'docs/operating/schema.md',
   'docs/reference/dead-letters.md',
 ];
 const read = (page: string): string => readFileSync(join(ROOT, page), 'utf8');
@@ -89,7 +94,7 @@ describe('every piece of configuration', () => {
     const source = text.includes('source:') ? '' : 'source: { files: { topic: t, paths: [data] } }\n';
     // Files that it refers to lie elsewhere.
     const here = text.replace(/\$\{file:[^}]*\}/g, 'x');
-    const environment = { KAFKA_PASSWORD: 'x' };
+    const environment = { KAFKA_PASSWORD: 'x', WEBHOOK_SECRET: 'x', HEADGATE_PASSPHRASE: 'x' };
     expect(() =>
       parseConfig(`pipeline: p\ndeployment: d\n${source}${here}`, '/x/headgate.yaml', environment),
     ).not.toThrow();

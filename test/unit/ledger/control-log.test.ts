@@ -5,7 +5,7 @@ import { MemoryStore } from '../../../src/adapters/memory/store.ts';
 import type { ControlAct, ControlEntry } from '../../../src/ledger/control-entry.ts';
 import { EMPTY_STATE, applyAct, encodeState, stateDigest } from '../../../src/ledger/control-state.ts';
 import { CONTROL_PREDICATE, makeStatement } from '../../../src/ledger/statements/statement.ts';
-import { CREATE_FAULTS, FaultyStore } from '../../support/faulty-store.ts';
+import { CREATE_FAULTS, FaultyStore, StoreDecorator } from '../../support/faulty-store.ts';
 import { bytesOf, overwrite, sign, signControlEntry, swap } from '../../support/forge.ts';
 import { TestLedger, all, never, newSigner } from '../../support/ledger.ts';
 
@@ -50,6 +50,26 @@ describe('the control log', () => {
     const { newest, state } = await reader.head();
     expect(newest!.entry.seq).toBe(4);
     expect(Object.keys(state.holds)).toEqual(['r0', 'r1', 'r2', 'r3', 'r4']);
+  });
+
+  it('never knows less than it did, though the store answers late what another act has built on by then', async () => {
+    let answer = (): void => undefined;
+    const late = new Promise<void>((resolve) => (answer = resolve));
+    const slow = new (class extends StoreDecorator {
+      override async create(name: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
+        const outcome = await super.create(name, bytes);
+        if (name === key(0)) await late;
+        return outcome;
+      }
+    })(store);
+    const { control } = test.reopened(slow);
+    const first = control.append(test.keys.approver, () => hold('main'), never);
+    await vi.waitFor(async () => expect(await store.stat(key(0))).not.toBeNull());
+    const second = await control.append(test.keys.approver, () => resume('main'), never);
+    expect(control.known.newest).toEqual(second);
+    answer();
+    await first;
+    expect(control.known.newest).toEqual(second);
   });
 
   it('writes nothing when the author decides to do nothing, or refuses', async () => {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import type { ControlAct } from '../../../src/ledger/control-entry.ts';
-import { actFault } from '../../../src/ledger/control-rules.ts';
+import { actFault, baselinesInForce } from '../../../src/ledger/control-rules.ts';
 import {
   EMPTY_STATE,
   applyAct,
@@ -49,6 +49,44 @@ describe('applyAct', () => {
     expect(approved).toMatchObject({ baselines: { t: sha('2') }, candidates: {} });
   });
 
+  it('takes back what another baseline called clean when one is put in force, and nothing that it called suspect', () => {
+    const verdict = (digest: string, outcome: 'clean' | 'suspect', log = 'test/t/0'): ControlAct => ({
+      kind: 'verdict',
+      by,
+      batches: [{ log, slot: 1, digest: sha(digest) }],
+      outcome,
+      baseline: sha('a'),
+      evidence: sha('e'),
+    });
+    const judged = after(verdict('1', 'clean'), verdict('2', 'suspect'), verdict('3', 'clean', 'test/other/0'));
+    const approved = applyAct(judged, { kind: 'approve', by, topic: 't', baseline: sha('b'), reason }, 3);
+    expect(Object.keys(approved.verdicts)).toEqual([sha('2'), sha('3')]);
+  });
+
+  it('replaces a schema together with the baseline and the candidate that were learned under it', () => {
+    const learned = after(
+      { kind: 'schema', by, topic: 't', schema: sha('1'), reason },
+      { kind: 'learn', by, topic: 't', baseline: sha('2'), reason },
+      { kind: 'approve', by, topic: 't', baseline: sha('2'), reason },
+      { kind: 'learn', by, topic: 't', baseline: sha('3'), reason },
+    );
+    expect(encodeState(learned).toString()).not.toContain('repinned');
+    const replaced = applyAct(learned, { kind: 'schema', by, topic: 't', schema: sha('4'), reason }, 4);
+    expect(replaced).toMatchObject({ schemas: { t: sha('4') }, baselines: {}, candidates: {}, repinned: { t: 4 } });
+    expect(parseState(encodeState(replaced), 'state')).toEqual(replaced);
+  });
+
+  it('lets a rollback bring no baseline back that is older than the schema', () => {
+    const state = applyAct(
+      after({ kind: 'schema', by, topic: 't', schema: sha('1'), reason }),
+      { kind: 'schema', by, topic: 't', schema: sha('2'), reason },
+      5,
+    );
+    const baselines = { t: sha('b'), u: sha('c') };
+    expect(baselinesInForce(state, { baselines, controlSeq: 4 })).toEqual({ u: sha('c') });
+    expect(baselinesInForce(state, { baselines, controlSeq: 5 })).toEqual(baselines);
+  });
+
   it('moves a ref, and takes up what was released and judged; what is condemned stays', () => {
     const decided = after(
       { kind: 'decision', by, batch: batch('1'), outcome: 'released', reason },
@@ -59,6 +97,37 @@ describe('applyAct', () => {
     const published = applyAct(decided, publish(null, sha('s')), 3);
     expect(published).toMatchObject({ refs: { main: sha('s') }, verdicts: {} });
     expect(Object.keys(published.decisions)).toEqual([sha('2')]);
+  });
+
+  it('leaves what was released and judged of logs open that a publish names as waiting', () => {
+    const elsewhere = { ...batch('4'), log: 'test/orders/1' };
+    const decided = after(
+      { kind: 'decision', by, batch: batch('1'), outcome: 'released', reason },
+      { kind: 'decision', by, batch: elsewhere, outcome: 'released', reason },
+      { kind: 'verdict', by, batches: [batch('3')], outcome: 'suspect', baseline: sha('b'), evidence: sha('e') },
+    );
+    const published = applyAct(decided, { ...publish(null, sha('s')), waiting: ['test/orders/0'] } as ControlAct, 3);
+    expect(Object.keys(published.decisions)).toEqual([sha('1')]);
+    expect(Object.keys(published.verdicts)).toEqual([sha('3')]);
+    expect(applyAct(published, publish(sha('s'), sha('t')), 4)).toMatchObject({ decisions: {}, verdicts: {} });
+  });
+
+  it('remembers by ref which logs a resume could not judge again, until a resume can or a rollback has all judged', () => {
+    const resume = (ref: string, unjudged?: string[]): ControlAct => ({
+      kind: 'resume',
+      by,
+      ref,
+      reason,
+      ...(unjudged === undefined ? {} : { unjudged }),
+    });
+    const owed = after(publish(null, sha('a')), resume('main', ['test/orders/0']), resume('other', ['test/orders/1']));
+    expect(owed.unjudged).toEqual({ main: ['test/orders/0'], other: ['test/orders/1'] });
+    expect(parseState(encodeState(owed), 'state')).toEqual(owed);
+    expect(applyAct(owed, publish(sha('a'), sha('c')), 3).unjudged).toEqual(owed.unjudged);
+    const later = applyAct(owed, resume('other'), 3);
+    expect(later.unjudged).toEqual({ main: ['test/orders/0'] });
+    for (const act of [resume('main'), rollback(sha('a'), sha('d'))])
+      expect(applyAct(later, act, 4)).not.toHaveProperty('unjudged');
   });
 
   it('lets the newest decision and the newest verdict on a batch count', () => {

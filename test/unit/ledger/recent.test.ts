@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { Recent } from '../../../src/publish/recent.ts';
+import { Recent } from '../../../src/ledger/recent.ts';
 
 describe('what was asked for last', () => {
   it('is kept, and what is no longer asked for makes room', () => {

@@ -9,8 +9,8 @@ import {
   parseHeadLine,
   parseSnapshot,
   type BatchLine,
+  emptySnapshot,
 } from '../../../src/ledger/snapshot.ts';
-import { emptySnapshot } from '../../../src/publish/publisher.ts';
 import { bytesOf, overwrite } from '../../support/forge.ts';
 import { TestLedger, all, never } from '../../support/ledger.ts';
 

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { Command } from 'commander';
 import { parse } from 'yaml';
+import { buildProgram } from '../../../src/cli/program.ts';
 import { parseConfig } from '../../../src/config/load.ts';
 import { findRoot } from '../../../scripts/services/context.ts';
 import { composeOverride } from '../../../scripts/services/docker.ts';
@@ -28,6 +30,8 @@ interface ComposeService {
   readonly healthcheck?: { readonly test: readonly string[]; readonly retries: number };
   readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
   readonly user?: string;
+  readonly restart?: string;
+  readonly working_dir?: string;
   readonly stop_grace_period?: string;
   readonly read_only?: boolean;
   readonly tmpfs?: readonly string[];
@@ -46,8 +50,10 @@ const SERVERS = ['kafka', 's3', 'redis'];
 const PROCESSES = ['ingest', 'publish', 'worker'];
 
 describe('docker-compose.yml', () => {
-  it('has the three servers and, behind the profile headgate, the three processes', () => {
-    expect(Object.keys(compose.services)).toEqual([...SERVERS, ...PROCESSES]);
+  it('has the three servers and, behind the profile headgate, the three processes, and what people call', () => {
+    expect(Object.keys(compose.services)).toEqual([...SERVERS, ...PROCESSES, 'cli']);
+    expect(service('cli')).toMatchObject({ profiles: ['cli'], restart: 'no' });
+    expect(service('cli').command).toBeUndefined();
     for (const name of SERVERS) expect(service(name).profiles, name).toBeUndefined();
     for (const name of PROCESSES) expect(service(name).profiles, name).toEqual(['headgate']);
   });
@@ -82,10 +88,10 @@ describe('docker-compose.yml', () => {
       expect(environment[settingVariable(name)], name).toBe(value);
   });
 
-  it.each(PROCESSES)('runs %s without privileges on a read-only root file system', (name) => {
+  it.each([...PROCESSES, 'cli'])('runs %s without privileges on a read-only root file system', (name) => {
     const { build, command, user, read_only, tmpfs, cap_drop, security_opt, privileged, depends_on } = service(name);
     expect(build).toBe('.');
-    expect(command?.[0]).toBe(name);
+    if (name !== 'cli') expect(command?.[0]).toBe(name);
     expect(interpolate(user!)).toBe('1000:1000');
     expect(read_only).toBe(true);
     expect(tmpfs).toEqual(['/tmp']);
@@ -97,13 +103,30 @@ describe('docker-compose.yml', () => {
     );
   });
 
-  it.each(PROCESSES)('mounts what %s reads read-only, and the state of the machine as a volume', (name) => {
+  it.each([...PROCESSES, 'cli'])('mounts what %s reads read-only, and the state of the machine as a volume', (name) => {
     for (const mount of mountsOf(name)) {
       if (mount.type === 'bind') expect(mount).toMatchObject({ read_only: true, bind: { create_host_path: false } });
       else expect(mount).toEqual({ type: 'volume', source: 'state', target: '/var/lib/headgate' });
     }
     expect(mountsOf(name).filter(({ type }) => type === 'volume')).toHaveLength(1);
     expect(Object.keys(compose.volumes)).toContain('state');
+  });
+
+  it('tells steps with commands and services that there are', () => {
+    const text = readFileSync(join(root, 'docker-compose.yml'), 'utf8');
+    const commands = [
+      ...text.matchAll(/^# +docker compose run --rm (?:--volume \S+ )?cli ([a-z]+(?: (?:learn|approve))?)/gm),
+      ...text.matchAll(/^# +npx headgate ([a-z]+)/gm),
+    ].map(([, command]) => command!);
+    expect(commands).toEqual(['status', 'baseline learn', 'baseline approve', 'pull', 'init']);
+    const program = buildProgram(() => async () => undefined);
+    for (const command of commands) {
+      const found = command
+        .split(' ')
+        .reduce((at, name) => at?.commands.find((each) => each.name() === name), program as Command | undefined);
+      expect(found, command).toBeDefined();
+    }
+    for (const [, name] of text.matchAll(/^# +docker compose exec (?:-T )?(\w+)/gm)) expect(SERVERS).toContain(name);
   });
 
   it('takes no cloud account from the shell that starts it', () => {
@@ -130,17 +153,20 @@ describe('the configuration that docker-compose.yml mounts', () => {
   const text = readFileSync(join(root, interpolate(shipped)), 'utf8');
   const variables = [...new Set([...text.matchAll(/\$\{(?!file:)([^}]*)\}/g)].map(([, name]) => name!))];
 
-  it.each(PROCESSES)('can be read with the environment of %s', (name) => {
+  it.each([...PROCESSES, 'cli'])('can be read with the environment of %s', (name) => {
     const { config } = parseConfig(text, path, environmentOf(name));
     expect(config.source.kafka).toMatchObject({ brokers: ['kafka:9092'], topics: ['records'] });
     expect(config.store).toMatchObject({ url: 's3://headgate', endpoint: 'http://s3:7070', allowHttp: true });
     expect(config.queue.url).toBe('redis://redis:6379');
   });
 
-  it.each(PROCESSES)('finds every variable it names in the environment of %s, and uses all that is there', (name) => {
-    const set = Object.keys(environmentOf(name)).filter((each) => !each.startsWith('AWS_'));
-    expect(variables.toSorted()).toEqual(set.toSorted());
-  });
+  it.each([...PROCESSES, 'cli'])(
+    'finds every variable it names in the environment of %s, and uses all that is there',
+    (name) => {
+      const set = Object.keys(environmentOf(name)).filter((each) => !each.startsWith('AWS_'));
+      expect(variables.toSorted()).toEqual(set.toSorted());
+    },
+  );
 
   it('addresses services of the file, and a bucket that its S3 server makes', () => {
     const { config } = parseConfig(text, path, environmentOf('ingest'));
@@ -163,6 +189,20 @@ describe('the configuration that docker-compose.yml mounts', () => {
       expect(interpolate(mountsOf(name).find(({ target }) => target === config.keys[key])!.source)).toBe(
         `./keys/${key}.pem`,
       );
+  });
+
+  it('lies where cli is called, with the trust root, the folder of all the keys, and the state', () => {
+    const { config, folder } = parseConfig(text, path, environmentOf('cli'));
+    expect(service('cli').working_dir).toBe(folder);
+    expect(mountsOf('cli').map(({ target }) => target)).toEqual([
+      path,
+      config.trust,
+      config.stateFolder,
+      `${folder}/keys`,
+    ]);
+    for (const [name, key] of Object.entries(config.keys))
+      if (name !== 'passphrase') expect(key).toBe(`${folder}/keys/${name}.pem`);
+    expect(interpolate(mountsOf('cli').at(-1)!.source)).toBe('./keys');
   });
 
   it.each(PROCESSES)('gives %s less time to stop than the container', (name) => {

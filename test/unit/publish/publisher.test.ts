@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import { MemoryStore } from '../../../src/adapters/memory/store.ts';
+import { parquetFormat } from '../../../src/adapters/parquet/format.ts';
 import type { Judgement } from '../../../src/detect/judgement.ts';
 import { readEvidence } from '../../../src/ledger/evidence.ts';
 import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
@@ -8,6 +9,7 @@ import type { Publisher } from '../../../src/publish/publisher.ts';
 import type { Rejudge } from '../../../src/publish/reconsider.ts';
 import type { LogId } from '../../../src/record/log-id.ts';
 import { sha256Hex } from '../../../src/record/sha256.ts';
+import { verifyPipeline } from '../../../src/respond/verify.ts';
 import { FaultyStore } from '../../support/faulty-store.ts';
 import { bytesOf, overwrite, signPartitionEntry } from '../../support/forge.ts';
 import { LeapingClock } from '../../support/leaping-clock.ts';
@@ -16,6 +18,8 @@ import { storeRejudgement } from '../../support/rejudgement.ts';
 
 const a = partition(0);
 const b = partition(1);
+/** Stands for what a verdict entry rests on. */
+const EVIDENCE = Buffer.from('evidence');
 
 describe('the publisher', () => {
   let store: FaultyStore;
@@ -180,6 +184,35 @@ describe('the publisher', () => {
     expect(await published()).toEqual({ [first.digest]: 'clean', [second.digest]: 'clean' });
   });
 
+  it.each(['a later entry', 'the data of a clean batch', 'the evidence of a small batch', 'all of its entries'])(
+    'names a log on hold as it does when not on hold: %s lost',
+    async (what) => {
+      await test.commit(a);
+      await publish();
+      await test.act({ kind: 'hold', by: 'a person', ref: 'main', reason: 'wait' });
+      const clean = await test.commit(a);
+      const small = await test.commit(a, { verdict: 'small' });
+      const { layout } = test.ledger;
+      const keys = {
+        'a later entry': [layout.slot(a, 2)],
+        'the data of a clean batch': [clean.entry.data!.key],
+        'the evidence of a small batch': [small.entry.evidence.key],
+        'all of its entries': [0, 1, 2, 3].map((slot) => layout.slot(a, slot)),
+      }[what]!;
+      const bytes = await Promise.all(keys.map((key) => bytesOf(store, key)));
+      for (const key of keys) await store.delete(key);
+      publisher = test.publisher(() => Promise.resolve(null), test.reopened());
+      const damaged = [{ log: 'test/orders/0', code: keys[0]!.includes('/log/') ? 'SLOT_MISSING' : 'OBJECT_MISSING' }];
+      for (let round = 0; round < 2; round++)
+        expect(await publish()).toMatchObject({ snapshot: null, onHold: true, damaged });
+      for (const [i, key] of keys.entries()) await store.put(key, bytes[i]!);
+      clock.advance(600_000);
+      expect(await publish()).toMatchObject({ onHold: true, damaged: [] });
+      await test.act({ kind: 'resume', by: 'a person', ref: 'main', reason: 'go on' });
+      expect(await publish()).toMatchObject({ published: 1, held: 1, damaged: [] });
+    },
+  );
+
   it('finds batches whose hint was lost by its full walk', async () => {
     await test.commit(a);
     await publish();
@@ -225,25 +258,69 @@ describe('the publisher', () => {
     expect(await publish()).toMatchObject({ snapshot: null });
   });
 
-  it('publishes nothing while a verdict cannot be carried out that found a batch suspect', async () => {
-    await test.commit(a);
-    const { snapshot } = await publish();
-    const batch = await test.commit(a);
-    const baseline = (await test.snapshot()).baselines[TOPIC]!;
-    const batches = [{ log: 'test/orders/0', slot: batch.entry.slot, digest: batch.digest }];
-    const evidence = sha256Hex(Buffer.from('evidence'));
-    await test.act({ kind: 'verdict', by: 'publisher', batches, outcome: 'suspect', baseline, evidence });
-    const slot = test.ledger.layout.slot(a, 2);
-    const bytes = await bytesOf(store, slot);
-    await store.delete(slot);
-    const other = await test.commit(b);
-    expect(await publish()).toMatchObject({ snapshot: null, damaged: [{ code: 'SLOT_MISSING' }] });
-    expect((await test.ledger.control.head()).state.refs['main']).toBe(snapshot);
-    await store.put(slot, bytes);
-    clock.advance(600_000);
-    expect(await publish()).toMatchObject({ published: 1, held: 1, damaged: [] });
-    expect(await held()).toEqual({ [batch.digest]: 'suspect' });
-    expect(Object.keys(await published())).toContain(other.digest);
+  describe('with a verdict or a decision that cannot be carried out', () => {
+    const verdict = async (batch: LoggedBatch): Promise<void> => {
+      const baseline = (await test.snapshot()).baselines[TOPIC]!;
+      const batches = [{ log: 'test/orders/0', slot: batch.entry.slot, digest: batch.digest }];
+      const evidence = await test.ledger.store.create(test.ledger.layout.judgement(sha256Hex(EVIDENCE)), EVIDENCE);
+      expect(evidence).toBe('created');
+      const outcome = 'suspect';
+      await test.act({ kind: 'verdict', by: 'publisher', batches, outcome, baseline, evidence: sha256Hex(EVIDENCE) });
+    };
+    const verified = async () =>
+      (await verifyPipeline(test.reopened(), { deep: false, format: parquetFormat, signal: never })).problems;
+
+    // A batch that was found suspect must not pass for a clean one once its log is mended.
+    it.each(['its entry', 'a later entry', 'the data of a later batch'])(
+      'publishes the others while %s is lost, and holds the batch once it is back',
+      async (what) => {
+        await test.commit(a);
+        await publish();
+        const batch = await test.commit(a);
+        const later = await test.commit(a);
+        await test.commit(a);
+        await verdict(batch);
+        const { layout } = test.ledger;
+        const lost =
+          what === 'its entry'
+            ? layout.slot(a, 2)
+            : what === 'a later entry'
+              ? layout.slot(a, 3)
+              : later.entry.data!.key;
+        const bytes = await bytesOf(store, lost);
+        await store.delete(lost);
+        const others = [await test.commit(b)];
+        const damaged = [{ log: 'test/orders/0' }];
+        expect(await publish()).toMatchObject({ published: 1, held: 0, damaged });
+        others.push(await test.commit(b));
+        publisher = test.publisher(undefined, test.reopened());
+        expect(await publish()).toMatchObject({ published: 1, held: 0, damaged });
+        expect((await test.ledger.control.head()).state.verdicts[batch.digest]).toMatchObject({ outcome: 'suspect' });
+        await store.put(lost, bytes);
+        clock.advance(600_000);
+        expect(await publish()).toMatchObject({ published: 2, held: 1, damaged: [] });
+        expect(await held()).toEqual({ [batch.digest]: 'suspect' });
+        expect(Object.keys(await published())).toEqual(expect.arrayContaining(others.map(({ digest }) => digest)));
+        expect((await test.ledger.control.head()).state.verdicts).toEqual({});
+        expect(await verified()).toEqual([]);
+      },
+    );
+
+    it('carries a release out once what it needs is back', async () => {
+      const batch = await test.commit(a, { verdict: 'suspect' });
+      await publish();
+      await test.decide(batch, 'released');
+      const { key } = batch.entry.data!;
+      const bytes = await bytesOf(store, key);
+      await store.delete(key);
+      await test.commit(b);
+      expect(await publish()).toMatchObject({ published: 1, damaged: [{ code: 'OBJECT_MISSING' }] });
+      await store.put(key, bytes);
+      clock.advance(600_000);
+      expect(await publish()).toMatchObject({ published: 1, damaged: [] });
+      expect(await published()).toMatchObject({ [batch.digest]: 'released' });
+      expect(await verified()).toEqual([]);
+    });
   });
 
   it('leaves a log where it is that shows another entry than the one its snapshot covers', async () => {
@@ -381,7 +458,6 @@ describe('the publisher', () => {
       await store.put(small.entry.evidence.key, evidence);
       await store.put(released.entry.data!.key, data);
       clock.advance(600_000);
-      await test.decide(released, 'released');
       expect(await publish()).toMatchObject({ published: 1, held: 1, damaged: [] });
       expect(Object.keys(await published()).toSorted()).toEqual(
         [...others, released].map(({ digest }) => digest).toSorted(),

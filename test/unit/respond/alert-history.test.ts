@@ -11,43 +11,12 @@ import { alertId, haltCause, type AlertCause } from '../../../src/respond/alert-
 import { AlertDesk } from '../../../src/respond/alerts.ts';
 import { HaltNotes } from '../../../src/respond/halt-notes.ts';
 import { finder, RecordingChannel } from '../../support/alert-desk.ts';
+import { CountingStore } from '../../support/counting-store.ts';
 import { StoreDecorator } from '../../support/faulty-store.ts';
 import { overwrite } from '../../support/forge.ts';
 import { TestLedger, never, partition } from '../../support/ledger.ts';
 
 const CHANNELS = ['hook', 'pager', 'chat'];
-
-/** Counts what is asked of it about receipts and pages. */
-class CountingStore extends StoreDecorator {
-  stats = 0;
-  pages = 0;
-  gets = 0;
-  statsAtOnce = 0;
-  #asking = 0;
-  /** Called once, at the next look for a receipt. */
-  onStat: () => void = () => undefined;
-
-  override async stat(key: string): Promise<ObjectStat | null> {
-    if (!key.includes('/receipts/')) return super.stat(key);
-    this.stats++;
-    this.onStat();
-    this.statsAtOnce = Math.max(this.statsAtOnce, ++this.#asking);
-    await new Promise(setImmediate);
-    const found = await super.stat(key);
-    this.#asking--;
-    return found;
-  }
-
-  override get(key: string, bytesMax: number): Promise<Buffer | null> {
-    this.gets++;
-    if (key.includes('/pages/')) this.pages++;
-    return super.get(key, bytesMax);
-  }
-
-  reset(): void {
-    [this.stats, this.pages, this.gets, this.statsAtOnce] = [0, 0, 0, 0];
-  }
-}
 
 describe('alerts over a long history', () => {
   let store: CountingStore;
@@ -135,11 +104,11 @@ describe('alerts over a long history', () => {
     const finding = finder(test.reopened());
     const telling = desk();
     await telling.catchUp(finding, never);
-    expect([store.stats, store.statsAtOnce, added]).toEqual([30_003, 16, []]);
+    expect([store.looks('receipts'), store.looksAtOnce, added]).toEqual([30_003, 16, []]);
     store.reset();
     for (let i = 0; i < 3; i++) await telling.catchUp(finding, never);
-    expect([store.stats, store.pages, added]).toEqual([0, 0, []]);
-    expect(store.gets).toBeLessThanOrEqual(3);
+    expect([store.looks('receipts'), store.reads('pages'), added]).toEqual([0, 0, []]);
+    expect(store.reads()).toBeLessThanOrEqual(3);
   });
 
   it('cost what is new, although it comes into a page with much else', async () => {
@@ -154,8 +123,8 @@ describe('alerts over a long history', () => {
       added = [];
       await publish(next, next + 2);
       await telling.catchUp(finding, never);
-      expect([store.stats, jobs().toSorted()]).toEqual([6, ids(next, next + 2).toSorted()]);
-      expect(store.pages).toBeLessThan(20);
+      expect([store.looks('receipts'), jobs().toSorted()]).toEqual([6, ids(next, next + 2).toSorted()]);
+      expect(store.reads('pages')).toBeLessThan(20);
       await confirm(ids(next, next + 2));
       await telling.catchUp(finding, never);
     }
@@ -172,7 +141,7 @@ describe('alerts over a long history', () => {
     store.reset();
     await publish(500, 501);
     await telling.catchUp(finding, never);
-    expect([store.stats, jobs()]).toEqual([3, [idOf(500)]]);
+    expect([store.looks('receipts'), jobs()]).toEqual([3, [idOf(500)]]);
   });
 
   it('are looked up again where a rollback went back to, but not what stood there when it was looked at', async () => {
@@ -194,7 +163,7 @@ describe('alerts over a long history', () => {
     });
     await telling.catchUp(finding, never);
     // The rollback itself.
-    expect([store.stats, jobs()]).toEqual([3, [expect.stringMatching(/^control-/)]]);
+    expect([store.looks('receipts'), jobs()]).toEqual([3, [expect.stringMatching(/^control-/)]]);
   });
 
   it('are made again a part at a time, the newest of each log first, and what comes meanwhile before the rest', async () => {
@@ -209,8 +178,10 @@ describe('alerts over a long history', () => {
     expect(finding.hasMore).toBe(true);
     let held: Promise<unknown> = Promise.resolve();
     // Long before the first part is done.
-    store.onStat = () => {
-      if (store.stats === 100) held = test.act({ kind: 'hold', by: 'a person', ref: 'main', reason: 'r' });
+    const stat = store.stat.bind(store);
+    store.stat = (key) => {
+      if (store.looks('receipts') === 100) held = test.act({ kind: 'hold', by: 'a person', ref: 'main', reason: 'r' });
+      return stat(key);
     };
     const seen: string[] = [];
     const watched = new (class extends StoreDecorator {
@@ -263,7 +234,7 @@ describe('alerts over a long history', () => {
     await confirm(ids(0, 10_001));
     const finding = finder(test.reopened());
     await desk(['hook']).catchUp(finding, AbortSignal.abort());
-    expect(store.stats).toBeLessThan(3_000 + 4_096);
+    expect(store.looks('receipts')).toBeLessThan(3_000 + 4_096);
     expect(finding.hasMore).toBe(true);
   });
 });
@@ -316,7 +287,7 @@ describe('an alert about a halt that was noted', () => {
     expect(await finding.halts()).toMatchObject([{ code: 'GAP', next: 7 }]);
     store.reset();
     const halts = await finding.halts();
-    expect([halts, store.gets]).toEqual([[expect.objectContaining({ code: 'GAP' })], 0]);
+    expect([halts, store.reads()]).toEqual([[expect.objectContaining({ code: 'GAP' })], 0]);
     finding.settle(new Set(halts));
     expect(await finding.halts()).toEqual([]);
     await note(new HaltError('CRC', 'broken'));

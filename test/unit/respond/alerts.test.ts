@@ -20,7 +20,7 @@ import { refOf, type Rejudge } from '../../../src/publish/reconsider.ts';
 import { readEvidence } from '../../../src/ledger/evidence.ts';
 import { alertId, haltCause, type AlertCause } from '../../../src/respond/alert-cause.ts';
 import { ALERT_JOB } from '../../../src/respond/alerts.ts';
-import { RecordingChannel, causeOf, controlCause, openDesk, type OpenDesk } from '../../support/alert-desk.ts';
+import { RecordingChannel, causeOf, controlCause, openDesk, type OpenDesk, finder } from '../../support/alert-desk.ts';
 import { randomOf } from '../../support/flights.ts';
 import { LeapingClock } from '../../support/leaping-clock.ts';
 import { TOPIC, TestLedger, keysOf, never, partition } from '../../support/ledger.ts';
@@ -145,11 +145,13 @@ describe('an alert', () => {
     });
 
     it.each(['enforce', 'observe'] as const)(
-      'is critical where a rule has stopped its partition, in %s mode, and says so',
+      'is of the halt, and critical, where a rule has stopped its partition, in %s mode',
       async (mode) => {
         const batch = await test.commit(a, { verdict: 'suspect', halts: true, mode });
         expect(await told(causeOf(batch))).toMatchObject({
+          type: 'dev.headgate.partition.halted',
           severity: 'critical',
+          data: { batch: batch.digest, code: 'RULE', next: batch.entry.end },
           summary: expect.stringMatching(
             /; its partition stopped behind it, until someone resumes \(headgate resume\)$/,
           ) as string,
@@ -311,6 +313,17 @@ describe('an alert', () => {
         summary: 'Partition test/orders/0 has stopped: Cannot read on: offsets 5 to 9 are gone',
         data: { log: 'test/orders/0', code: 'GAP', next: 5 },
       });
+    });
+
+    it('says nothing of its own where a rule has stopped the partition: its batch tells that', async () => {
+      const batch = await test.commit(a, { verdict: 'suspect', halts: true });
+      const { desk, queue } = await openDesk(test.reopened(), [channel]);
+      await desk.notify(causeOf(batch));
+      await desk.notify(haltCause(a, new HaltError('RULE', 'Cannot go on'), batch.entry.end, HALTED_AT));
+      await desk.catchUp(finder(test.ledger), never);
+      await queue.drain();
+      const about = channel.delivered.map(({ id }) => id).filter((id) => !id.startsWith('control-'));
+      expect(about).toEqual([`batch-${batch.digest.slice(0, 32)}`]);
     });
   });
 

@@ -6,30 +6,9 @@ import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
 import { readEvidence } from '../../../src/ledger/evidence.ts';
 import { sha256Hex } from '../../../src/record/sha256.ts';
 import { approve, storedProfiles } from '../../../src/respond/baselines.ts';
-import { StoreDecorator } from '../../support/faulty-store.ts';
+import { CountingStore } from '../../support/counting-store.ts';
 import { LeapingClock } from '../../support/leaping-clock.ts';
 import { TOPIC, TestLedger, never, partition } from '../../support/ledger.ts';
-
-/** Counts reads, and how many went on at once. */
-class CountingStore extends StoreDecorator {
-  slots = 0;
-  evidence = 0;
-  control = 0;
-  atOnceMax = 0;
-  #running = 0;
-
-  override async get(key: string, bytesMax: number): Promise<Buffer | null> {
-    if (key.startsWith('shop/log/')) this.slots++;
-    if (key.startsWith('shop/evidence/')) this.evidence++;
-    if (key.startsWith('shop/control/')) this.control++;
-    this.atOnceMax = Math.max(this.atOnceMax, ++this.#running);
-    await new Promise((resolve) => {
-      setImmediate(resolve);
-    });
-    this.#running--;
-    return super.get(key, bytesMax);
-  }
-}
 
 describe('learning and approving on a long history', () => {
   let store: CountingStore;
@@ -58,13 +37,13 @@ describe('learning and approving on a long history', () => {
     await test.publisher(async () => null).publish(never);
     const ledger = test.reopened();
     await ledger.control.head();
-    [store.slots, store.evidence, store.atOnceMax] = [0, 0, 0];
+    store.reset();
     const profiles = await storedProfiles(ledger, 'main', TOPIC, ['held']);
     const logs = new Set(commits.map(({ log }) => log.partition)).size;
-    expect(store.slots).toBeLessThanOrEqual(HISTORY_MAX + 16 * Math.min(logs, 4) + logs);
-    expect(store.evidence).toBe(HISTORY_MAX);
-    expect(store.atOnceMax).toBeGreaterThan(8);
-    expect(store.atOnceMax).toBeLessThanOrEqual(16);
+    expect(store.reads('log')).toBeLessThanOrEqual(HISTORY_MAX + 16 * Math.min(logs, 4) + logs);
+    expect(store.reads('evidence')).toBe(HISTORY_MAX);
+    expect(store.readsAtOnce).toBeGreaterThan(8);
+    expect(store.readsAtOnce).toBeLessThanOrEqual(16);
     const wanted = [];
     for (const batch of commits.slice(-HISTORY_MAX)) wanted.push((await readEvidence(test.ledger, batch)).profile);
     expect(profiles).toEqual(wanted);
@@ -81,9 +60,9 @@ describe('learning and approving on a long history', () => {
     }
     const approved = async (id: string | undefined): Promise<{ baseline: string; reads: number }> => {
       await test.ledger.control.head();
-      store.control = 0;
+      store.reset();
       const baseline = await approve(test.ledger, TOPIC, id, test.person(), never);
-      return { baseline, reads: store.control };
+      return { baseline, reads: store.reads('control') };
     };
     for (const [id, wanted, readsMax] of [
       [undefined, ids[99]!, 4],

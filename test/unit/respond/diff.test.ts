@@ -3,8 +3,14 @@ import { beforeEach, describe, expect, it } from 'vitest';
 
 import { MemoryStore } from '../../../src/adapters/memory/store.ts';
 import { EMPTY_SEQUENCE, type SequenceChange } from '../../../src/ledger/sequence.ts';
-import { formatBatchLine, type BatchLine, type Snapshot, type Standing } from '../../../src/ledger/snapshot.ts';
-import { emptySnapshot, type Publisher } from '../../../src/publish/publisher.ts';
+import {
+  emptySnapshot,
+  formatBatchLine,
+  type BatchLine,
+  type Snapshot,
+  type Standing,
+} from '../../../src/ledger/snapshot.ts';
+import type { Publisher } from '../../../src/publish/publisher.ts';
 import { sha256Hex } from '../../../src/record/sha256.ts';
 import { diffSnapshots } from '../../../src/respond/diff.ts';
 import { resume, rollback } from '../../../src/respond/refs.ts';

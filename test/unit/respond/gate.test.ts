@@ -1,7 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 
+import { parquetFormat } from '../../../src/adapters/parquet/format.ts';
 import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
 import { gate, type GateReport } from '../../../src/respond/gate.ts';
+import { verifyPipeline } from '../../../src/respond/verify.ts';
+import { CountingStore } from '../../support/counting-store.ts';
 import { bytesOf, overwrite, signPartitionEntry } from '../../support/forge.ts';
 import { LeapingClock } from '../../support/leaping-clock.ts';
 import { TestLedger, never, partition } from '../../support/ledger.ts';
@@ -34,6 +37,7 @@ describe('the gate', () => {
       records: 2,
       batches: 1,
       held: 0,
+      observed: {},
       reasons: [],
       warnings: [],
       problems: [],
@@ -51,11 +55,15 @@ describe('the gate', () => {
   });
 
   it('passes what observe mode let through, with a warning', async () => {
-    await test.commit(a, { mode: 'observe', verdict: 'suspect' });
+    for (const verdict of ['suspect', 'no-baseline', 'no-baseline', 'small', 'failed'] as const)
+      await test.commit(a, { mode: 'observe', verdict });
     await test.publisher().publish(never);
     expect(await ask()).toMatchObject({
       verdict: 'pass',
-      warnings: [expect.stringContaining('let through in observe mode without a clean verdict: 1 of 2')],
+      observed: { suspect: 1, 'no-baseline': 2, small: 1, failed: 1 },
+      warnings: [
+        'let through in observe mode without a clean verdict: 5 of 6 batches (1 suspect, 1 that could not be judged, 1 too small to be judged, 2 without a baseline; headgate quarantine list --published names them)',
+      ],
     });
   });
 
@@ -187,6 +195,47 @@ describe('the gate', () => {
       verdict: 'tampered',
       problems: [problem(test.ledger.layout.controlEntry(4), 'CHAIN_BROKEN')],
     });
+  });
+
+  it('does not take one for fresh that is dated more than five minutes ahead, and says so, as verify does', async () => {
+    const askAhead = async (aheadMs: number) => {
+      clock.advance(aheadMs);
+      await test.act({ kind: 'hold', by: 'a person', ref: 'beta', reason: 'wait' });
+      clock.advance(-aheadMs);
+      const options = { deep: false, format: parquetFormat, signal: never };
+      return [await ask(HOUR_MS), await ask(), await verifyPipeline(test.reopened(), options)] as const;
+    };
+    const [fresh, plain, verified] = await askAhead(5 * 60_000);
+    expect([fresh.verdict, plain.warnings, verified.warnings]).toEqual(['pass', [], []]);
+    const [stale, warned, noted] = await askAhead(23 * HOUR_MS);
+    const ahead = expect.stringMatching(
+      /^the newest control entry is dated .*, 1380 min ahead of this machine's clock: /,
+    );
+    expect(stale).toMatchObject({ verdict: 'stale', reasons: [ahead], problems: [] });
+    expect(warned).toMatchObject({ verdict: 'pass', reasons: [], warnings: [ahead] });
+    expect(noted).toMatchObject({ ok: true, warnings: [ahead] });
+  });
+
+  it('reads each list page once, and finds counts that its snapshot has wrong', async () => {
+    for (let i = 0; i < 3; i++) await test.commit(partition(i));
+    await test.publisher().publish(never);
+    const store = new CountingStore(test.store);
+    await gate(test.reopened(store), { ref: 'main', maxAgeMs: null, signal: never });
+    expect(store.reads('pages')).toBe((await test.snapshot()).batches.pages.length);
+    const current = async (): Promise<string> => (await test.ledger.control.head()).state.refs['main']!;
+    const honest = await test.snapshot();
+    for (const [wrong, reason] of [
+      [{ ...honest, records: honest.records + 1 }, /it says 9 records in \d+ bytes, its batches have 8 in/],
+      [{ ...honest, batches: { ...honest.batches, count: 5 } }, /it says 5 batches, its pages have 4/],
+      [{ ...honest, batches: { ...honest.batches, root: 'f'.repeat(64) } }, /roots of the pages of "batches"/],
+    ] as const) {
+      const snapshot = await test.ledger.snapshots.write({ ...wrong, parent: await current() }, never);
+      await test.act({ kind: 'publish', by: 'publisher', ref: 'main', parent: await current(), snapshot });
+      expect(await ask()).toMatchObject({
+        verdict: 'tampered',
+        problems: [{ object: test.ledger.layout.snapshot(snapshot), reason: expect.stringMatching(reason) as string }],
+      });
+    }
   });
 
   it('finds a page, a snapshot, a state or an entry that was changed', async () => {

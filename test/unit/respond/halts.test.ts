@@ -2,9 +2,10 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import { MemoryStore } from '../../../src/adapters/memory/store.ts';
-import { HaltError, UnavailableError, type ConflictError } from '../../../src/errors.ts';
+import { ERROR_CODES, HaltError, UnavailableError, type ConflictError, type ErrorCode } from '../../../src/errors.ts';
 import type { LogHead } from '../../../src/ledger/log-head.ts';
 import { formatLogId } from '../../../src/record/log-id.ts';
+import { wayOutOf } from '../../../src/respond/error-remedies.ts';
 import { HaltNotes, readHaltNotes } from '../../../src/respond/halt-notes.ts';
 import { findHalts } from '../../../src/respond/halts.ts';
 import { StoreDecorator } from '../../support/faulty-store.ts';
@@ -69,7 +70,13 @@ describe('halts', () => {
         wayOut: 'set onGap: continue, which signs a gap',
         source: 'process',
       },
-      expect.objectContaining({ log: 'test/orders/1', code: 'CRC', wayOut: 'see CRC in docs/reference/errors.md' }),
+      expect.objectContaining({
+        log: 'test/orders/1',
+        code: 'CRC',
+        wayOut: expect.stringMatching(
+          /^Mend the topic at the broker .*headgate init DIR --pipeline NAME.* start$/,
+        ) as string,
+      }),
     ]);
     expect(errors).toEqual([]);
   });
@@ -369,3 +376,15 @@ function note(change: Record<string, unknown>): string {
   const sound = { log: 'test/orders/0', code: 'GAP', message: 'gone', next: 0, since: '2026-11-21T10:00:00.000Z' };
   return JSON.stringify({ halt: { ...sound, ...change } });
 }
+
+describe('the way out of an error that names none itself', () => {
+  it.each(Object.keys(ERROR_CODES) as ErrorCode[])('is a sentence for a terminal: %s', (code) => {
+    expect(wayOutOf(code)).toMatch(/^[A-Z][^`\n]{8,}[^.`\n]$/);
+  });
+
+  it('of a topic that was made again is a new pipeline or a new topic, for nothing else is left', () => {
+    expect(wayOutOf('LOG_TRUNCATED')).toMatch(
+      /set up a new pipeline .*consumer group of its own.* under a new topic name/,
+    );
+  });
+});

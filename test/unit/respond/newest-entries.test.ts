@@ -2,26 +2,11 @@ import { beforeEach, describe, expect, it } from 'vitest';
 
 import { MemoryStore } from '../../../src/adapters/memory/store.ts';
 import { newestEntries } from '../../../src/respond/newest-entries.ts';
-import { StoreDecorator } from '../../support/faulty-store.ts';
+import { CountingStore } from '../../support/counting-store.ts';
 import { overwrite, signPartitionEntry, bytesOf } from '../../support/forge.ts';
 import { TestLedger, never, partition } from '../../support/ledger.ts';
 
 const a = partition(0);
-
-/** Counts the slots that are read and asked for. */
-class CountingStore extends StoreDecorator {
-  calls = 0;
-
-  override get(key: string, bytesMax: number): Promise<Buffer | null> {
-    if (key.startsWith('shop/log/')) this.calls++;
-    return super.get(key, bytesMax);
-  }
-
-  override stat(key: string): ReturnType<StoreDecorator['stat']> {
-    if (key.startsWith('shop/log/')) this.calls++;
-    return super.stat(key);
-  }
-}
 
 describe('the newest entries of a partition log', () => {
   let store: CountingStore;
@@ -54,9 +39,9 @@ describe('the newest entries of a partition log', () => {
     for (const hint of [null, '{"slot":90}', '{"slot":99}', '{"slot":1000000}', '{"slot":-1}', '{', 'null', '7']) {
       if (hint === null) await store.delete(test.ledger.layout.headHint(a));
       else await store.put(test.ledger.layout.headHint(a), Buffer.from(hint));
-      store.calls = 0;
+      store.reset();
       expect(await slots(), String(hint)).toEqual(Array.from({ length: 20 }, (_, i) => 99 - i));
-      if (hint !== null) expect(store.calls, hint).toBeLessThan(50);
+      if (hint !== null) expect(store.reads('log') + store.looks('log'), hint).toBeLessThan(50);
     }
   });
 

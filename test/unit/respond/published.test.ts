@@ -4,23 +4,13 @@ import { MemoryStore } from '../../../src/adapters/memory/store.ts';
 import { findPublished } from '../../../src/respond/published.ts';
 import { newestFirst } from '../../../src/ledger/newest-first.ts';
 import { resolveSnapshot, rollback } from '../../../src/respond/refs.ts';
-import { StoreDecorator } from '../../support/faulty-store.ts';
+import { CountingStore } from '../../support/counting-store.ts';
 import { bytesOf, overwrite, signControlEntry } from '../../support/forge.ts';
 import { LeapingClock } from '../../support/leaping-clock.ts';
 import { TestLedger, all, never, partition } from '../../support/ledger.ts';
 
 const a = partition(0);
 const HOUR_MS = 3_600_000;
-
-/** Counts the control entries that are read. */
-class CountingStore extends StoreDecorator {
-  controlReads = 0;
-
-  override get(key: string, bytesMax: number): Promise<Buffer | null> {
-    if (key.startsWith('shop/control/')) this.controlReads++;
-    return super.get(key, bytesMax);
-  }
-}
 
 describe('a search in the control log', () => {
   let clock: LeapingClock;
@@ -37,9 +27,9 @@ describe('a search in the control log', () => {
   };
   const readsOf = async (work: () => Promise<unknown>): Promise<number> => {
     await test.ledger.control.head();
-    store.controlReads = 0;
+    store.reset();
     await work();
-    return store.controlReads;
+    return store.reads('control');
   };
 
   beforeEach(async () => {
@@ -93,7 +83,7 @@ describe('a search in the control log', () => {
     await publish();
     const head = await test.ledger.control.head();
     const find = (name: string) => findPublished(test.reopened(), head, name);
-    const expected = { snapshot: first, ref: 'main', isInLine: true };
+    const expected = { snapshot: first, seq: 3, ref: 'main', isInLine: true };
     const { layout } = test.ledger;
     const prefix = first.slice(0, 6);
     await store.put(layout.snapshot(`${prefix}${'0'.repeat(58)}`), Buffer.from('planted'));

@@ -60,17 +60,22 @@ class LateDataTarget extends DiskTarget {
 
 /** Cannot read one of its files, or cannot end its last look, as a disk that fails. */
 class FailingTarget extends DiskTarget {
-  failing = '';
+  readonly #failing: string;
+
+  constructor(folder: string, failing: string) {
+    super(folder);
+    this.#failing = failing;
+  }
 
   override async compare(...[path, content]: Parameters<DiskTarget['compare']>): ReturnType<DiskTarget['compare']> {
     const found = await super.compare(path, content);
-    if (path === this.failing) this.#fail();
+    if (path === this.#failing) this.#fail();
     return found;
   }
 
   override async *foreignData(...args: Parameters<DiskTarget['foreignData']>): AsyncGenerator<string> {
     yield* super.foreignData(...args);
-    if (this.failing === 'last look') this.#fail();
+    if (this.#failing === 'last look') this.#fail();
   }
 
   #fail(): never {
@@ -535,38 +540,32 @@ describe('pull', () => {
       }
     });
 
+    /** Pulls into the folder on a disk that fails. @param at the path of a file, or `last look` */
+    const expectFailure = (snapshot: string, at: string): Promise<void> =>
+      expect(pull(test.ledger, snapshot, new FailingTarget(folder, at), never, () => undefined)).rejects.toMatchObject({
+        code: 'TARGET_UNUSABLE',
+      });
+
     it('claims nothing once a file of it is found gone, though another cannot be read', async () => {
       const snapshot = await publish();
       await into(snapshot);
       const listed = await filesOf(test.ledger, snapshot);
       await rm(join(folder, listed[0]!.path));
-      const target = new FailingTarget(folder);
-      target.failing = listed.at(-1)!.path;
-      await expect(pull(test.ledger, snapshot, target, never, () => undefined)).rejects.toMatchObject({
-        code: 'TARGET_UNUSABLE',
-      });
+      await expectFailure(snapshot, listed.at(-1)!.path);
       expect(await claim()).toBeNull();
     });
 
     it('claims nothing once the look for foreign data fails, whatever it has found by then', async () => {
       const snapshot = await publish();
       await into(snapshot);
-      const target = new FailingTarget(folder);
-      target.failing = 'last look';
-      await expect(pull(test.ledger, snapshot, target, never, () => undefined)).rejects.toMatchObject({
-        code: 'TARGET_UNUSABLE',
-      });
+      await expectFailure(snapshot, 'last look');
       expect(await claim()).toBeNull();
     });
 
     it('keeps its record when nothing is known but that a file cannot be read', async () => {
       const snapshot = await publish();
       await into(snapshot);
-      const target = new FailingTarget(folder);
-      target.failing = (await filesOf(test.ledger, snapshot))[0]!.path;
-      await expect(pull(test.ledger, snapshot, target, never, () => undefined)).rejects.toMatchObject({
-        code: 'TARGET_UNUSABLE',
-      });
+      await expectFailure(snapshot, (await filesOf(test.ledger, snapshot))[0]!.path);
       expect(await claim()).toBe(snapshot);
     });
 
@@ -588,6 +587,46 @@ describe('pull', () => {
       await into(snapshot);
       expect((await stat(pathOf(batches[0]!))).mtimeMs).toBe(mtimeMs);
       expect(await claim()).toBe(snapshot);
+    });
+  });
+
+  describe('beside another pull', () => {
+    const conflict = (dir: string, why: string) => ({
+      code: 'PULL_CONFLICT',
+      message: expect.stringContaining(`Cannot pull into "${join(folder, dir)}": ${why}`),
+    });
+
+    it('refuses a folder that lies in that of the other, however deep and by whatever links', async () => {
+      const snapshot = await publish();
+      await into(snapshot);
+      await symlink(join(folder, 'orders'), `${folder}-link`);
+      const before = await readdir(folder, { recursive: true });
+      for (const dir of ['v2', join('orders', '0', 'v2'), '../data-link', '../data-link/v2'])
+        await expect(into(snapshot, never, join(folder, dir))).rejects.toMatchObject(
+          conflict(dir, `it lies in "${folder}", which another pull fills, and who reads all of that would read both`),
+        );
+      expect(await readdir(folder, { recursive: true })).toEqual(before);
+      expect(await claim()).toBe(snapshot);
+    });
+
+    it('refuses a folder in which the other has begun, and does not say that no pull did', async () => {
+      const snapshot = await publish();
+      store.downloadsLeft = 1;
+      await expect(into(snapshot, never, join(folder, 'v2'))).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+      store.downloadsLeft = Infinity;
+      await expect(into(snapshot)).rejects.toMatchObject(
+        conflict('', 'it holds data that no pull into this folder has put there, "v2/.headgate/staging/'),
+      );
+      await into(snapshot, never, join(folder, 'v2'));
+      await expect(into(snapshot)).rejects.toMatchObject(
+        conflict('', 'it holds data that no pull into this folder has put there, "v2/orders/0/'),
+      );
+    });
+
+    it('goes into a folder next to it', async () => {
+      const snapshot = await publish();
+      await into(snapshot);
+      expect(await into(snapshot, never, `${folder}-2`)).toMatchObject({ complete: true });
     });
   });
 

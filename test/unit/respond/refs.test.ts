@@ -84,6 +84,8 @@ describe('acts on a ref', () => {
         to: first,
         batchesRemoved: 2,
         recordsRemoved: 5,
+        releasesVoided: 0,
+        baselines: [],
         unchanged: false,
       });
       const { state } = await test.ledger.control.head();
@@ -194,7 +196,7 @@ describe('acts on a ref', () => {
       await test.commit(a);
       await publish();
       await hold(test.ledger, 'main', test.person(), never);
-      expect(await goOn()).toEqual({ rejudged: 0 });
+      expect(await goOn()).toMatchObject({ rejudged: 0, damaged: [] });
       expect(await kinds()).toEqual(['publish', 'hold', 'resume']);
     });
 
@@ -206,7 +208,7 @@ describe('acts on a ref', () => {
       await publish();
       await back(first);
       const later = await commitAs('clean', {}, b);
-      expect(await goOn()).toEqual({ rejudged: 3 });
+      expect(await goOn()).toMatchObject({ rejudged: 3, clean: 2, suspect: 1, damaged: [] });
       expect(rejudged.toSorted()).toEqual([good.digest, bad.digest, later.digest].toSorted());
       await publish();
       expect(await test.standings('batches')).toMatchObject({ [good.digest]: 'clean', [later.digest]: 'clean' });
@@ -262,7 +264,7 @@ describe('acts on a ref', () => {
       await expect(goOn()).rejects.toMatchObject(refused(/test\/orders\/0@2/));
       expect((await kinds()).at(-1)).toBe('rollback');
       await decide(test.ledger, 'main', `test/${TOPIC}/0@2`, 'released', test.person(), never);
-      expect(await goOn()).toEqual({ rejudged: 0 });
+      expect(await goOn()).toMatchObject({ rejudged: 0, damaged: [] });
       await publish();
       expect(await test.standings('batches')).toMatchObject({ [unclear.digest]: 'released' });
     });
@@ -273,7 +275,7 @@ describe('acts on a ref', () => {
       const small = await commitAs(null, { verdict: 'small' });
       await publish();
       await back(first);
-      expect(await goOn()).toEqual({ rejudged: 1 });
+      expect(await goOn()).toMatchObject({ rejudged: 1, damaged: [] });
       await publish();
       expect(await test.standings('held')).toEqual({ [small.digest]: 'small' });
     });

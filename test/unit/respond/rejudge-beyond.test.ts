@@ -7,10 +7,11 @@ import { EMPTY_STATE } from '../../../src/ledger/control-state.ts';
 import { recordOf } from '../../../src/ledger/named-records.ts';
 import type { BatchEntry, Mode } from '../../../src/ledger/partition-entry.ts';
 import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
-import { emptySnapshot, type Publisher } from '../../../src/publish/publisher.ts';
+import { emptySnapshot } from '../../../src/ledger/snapshot.ts';
+import type { Publisher } from '../../../src/publish/publisher.ts';
 import { refOf, type Rejudge } from '../../../src/publish/reconsider.ts';
 import { sha256Hex } from '../../../src/record/sha256.ts';
-import { batchesBeyond, verdictsOn } from '../../../src/respond/rejudge-beyond.ts';
+import { rejudgeBeyond, verdictsOn } from '../../../src/respond/rejudge-beyond.ts';
 import { rollback } from '../../../src/respond/refs.ts';
 import { TOPIC, TestLedger, never, partition, type TestVerdict } from '../../support/ledger.ts';
 
@@ -24,10 +25,14 @@ describe('batches beyond a snapshot', () => {
     await publisher.publish(never);
     return (await test.ledger.control.head()).state.refs['main']!;
   };
-  const beyond = async (snapshot: string | null): Promise<string[]> => {
+  const allClean: Rejudge = async (_topic, clean) => ({ clean, suspect: [], evidence: sha256Hex(Buffer.from('')) });
+  const beyond = async (snapshot: string | null, lost: readonly unknown[] = []): Promise<string[]> => {
     const ledger = test.reopened();
     const base = snapshot === null ? emptySnapshot('shop') : await ledger.snapshots.read(snapshot);
-    return (await batchesBeyond(ledger, base, await ledger.control.head())).map(({ digest }) => digest);
+    const head = await ledger.control.head();
+    const { batches, damaged } = await rejudgeBeyond(ledger, base, head, null, { rejudge: allClean, by: 'Ada' }, never);
+    expect(damaged).toMatchObject(lost);
+    return batches.map(({ digest }) => digest);
   };
 
   beforeEach(async () => {
@@ -80,11 +85,13 @@ describe('batches beyond a snapshot', () => {
     expect(await beyond(target)).toEqual([releasedBefore.digest, plain.digest]);
   });
 
-  it('are not looked for behind a head that the log does not have', async () => {
+  it('are not looked for behind a head that the log does not have, and that log is named', async () => {
     await test.commit(a);
     const only = await publish();
+    const other = await test.commit(b);
+    await test.commit(a);
     await test.store.delete(test.ledger.layout.slot(a, 1));
-    await expect(beyond(only)).rejects.toMatchObject({ code: 'SLOT_MISSING' });
+    expect(await beyond(only, [{ log: 'test/orders/0', code: 'SLOT_MISSING' }])).toEqual([other.digest]);
   });
 });
 

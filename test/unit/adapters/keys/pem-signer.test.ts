@@ -27,6 +27,13 @@ MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEAEDEQydzVftebO6ht+llF7rXpc5r
 `,
     fingerprint: 'SHA256:tj5zrIH4Fyk8QRKkRvLfM3rGcIcpnSYNmZGkRMWg5vo',
   },
+  {
+    pem: `-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEA6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw=
+-----END PUBLIC KEY-----
+`,
+    fingerprint: 'SHA256:z/fSv0Z0RZS+Lccbc6ZoOWwt/fbj1VFJGSBKQbo4icE',
+  },
 ];
 
 const invalid = (why: RegExp) => ({ code: 'KEY_INVALID', message: expect.stringMatching(why) as string });
@@ -86,10 +93,11 @@ describe('a key file', () => {
     ['secp256k1', generateKeyPairSync('ec', { namedCurve: 'secp256k1' })],
     ['Ed25519', generateKeyPairSync('ed25519')],
     ['RSA', generateKeyPairSync('rsa', { modulusLength: 1_024 })],
-  ])('is refused with a %s key, by a message that names the file (Y3)', async (_, { privateKey, publicKey }) => {
+  ])('is refused with a %s key, by a message that names the file (Y3)', async (name, { privateKey, publicKey }) => {
     await writeFile(path, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
     await expect(openPemSigner(path, undefined)).rejects.toMatchObject(invalid(/key\.pem.*wanted ECDSA P-256/));
     const publicPem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+    if (name === 'Ed25519') return expect(parsePublicKey(publicPem).asymmetricKeyType).toBe('ed25519');
     expect(() => parsePublicKey(publicPem)).toThrow(expect.objectContaining(invalid(/wanted ECDSA P-256/)) as Error);
   });
 

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -64,6 +64,7 @@ describe('a label that is named after the baseline was learned', () => {
       'left out: 10 batches read with another label or time than the newest',
     );
     const learned = await run('baseline', 'learn', '--files', 'a.ndjson');
+    expect(learned).toMatchObject({ code: 0, stderr: '' });
     expect(learned.stdout).not.toContain('not checked');
     expect((await run('baseline', 'approve')).code).toBe(0);
     const mended = await run('doctor');
@@ -103,12 +104,20 @@ describe('headgate baseline learn', () => {
   });
 
   it('says how many older batches it leaves out', async () => {
+    const path = join(folder, 'headgate.yaml');
+    await appendFile(path, '\njudge: { recordsMin: 10 }\n');
     expect((await run('run', '--once')).code).toBe(0);
-    const left = 'left out: 10 older batches; a baseline is learned from the newest 80';
+    const left = 'left out: 10 batches that are older; a baseline is learned from the newest 80';
     expect((await run('baseline', 'learn', '--held')).stdout).toContain(left);
     expect((await run('baseline', 'learn', '--files', 'a.ndjson')).stdout).toContain(left);
     expect(JSON.parse((await run('baseline', 'learn', '--json')).stdout)).toMatchObject({ batches: 80, older: 10 });
+  });
 
+  it('leaves batches that are too small to be judged to be judged together', async () => {
+    expect((await run('run', '--once')).code).toBe(0);
+    expect((await run('baseline', 'learn', '--held')).stdout).toContain(
+      '50 batches of fewer than 500 decoded records joined to be learned from, as small batches are judged\nleft out: 30 batches of fewer than 500 decoded records, too small to be judged',
+    );
     expect((await run('baseline', 'approve')).code).toBe(0);
     const list = await run('quarantine', 'list', '--limit', '1', '--config', 'headgate.yaml');
     expect(list.stdout).toContain(
@@ -116,11 +125,23 @@ describe('headgate baseline learn', () => {
     );
   });
 
-  it('refuses a topic that nobody knows and a path that is empty', async () => {
+  it('needs no baseline to learn the next one from files', async () => {
+    await run('baseline', 'learn', '--files', 'a.ndjson');
+    await run('baseline', 'approve');
+    await rm(join(folder, 'store', 'shop', 'baselines'), { recursive: true });
+    expect(await run('baseline', 'learn', '--files', 'a.ndjson')).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  it('refuses a topic that nobody knows, a pattern without a file, and a path that is empty', async () => {
     expect(await run('baseline', 'learn', '--published', '--topic', 'shoo')).toMatchObject({
       code: 64,
       stderr: 'headgate: Cannot find topic "shoo": the source has shop (did you mean "shop"?)\n',
     });
+    const none = await run('baseline', 'learn', '--files', 'a.ndjson', 'nix*.ndjson', 'nox*');
+    expect(none).toMatchObject({ code: 64, stdout: '' });
+    expect(none.stderr).toBe(
+      `headgate: Cannot learn from files: "nix*.ndjson", "nox*" lead to no file (paths start from ${folder})\n`,
+    );
     expect(await run('baseline', 'learn', '--files', '')).toMatchObject({
       code: 64,
       stderr: 'headgate: Cannot learn from files: a path is empty (--files PATH…)\n',

@@ -58,6 +58,20 @@ describe('headgate doctor', () => {
     expect(stdout).toMatch(/^ok {4}approver {2}not here/m);
   });
 
+  it('tells of partitions that have halted, and where to find the way out', async () => {
+    expect(await check('halts')).toMatchObject({ status: 'ok', detail: 'no partition is known to have halted' });
+    expect((await runHere(folder, 'run', '--once')).code).toBe(0);
+    await writeFile(join(folder, 'a.ndjson'), '{"id":2}\n');
+    expect((await runHere(folder, 'run', '--once')).code).toBe(5);
+    expect(await check('halts')).toMatchObject({
+      code: 0,
+      ok: true,
+      status: 'warn',
+      detail:
+        '1 partition halted, first file/shop/a.ndjson (SOURCE_CHANGED) (headgate status tells each, with its way out)',
+    });
+  });
+
   it('fails on an approver key that is there and cannot be used, and on another key that is missing', async () => {
     await writeFile(approver(), 'no key');
     expect(await check('approver')).toMatchObject({ code: 78, ok: false, status: 'fail' });
@@ -242,12 +256,12 @@ describe('headgate doctor', () => {
       expect({ code, status }).toEqual({ code: 78, status: 'fail' });
       expect(detail.split('\n')).toEqual([
         'Cannot check all that the configuration asks for (mend: correct it under topicDefaults or topics, or as a line says):',
-        '  shop: label is never checked: column "lat" is not in the schema (did you mean "late"?)',
-        '  shop: rule "u" is never checked: column "zipp" is not in the schema (did you mean "zip"?)',
+        '  shop: label is never checked: column "lat" is not in the pinned schema (did you mean "late"?)',
+        '  shop: rule "u" is never checked: column "zipp" is not in the pinned schema (did you mean "zip"?)',
         '  shop: rule "r" is broken by every row: column "zip" is string, wanted a column of numbers or times',
         '  shop: rule "s" allows 8001, which never occurs: column "zip" is string, wanted a text in quotes',
-        '  shop: rule "n" is broken by every row: column "day" is not in the schema',
-        '  shop: alertColumns has "carier", which is not in the schema (did you mean "carrier"?)',
+        '  shop: rule "n" is broken by every row: column "day" is not in the pinned schema',
+        '  shop: alertColumns has "carier", which is not in the pinned schema (did you mean "carrier"?)',
       ]);
     });
 

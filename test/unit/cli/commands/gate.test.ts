@@ -1,4 +1,4 @@
-import { mkdir, readdir, symlink } from 'node:fs/promises';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { beforeEach, describe, expect, it, vi } from 'vitest';
@@ -107,4 +107,55 @@ describe('headgate pull', () => {
       expect(after.toSorted()).toEqual(before.filter((path) => !path.startsWith('.headgate')));
     },
   );
+
+  it.each([
+    ['data', 'data'],
+    ['data', 'data/out'],
+    ['data', 'new'],
+    ['data/**', 'data/out'],
+    ['out*/**', 'out'],
+    ['data/*/*/*/*.parquet', 'data/out'],
+  ])('writes nothing where the source reads: with paths [%s], into %s', async (path, dir) => {
+    await mkdir(join(folder, 'data'));
+    await symlink(join(folder, 'data'), join(folder, 'new'));
+    const config = join(folder, 'headgate.yaml');
+    const text = await readFile(config, 'utf8');
+    await writeFile(config, text.replace('./data.ndjson', `"data.ndjson", "${path}"`));
+    const { code, stderr } = await runHere(folder, 'pull', 'main', dir);
+    expect([code, stderr]).toEqual([
+      64,
+      expect.stringContaining(
+        `Cannot pull into "${join(folder, dir)}": the source reads there (source.files.paths has "${path}")`,
+      ),
+    ]);
+    expect(await readdir(join(folder, 'data'))).toEqual([]);
+    expect(await brought()).toEqual([]);
+  });
+
+  it.each([
+    ['data/*.ndjson', 'data/out'],
+    ['data/*.ndjson', 'data'],
+    ['data', 'data-2'],
+    ['data', 'data/.out'],
+    ['sub/data', 'sub'],
+  ])('writes beside what the source reads: with paths [%s], into %s', async (path, dir) => {
+    await mkdir(join(folder, 'data'));
+    await mkdir(join(folder, 'sub', 'data'), { recursive: true });
+    const config = join(folder, 'headgate.yaml');
+    await writeFile(config, (await readFile(config, 'utf8')).replace('./data.ndjson', `"${path}"`));
+    expect((await runHere(folder, 'pull', 'main', dir)).code).toBe(0);
+  });
+
+  it('takes no empty name for the current folder', async () => {
+    for (const more of [[], ['--list']]) {
+      const { code, stderr } = await runHere(folder, 'pull', 'main', '', ...more);
+      expect([code, stderr]).toEqual([
+        64,
+        expect.stringContaining(
+          'Cannot pull: the target folder is empty (mend: name a folder; "." is the current one)',
+        ),
+      ]);
+    }
+    expect(await readdir(folder)).not.toContain('orders');
+  });
 });

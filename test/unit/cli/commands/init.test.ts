@@ -22,6 +22,44 @@ describe('headgate init', () => {
     expect((await stat(join(folder, 'keys', 'approver.pem'))).mode & 0o777).toBe(0o600);
   });
 
+  it('makes keys only, for a configuration that lies elsewhere', async () => {
+    const { code, stdout } = await runHere(folder, 'init', '.', '--keys-only', '--pipeline', 'local');
+    expect(code).toBe(0);
+    expect(stdout).toContain('next: name them under trust and keys in the configuration of pipeline "local"');
+    expect((await readdir(folder)).toSorted()).toEqual(['.gitignore', 'keys', 'trust.json']);
+    expect(await ignored()).toEqual(['keys/', '.headgate/', '']);
+    const elsewhere = await temporaryFolder();
+    await writeFile(join(elsewhere, 'a.ndjson'), '{"id":1}\n');
+    await writeFile(
+      join(elsewhere, 'headgate.yaml'),
+      `pipeline: local
+deployment: here
+source: { files: { topic: records, paths: [./a.ndjson] } }
+store: { url: ./store }
+trust: ${folder}/trust.json
+keys: { ingest: ${folder}/keys/ingest.pem, publisher: ${folder}/keys/publisher.pem, approver: ${folder}/keys/approver.pem }
+`,
+    );
+    for (const command of ['doctor', 'run --once', 'baseline learn', 'baseline approve', 'verify'])
+      expect(await runHere(elsewhere, ...command.split(' ')), command).toMatchObject({ code: 0 });
+  });
+
+  it('refuses, with keys only, what only a configuration could say, a name that none could have, and keys that exist', async () => {
+    for (const [flags, why] of [
+      [['--files', 'a'], 'Cannot set up keys only with --files'],
+      [['--pipeline', ''], 'the configuration would have 1 fault'],
+    ] as const)
+      expect(await runHere(folder, 'init', '.', '--keys-only', ...flags)).toMatchObject({
+        code: 64,
+        stderr: expect.stringContaining(why) as string,
+      });
+    expect((await runHere(folder, 'init', '.', '--keys-only')).code).toBe(0);
+    expect(await runHere(folder, 'init', '.', '--keys-only')).toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining('approver.pem" exist already') as string,
+    });
+  });
+
   it.each([
     ['the keys', ['headgate.yaml', 'trust.json']],
     ['one key', ['headgate.yaml', 'trust.json', 'keys/publisher.pem', 'keys/approver.pem']],

@@ -1,15 +1,28 @@
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { openFolder, runHere } from '../../../support/in-process.ts';
+import { openFolder, runHere, runUntil } from '../../../support/in-process.ts';
+import { LeapingClock } from '../../../support/leaping-clock.ts';
 import { never, partition, type TestLedger } from '../../../support/ledger.ts';
 
 vi.mock('../../../../src/compose/ledger.ts', async (original) => ({
   ...(await original<typeof import('../../../../src/compose/ledger.ts')>()),
   openKey: (_loaded: unknown, _trust: unknown, name: 'ingest' | 'publisher') => Promise.resolve(test.keys[name]),
 }));
+
+// In a second instead of five minutes.
+vi.mock('../../../../src/cli/commands/patience.ts', async (original) => {
+  const { Patience } = await original<typeof import('../../../../src/cli/commands/patience.ts')>();
+  return {
+    Patience: class extends Patience {
+      constructor(options: ConstructorParameters<typeof Patience>[0]) {
+        super({ ...options, stalledMs: 1_000 });
+      }
+    },
+  };
+});
 
 const a = partition(0);
 const b = partition(1);
@@ -70,5 +83,66 @@ describe('where a slot of one log is lost', () => {
   it('names none where nothing is lost', async () => {
     const { code, stdout } = await runHere(folder, 'publish', '--once', '--json');
     expect([code, lastOf(stdout).damaged]).toEqual([0, []]);
+  });
+});
+
+describe('where the store takes nothing any more', () => {
+  let folder: string;
+
+  beforeEach(async () => {
+    ({ folder, test } = await openFolder({ prepared: false }));
+    await test.pinSchema();
+    await writeFile(join(folder, 'data.ndjson'), `${JSON.stringify({ id: 1, amount: 1, city: 'Bern' })}\n`);
+    // A file in the place of a folder refuses root, too.
+    const pipeline = join(folder, 'store', test.trust.document.pipeline);
+    await rm(join(pipeline, 'evidence'), { recursive: true, force: true });
+    await writeFile(join(pipeline, 'evidence'), '');
+  });
+
+  it('a one-pass run gives up with 4, and leaves all to the next one', async () => {
+    const { code, stdout } = await runHere(folder, 'run', '--once', '--json');
+    expect(code).toBe(4);
+    expect(JSON.parse(stdout.trim().split('\n').at(-1)!)).toMatchObject({
+      ok: false,
+      error: {
+        code: 'STORE_UNAVAILABLE',
+        message: expect.stringMatching(
+          /this one-pass run gives up; .* a file stands where a folder is wanted/,
+        ) as string,
+      },
+    });
+    await rm(join(folder, 'store', test.trust.document.pipeline, 'evidence'));
+    const next = await runHere(folder, 'run', '--once', '--json');
+    expect([next.code, JSON.parse(next.stdout)]).toEqual([0, expect.objectContaining({ records: 1 })]);
+  });
+
+  it('a service goes on trying, and ends at once when it is told to', async () => {
+    const stop = new AbortController();
+    const running = runUntil(stop.signal, folder, 'run', '--json');
+    let isDone = false;
+    void running.then(() => (isDone = true));
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    expect(isDone).toBe(false);
+    const stoppedMs = performance.now();
+    stop.abort();
+    const { code, stdout } = await running;
+    expect(performance.now() - stoppedMs).toBeLessThan(5_000);
+    expect([code, stdout]).toEqual([4, expect.stringContaining('Stopped while the store could not be used') as string]);
+  });
+});
+
+describe('a run whose clock is not that of the newest entry', () => {
+  it.each([
+    [10, true],
+    [4, false],
+  ])('is told once (%i minutes ahead: %s)', async (minutes, isTold) => {
+    const opened = await openFolder({ prepared: false, clock: new LeapingClock(Date.now() + minutes * 60_000) });
+    test = opened.test;
+    await test.pinSchema();
+    await test.commit(a);
+    const { stderr } = await runHere(opened.folder, 'publish', '--once');
+    expect(
+      stderr.match(/warning: the newest control entry is dated .* ahead of this machine's clock/g) ?? [],
+    ).toHaveLength(isTold ? 1 : 0);
   });
 });

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 
 import { HaltError } from '../../../../src/errors.ts';
 import { HaltNotes } from '../../../../src/respond/halt-notes.ts';
-import { overwrite } from '../../../support/forge.ts';
+import { overwrite, signPartitionEntry } from '../../../support/forge.ts';
 import { openFolder, runHere } from '../../../support/in-process.ts';
 import { never, partition, type TestLedger } from '../../../support/ledger.ts';
 
@@ -112,5 +112,66 @@ describe('headgate status over a store in which something is damaged', () => {
       ],
     });
     expect(await text()).toMatch(/DAMAGED {2}\S+ \(DIGEST_MISMATCH\): /);
+  });
+
+  it.each([
+    ['the data of a clean batch', 'is gone'],
+    ['the data of a clean batch', 'is cut short'],
+    ['the evidence of a small batch', 'is gone'],
+    ['the evidence of a small batch', 'is cut short'],
+    ['the evidence of a held batch', 'is gone'],
+  ])('names, beside the log, %s that no snapshot lists if it %s, and the way out', async (what, how) => {
+    const held = await test.commit(b, { verdict: 'small' });
+    await test.publisher(() => Promise.resolve(null)).publish(never);
+    const clean = await test.commit(a);
+    const small = await test.commit(a, { verdict: 'small' });
+    const [batch, place] = what.includes('held')
+      ? [held, 'test/orders/1@2']
+      : what.includes('small')
+        ? [small, 'test/orders/0@6']
+        : [clean, 'test/orders/0@4'];
+    const { key } = what.includes('data') ? batch.entry.data! : batch.entry.evidence;
+    if (how === 'is gone') await test.store.delete(key);
+    else await overwrite(test.store, key, Buffer.from('{}'));
+    const code = how === 'is gone' ? 'OBJECT_MISSING' : 'DIGEST_MISMATCH';
+    expect(await status()).toMatchObject({
+      code: 0,
+      damage: [
+        {
+          object: key,
+          code,
+          wayOut: expect.stringContaining(`headgate quarantine condemn ${place} --reason TEXT`) as string,
+        },
+      ],
+      logs: [
+        { log: LOG_A, next: 8, damaged: what.includes('held') ? null : code },
+        { log: 'test/orders/1', damaged: what.includes('held') ? code : null },
+      ],
+    });
+    expect(await text()).toContain(`  DAMAGED  ${key} (${code}): `);
+    await runHere(folder, 'quarantine', 'list');
+    // A batch that a person leaves out needs nothing any more.
+    await test.decide(batch, 'condemned');
+    expect(await status()).toMatchObject({ damage: [] });
+  });
+
+  it('names a log that shows another entry than the one that its snapshot covers', async () => {
+    const { digest, entry } = await test.commit(a);
+    await test.publisher().publish(never);
+    const slot = test.ledger.layout.slot(a, entry.slot);
+    const other = await signPartitionEntry({ ...entry, time: '2000-01-01T00:00:00.000Z' }, test.keys.ingest);
+    await overwrite(test.store, slot, other);
+    expect(await status()).toMatchObject({
+      damage: [{ object: LOG_A, code: 'CHAIN_BROKEN', message: expect.stringContaining(digest) as string }],
+    });
+  });
+
+  it.each(['batches', 'held'] as const)('names every damaged page of %s', async (sequence) => {
+    await test.commit(b, { verdict: 'suspect' });
+    await test.publisher().publish(never);
+    const [page] = (await test.snapshot())[sequence].pages;
+    const key = test.ledger.layout.page(page!.sha256);
+    await test.store.delete(key);
+    expect(await status()).toMatchObject({ damage: [{ object: key, code: 'OBJECT_MISSING' }] });
   });
 });

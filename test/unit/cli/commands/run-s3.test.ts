@@ -1,0 +1,69 @@
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+
+import { FakeS3 } from '../../../support/fake-s3.ts';
+import { runHere, runUntil } from '../../../support/in-process.ts';
+import { ANY_ACCOUNT, useS3Account } from '../../../support/s3-store.ts';
+import { temporaryFolder } from '../../../support/temporary-folder.ts';
+
+let server: FakeS3;
+let folder: string;
+
+beforeEach(async () => {
+  server = await FakeS3.open();
+  useS3Account(ANY_ACCOUNT);
+  folder = await temporaryFolder();
+  await writeFile(join(folder, 'a.ndjson'), '{"id":1}\n');
+  const answers = ['--files', 'a.ndjson', '--pipeline', 'shop', '--store', 's3://bucket/prefix'];
+  expect((await runHere(folder, 'init', '.', ...answers)).code).toBe(0);
+  const path = join(folder, 'headgate.yaml');
+  const store = `store:\n  endpoint: ${server.endpoint}\n  forcePathStyle: true\n  requestTimeoutMs: 1000`;
+  const text = `${(await readFile(path, 'utf8')).replace(/^store:/m, store)}\nbatch: { ageMaxMs: 200 }\n`;
+  await writeFile(path, text);
+});
+
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await server[Symbol.asyncDispose]();
+});
+
+/** Sends the head and nothing else, for ever. */
+async function* silence(): AsyncGenerator<Buffer> {
+  await new Promise(() => undefined);
+  yield Buffer.alloc(0);
+}
+
+it.each([
+  ['refuses', { status: 503, code: 'SlowDown' }],
+  [
+    'is silent',
+    {
+      status: 200,
+      get body() {
+        return silence();
+      },
+    },
+  ],
+])(
+  'a service whose S3 %s ends at once when it is told to, and the next run reads the rest',
+  async (_, answer) => {
+    const stop = new AbortController();
+    const running = runUntil(stop.signal, folder, 'run');
+    const wrote = (part: string): boolean => [...server.objects.keys()].some((key) => key.includes(part));
+    await expect.poll(() => wrote('/hint/heads/'), { timeout: 20_000 }).toBe(true);
+    server.answer = () => answer;
+    await appendFile(join(folder, 'a.ndjson'), '{"id":2}\n');
+    await new Promise((resolve) => setTimeout(resolve, 4_000));
+    const stoppedMs = performance.now();
+    stop.abort();
+    const { code, stderr } = await running;
+    expect(performance.now() - stoppedMs).toBeLessThan(5_000);
+    expect([code, stderr]).toEqual([4, expect.stringContaining('Stopped while the store could not be used') as string]);
+    server.answer = () => null;
+    const { stdout } = await runHere(folder, 'run', '--once', '--json');
+    expect(JSON.parse(stdout)).toMatchObject({ records: 1, halted: [], damaged: [] });
+  },
+  60_000,
+);
