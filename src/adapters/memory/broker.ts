@@ -108,6 +108,13 @@ export class MemoryBroker {
     return earliest + (at < 0 ? slots.length : at);
   }
 
+  /** How many records lie in `[from, to)`. */
+  recordsIn(log: LogId, from: number, to: number): number {
+    const { earliest, slots } = this.#partition(log);
+    const inside = slots.slice(Math.max(0, from - earliest), Math.max(0, to - earliest));
+    return inside.filter(({ record }) => record !== null).length;
+  }
+
   /** What lies from `offset` on, as a chunk; null when nothing does. */
   read(log: LogId, offset: number, recordsMax: number, bytesMax: number): RecordChunk | null {
     const { earliest, slots } = this.#partition(log);

@@ -1,0 +1,167 @@
+/**
+ * `npm run sim`: the real ledger, consume loop, publisher and alert desk on simulated time, store, brokers and queue, with
+ * faults; one seed is one run, the same to the byte each time.
+ *
+ * Options: `--seeds N` (default 500) from `--from S` (default 1) on, in `--jobs J` processes (default 2); `--record FILE`
+ * adds what each hundred seeds gave to a file, and goes on where that ends. `--seed S` runs one, `--only NAMES` with nothing
+ * but these faults in it, `--trace` prints what happened. `--controls` plants one bug of the protocol after the other and
+ * looks for the first seed that finds it.
+ */
+import { execFile } from 'node:child_process';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs, promisify } from 'node:util';
+
+import { runPart, type Part } from '../test/sim/part.ts';
+import { PLANTED_BUGS, type PlantedBug } from '../test/sim/planted-bugs.ts';
+import { scenarioOf } from '../test/sim/scenario.ts';
+import { Simulation } from '../test/sim/simulation.ts';
+
+const PART_SEEDS = 100;
+/** A planted bug must be found within so many seeds. */
+const CONTROL_SEEDS = 1_000;
+const OUTPUT_BYTES_MAX = 2 ** 26;
+
+const { values: options } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '500' },
+    from: { type: 'string', default: '1' },
+    jobs: { type: 'string', default: '2' },
+    record: { type: 'string' },
+    seed: { type: 'string' },
+    only: { type: 'string' },
+    trace: { type: 'boolean', default: false },
+    controls: { type: 'boolean', default: false },
+    part: { type: 'string' },
+  },
+});
+
+const run = promisify(execFile);
+const script = fileURLToPath(import.meta.url);
+
+/** One part in a process of its own. @param firstFailure true to stop at the first. */
+async function partOf(path: string, from: number, to: number, firstFailure: boolean): Promise<Part> {
+  const args = [path, '--part', `${from}-${to}${firstFailure ? '!' : ''}`];
+  const { stdout } = await run(process.execPath, args, { maxBuffer: OUTPUT_BYTES_MAX });
+  return JSON.parse(stdout) as Part;
+}
+
+async function runSeeds(from: number, seeds: number, jobs: number, record: string | undefined): Promise<boolean> {
+  const done = record !== undefined && existsSync(record) ? partsIn(record) : [];
+  const known = new Set(done.map((part) => part.from));
+  const waiting: number[] = [];
+  for (let at = from; at < from + seeds; at += PART_SEEDS) if (!known.has(at)) waiting.push(at);
+  const parts = [...done];
+  const work = async (): Promise<void> => {
+    for (let at = waiting.shift(); at !== undefined; at = waiting.shift()) {
+      const part = await partOf(script, at, Math.min(at + PART_SEEDS, from + seeds) - 1, false);
+      parts.push(part);
+      if (record !== undefined) appendFileSync(record, `${JSON.stringify(part)}\n`);
+      for (const { seed, message, happened } of part.failures)
+        console.log(
+          `seed ${seed}: ${message}\n  again: npm run sim -- --seed ${seed} --trace --only '${happened.join(',')}'`,
+        );
+      if (process.stderr.isTTY) process.stderr.write(`\r${sum(parts, ({ seeds: count }) => count)} seeds`);
+    }
+  };
+  await Promise.all(Array.from({ length: jobs }, work));
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+  console.log(tableOf(parts));
+  return parts.every(({ failures }) => failures.length === 0);
+}
+
+function partsIn(record: string): Part[] {
+  return readFileSync(record, 'utf8')
+    .split('\n')
+    .flatMap((line) => (line === '' ? [] : [JSON.parse(line) as Part]));
+}
+
+function tableOf(parts: readonly Part[]): string {
+  const rows: [name: string, value: number][] = [
+    ['seeds', sum(parts, ({ seeds }) => seeds)],
+    ['broken promises', sum(parts, ({ failures }) => failures.length)],
+    ['faults and acts', sum(parts, ({ faults }) => faults)],
+    ['events', sum(parts, ({ events }) => events)],
+    ['simulated hours', Math.round(sum(parts, ({ simulatedMs }) => simulatedMs) / 3_600_000)],
+    ['records', sum(parts, ({ records }) => records)],
+    ['batches', sum(parts, ({ batches }) => batches)],
+    ['snapshots', sum(parts, ({ snapshots }) => snapshots)],
+    ['partitions halted by a rule', sum(parts, ({ halts }) => halts)],
+  ];
+  return rows.map(([name, value]) => `${name.padEnd(28)} ${value.toLocaleString('en')}`).join('\n');
+}
+
+function sum(parts: readonly Part[], of: (part: Part) => number): number {
+  return parts.reduce((total, part) => total + of(part), 0);
+}
+
+async function runOne(seed: number, only: readonly string[] | null): Promise<boolean> {
+  const simulation = new Simulation(scenarioOf(seed), only === null ? null : new Set(only));
+  if (options.trace) simulation.world.trace.keep();
+  const { violation, ...outcome } = await simulation.run();
+  for (const line of simulation.world.trace.lines) console.log(line);
+  console.log(JSON.stringify(outcome, null, 2));
+  if (violation !== null) console.log(violation.stack);
+  return violation === null;
+}
+
+/** Plants every bug in a copy of the compiled code, and runs that. */
+async function runControls(): Promise<boolean> {
+  let isFound = true;
+  for (const bug of PLANTED_BUGS) {
+    const copy = plant(bug);
+    try {
+      const { failures, seeds } = await partOf(join(copy, 'dist/scripts/sim.js'), 1, CONTROL_SEEDS, true);
+      const [first] = failures;
+      isFound &&= first !== undefined;
+      console.log(
+        `${first === undefined ? `NOT FOUND in ${seeds} seeds` : `found by seed ${first.seed} (${first.message.slice(0, first.message.indexOf(':'))})`}: ${bug.name}`,
+      );
+    } finally {
+      rmSync(copy, { recursive: true });
+    }
+  }
+  return isFound;
+}
+
+/** @returns a folder with the compiled code, the bug in it. */
+function plant({ name, edits }: PlantedBug): string {
+  const root = dirname(dirname(dirname(script)));
+  const copy = mkdtempSync(join(tmpdir(), 'headgate-planted-'));
+  cpSync(join(root, 'dist'), join(copy, 'dist'), { recursive: true });
+  cpSync(join(root, 'package.json'), join(copy, 'package.json'));
+  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
+  for (const { file, find, replace } of edits) {
+    const path = join(copy, 'dist/src', file);
+    const parts = readFileSync(path, 'utf8').split(find);
+    if (parts.length !== 2)
+      throw new Error(`Cannot plant "${name}": "${find}" stands ${parts.length - 1} times in ${file}, wanted once`);
+    writeFileSync(path, parts.join(replace));
+  }
+  return copy;
+}
+
+async function main(): Promise<boolean> {
+  if (options.part !== undefined) {
+    const [, from, to, stop] = /^(\d+)-(\d+)(!?)$/.exec(options.part) ?? [];
+    const part = await runPart(Number(from), Number(to), stop === '!' ? 'first' : 'all');
+    process.stdout.write(JSON.stringify(part));
+    return true;
+  }
+  if (options.controls) return runControls();
+  if (options.seed !== undefined) return runOne(Number(options.seed), options.only?.split(',') ?? null);
+  return runSeeds(Number(options.from), Number(options.seeds), Number(options.jobs), options.record);
+}
+
+process.exitCode = (await main()) ? 0 : 1;
