@@ -165,6 +165,7 @@ function withSchema(state: ControlState, topic: string, seq: number): ControlSta
     repinned: withEntry(state.repinned ?? recordOf([]), topic, seq),
     baselines: withoutEntry(state.baselines, topic),
     candidates: withoutEntry(state.candidates, topic),
+    verdicts: withoutClean(state.verdicts, topic),
   };
 }
 

@@ -5,6 +5,7 @@ import { getVerified } from '../ledger/objects.ts';
 import type { NewBatch } from '../publish/news.ts';
 import { readEvidence } from '../ledger/evidence.ts';
 import { findJudgement } from '../publish/rejudgement.ts';
+import { formatLogId } from '../record/log-id.ts';
 import type { LedgerContext } from './ledger-context.ts';
 
 /** What was last said of a batch, and by whom. */
@@ -22,7 +23,8 @@ export interface JudgementInForce {
 
 /**
  * The newest judgement of a batch: that of the publisher where it was judged again, otherwise its own. What the publisher
- * said after the snapshot that a rollback went back to is void, for nothing is published on it any more.
+ * said after the snapshot that a rollback went back to is void, for nothing is published on it any more; and so is that it is
+ * clean, where another baseline or schema was put in force before a publish took that up.
  * Cost: the evidence, and at most one control entry where the newest state tells which; otherwise the control entries since
  * the batch was committed, newest first, until one speaks about it, and a snapshot for each rollback among them.
  * @throws IntegrityError, UnavailableError
@@ -30,11 +32,18 @@ export interface JudgementInForce {
 export async function judgementInForce(ledger: LedgerContext, batch: NewBatch): Promise<JudgementInForce> {
   const { control, snapshots, store, layout } = ledger;
   const [newest, oldest] = searched(await control.head(), batch);
+  let isCleanVoid = false;
   for (let seq = newest; seq >= oldest; seq--) {
     const entry = (await control.read(seq))?.entry;
-    // Down to what the target was made of; the publish that named it comes next to that.
-    if (entry?.kind === 'rollback') seq = Math.min(seq, (await snapshots.read(entry.to)).controlSeq + 1);
-    if (entry?.kind !== 'verdict' || !entry.batches.some(({ digest }) => digest === batch.digest)) continue;
+    if (entry?.kind === 'rollback') {
+      // Down to what the target was made of; the publish that named it comes next to that.
+      seq = Math.min(seq, (await snapshots.read(entry.to)).controlSeq + 1);
+      isCleanVoid = false;
+    }
+    if (entry?.kind === 'publish' && entry.waiting?.includes(formatLogId(batch.log)) !== true) isCleanVoid = false;
+    if ((entry?.kind === 'approve' || entry?.kind === 'schema') && entry.topic === batch.log.topic) isCleanVoid = true;
+    if (entry?.kind !== 'verdict' || (isCleanVoid && entry.outcome === 'clean')) continue;
+    if (!entry.batches.some(({ digest }) => digest === batch.digest)) continue;
     const key = layout.judgement(entry.evidence);
     const bytes = await getVerified(store, key, entry.evidence, BYTES_MAX.evidence);
     const found = findJudgement(bytes, key, batch.digest);

@@ -234,8 +234,13 @@ function overtakenBy(
   return stale === undefined ? null : `another baseline of "${stale.log.topic}" was put in force`;
 }
 
-/** True when a rollback put the ref on hold. */
+/**
+ * True when a rollback put the ref on hold. The state tells; where it does not, because another ref names what was left again,
+ * the entry does, and one that is lost counts as a rollback: then what lies beyond is judged once more.
+ */
 async function isRolledBack({ control }: LedgerContext, ref: string, { state }: ControlHead): Promise<boolean> {
   const heldAt = state.holds[ref];
-  return heldAt !== undefined && (await control.read(heldAt))?.entry.kind === 'rollback';
+  if (heldAt === undefined) return false;
+  if (Object.values(state.left).includes(heldAt)) return true;
+  return (await control.read(heldAt))?.entry.kind !== 'hold';
 }

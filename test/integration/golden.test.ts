@@ -131,6 +131,7 @@ describe.each(VERSIONS)('the golden store %s', (version) => {
       ok: true,
       complete: true,
       problems: [],
+      warnings: [],
       controlEntries,
       logs: Object.keys(expected.logs).length,
       batches,

@@ -47,8 +47,11 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     ],
   },
   {
-    name: 'a batch does not wait for the one before it',
-    edits: [{ file: 'ingest/partition-runner.js', find: '(await turn.before)', replace: 'true' }],
+    name: 'a batch is committed whatever became of the one before it',
+    edits: [
+      { file: 'ingest/partition-runner.js', find: '(await turn.before)', replace: 'true' },
+      { file: 'ingest/partition-runner.js', find: 'session.writer.head.next !== fields.start', replace: 'false' },
+    ],
   },
   {
     name: 'who is fenced goes on with what it has',

@@ -49,7 +49,7 @@ describe('applyAct', () => {
     expect(approved).toMatchObject({ baselines: { t: sha('2') }, candidates: {} });
   });
 
-  it('takes back what another baseline called clean when one is put in force, and nothing that it called suspect', () => {
+  it('takes back what another baseline called clean when one, or another schema, is put in force, and nothing that it called suspect', () => {
     const verdict = (digest: string, outcome: 'clean' | 'suspect', log = 'test/t/0'): ControlAct => ({
       kind: 'verdict',
       by,
@@ -61,6 +61,10 @@ describe('applyAct', () => {
     const judged = after(verdict('1', 'clean'), verdict('2', 'suspect'), verdict('3', 'clean', 'test/other/0'));
     const approved = applyAct(judged, { kind: 'approve', by, topic: 't', baseline: sha('b'), reason }, 3);
     expect(Object.keys(approved.verdicts)).toEqual([sha('2'), sha('3')]);
+    const pinned = applyAct(judged, { kind: 'schema', by, topic: 't', schema: sha('1'), reason }, 3);
+    expect(Object.keys(pinned.verdicts)).toHaveLength(3);
+    const replaced = applyAct(pinned, { kind: 'schema', by, topic: 't', schema: sha('2'), reason }, 4);
+    expect(Object.keys(replaced.verdicts)).toEqual([sha('2'), sha('3')]);
   });
 
   it('replaces a schema together with the baseline and the candidate that were learned under it', () => {

@@ -94,6 +94,21 @@ describe('the judgement in force', () => {
     expect((await judgementInForce(test.reopened(), other)).judgement.score).toBe(3);
   });
 
+  it('is not that a batch is clean, where another baseline was put in force before a publish took that up', async () => {
+    await judgeAgain([batch], 'clean', 3);
+    await judgeAgain([other], 'suspect', 4);
+    await test.approveBaseline('second');
+    expect(await judgementInForce(test.reopened(), batch)).toMatchObject({ judgement: own, seq: null });
+    expect((await judgementInForce(test.reopened(), other)).judgement.score).toBe(4);
+  });
+
+  it('stays that a batch is clean, where a publish took that up before another baseline was put in force', async () => {
+    await judgeAgain([batch], 'clean', 3);
+    await test.publisher(async () => null).publish(never);
+    await test.approveBaseline('second');
+    expect((await judgementInForce(test.reopened(), batch)).judgement.score).toBe(3);
+  });
+
   describe('after a rollback', () => {
     const publish = async (): Promise<string> => {
       await test.publisher(async () => null).publish(never);

@@ -192,6 +192,19 @@ describe('acts on a ref', () => {
   });
 
   describe('resume', () => {
+    it('judges again what lies beyond the target also where the entry of the rollback is lost', async () => {
+      await test.commit(a);
+      const target = await publish();
+      const bad = await commitAs('suspect', {}, b);
+      await publish();
+      await back(target);
+      const { seq } = (await test.ledger.control.head()).newest!.entry;
+      await test.decide(await test.commit(a), 'condemned');
+      await test.store.delete(test.ledger.layout.controlEntry(seq));
+      await resume(test.reopened(), 'main', test.person(), rejudge, test.keys.publisher, never);
+      expect(rejudged).toEqual([bad.digest]);
+    });
+
     it('lifts a hold without judging anything', async () => {
       await test.commit(a);
       await publish();
