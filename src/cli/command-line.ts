@@ -2,7 +2,7 @@
  * Every command with its options, and the file that does its work, which is loaded only when the command is called: the help
  * needs none of it, and the libraries behind some take longer to load than others to run. Long, for it is one list.
  */
-import type { LearnOptions } from './commands/baseline.ts';
+import type { ApproveOptions, LearnOptions } from './commands/baseline.ts';
 import type { InitOptions } from './commands/init-answers.ts';
 import type { ActOptions } from './commands/refs.ts';
 import type { Parts } from './commands/run.ts';
@@ -167,7 +167,10 @@ const registerBaseline: Register = (program, runner) => {
       'from the batches that are held for want of a baseline (default; may be joined with the next two)',
     )
     .option('--published', 'from the published batches, but for suspect ones that observe mode let through')
-    .option('--with-suspect', 'as --published, with the suspect ones: after a change that has come to stay')
+    .option(
+      '--with-suspect',
+      'with the suspect ones of what is named, else of the published: after a change that has come to stay',
+    )
     .option('--files <path...>', 'from files, folders, globs or s3://bucket/key, in the format of the source')
     .option('--topic <name>', 'topic (needed if the source has several)')
     .option('--reason <text>', 'why; it is signed', 'learned by hand')
@@ -179,8 +182,9 @@ const registerBaseline: Register = (program, runner) => {
     .argument('[baseline]', 'digest or its first digits (default: the newest candidate)')
     .description('put a learned baseline in force')
     .option('--topic <name>', 'topic (needed if the source has several)')
+    .option('--fewer', 'also one of fewer than 8 batches in the place of one that knows more')
     .option('--reason <text>', 'why; it is signed', 'approved by hand')
-    .action((id: string | undefined, options: { topic?: string; reason: string }) =>
+    .action((id: string | undefined, options: ApproveOptions) =>
       runner()(async (context) => (await import('./commands/baseline.ts')).approveOne(context, id, options)),
     );
   baseline

@@ -56,18 +56,20 @@ export interface StoredHistory {
 
 /**
  * Which stored batches a baseline is learned from: those that are held for want of one; those that are published and were
- * not found suspect; all that are published, for observe mode after a change that has come to stay. Several may be joined.
+ * not found suspect; and, after a change that has come to stay, the suspect ones of either too. Several may be joined.
  */
-export type LearnFrom = 'held' | 'published' | 'published-suspect';
+export type LearnFrom = 'held' | 'held-suspect' | 'published' | 'published-suspect';
 
 const NAMES: Readonly<Record<LearnFrom, string>> = {
   held: 'batches that are held for want of one',
+  'held-suspect': 'batches that are held for want of one or as suspect',
   published: 'published batches that are not suspect (--with-suspect takes those too)',
   'published-suspect': 'published batches',
 };
 
 const isLearnedFrom: Readonly<Record<LearnFrom, (standing: Standing) => boolean>> = {
   held: (standing) => standing === 'no-baseline',
+  'held-suspect': (standing) => standing === 'no-baseline' || standing === 'suspect',
   published: (standing) => standing !== 'suspect' && standing !== 'failed',
   'published-suspect': () => true,
 };
@@ -93,7 +95,7 @@ export async function storedProfiles(
   const published = new Set<string>();
   let count = 0;
   for (const sequence of ['held', 'batches'] as const) {
-    const taken = from.filter((each) => (each === 'held') === (sequence === 'held'));
+    const taken = from.filter((each) => each.startsWith('held') === (sequence === 'held'));
     if (taken.length === 0) continue;
     for await (const line of snapshots.batches(snapshot[sequence])) {
       if (parseLogId(line.log)?.topic !== topic || !taken.some((each) => isLearnedFrom[each](line.standing))) continue;

@@ -25,6 +25,9 @@ import { copiesOf, describeLearned, type ReadHistory } from '../learned.ts';
 import { counted } from '../output.ts';
 import { onRef, type RefAct } from './refs.ts';
 
+/** Batches below which a baseline has hard rules alone decide. */
+const BATCHES_MIN = 8;
+
 /** Options of `headgate baseline learn`. */
 export interface LearnOptions {
   readonly held?: boolean;
@@ -58,8 +61,8 @@ async function learnOne(act: RefAct, options: LearnOptions): Promise<CommandResu
   context.output.result({ ...others, copiesAt, older, restRecords: read.restRecords, unchecked }, [
     ...describeLearned(learned, read, recordsMin).map((each) => context.output.called(each)),
     ...unchecked.map((each) => context.output.called(each)),
-    ...(learned.batches < 8
-      ? [`only ${counted(learned.batches, 'batch')}: until a baseline has 8, hard rules alone decide`]
+    ...(learned.batches < BATCHES_MIN
+      ? [`only ${counted(learned.batches, 'batch')}: until a baseline has ${BATCHES_MIN}, hard rules alone decide`]
       : learned.batches < 30
         ? [`${counted(learned.batches, 'batch')}: judging is cautious until a baseline has 30`]
         : []),
@@ -70,10 +73,12 @@ async function learnOne(act: RefAct, options: LearnOptions): Promise<CommandResu
 
 /** Which stored batches are meant; several options are joined. */
 function sourcesOf({ held, published, withSuspect }: LearnOptions): LearnFrom[] {
-  const from: LearnFrom[] = held === true ? ['held'] : [];
-  if (withSuspect === true) from.push('published-suspect');
-  else if (published === true) from.push('published');
-  return from.length === 0 ? ['held'] : from;
+  if (withSuspect !== true) {
+    const from: LearnFrom[] = published === true ? ['published'] : [];
+    return held === true || published !== true ? ['held', ...from] : from;
+  }
+  const from: LearnFrom[] = held === true ? ['held-suspect'] : [];
+  return published === true || held !== true ? [...from, 'published-suspect'] : from;
 }
 
 /** Profiles files that are not part of the ledger; their schema is pinned if the topic has none yet. @param profiles filled */
@@ -129,18 +134,39 @@ async function download(loaded: RefAct['loaded'], url: string, path: string): Pr
   return path;
 }
 
+/** Options of `headgate baseline approve`. */
+export interface ApproveOptions {
+  readonly topic?: string;
+  readonly fewer?: boolean;
+  readonly reason: string;
+}
+
 /** `headgate baseline approve`. @param id digest or its first digits; undefined for the newest candidate */
 export function approveOne(
   context: CommandContext,
   id: string | undefined,
-  options: { readonly topic?: string; readonly reason: string },
+  options: ApproveOptions,
 ): Promise<CommandResult> {
-  return onRef(context, options, (act) => putInForce(act, id, options.topic));
+  return onRef(context, options, (act) => putInForce(act, id, options));
 }
 
-async function putInForce(act: RefAct, id: string | undefined, topicName: string | undefined): Promise<CommandResult> {
+/** A baseline that can judge must not give way by the way to one that cannot. @throws RequestError */
+async function assertNotDisarmed({ ledger }: RefAct, topic: string, id: string | undefined): Promise<void> {
+  const { baselines, candidates } = (await ledger.control.head()).state;
+  const [inForce, candidate] = [baselines[topic], candidates[topic]];
+  if (inForce === undefined || candidate === undefined || !candidate.startsWith(id ?? '')) return;
+  const [now, next] = await Promise.all([readBaseline(ledger, inForce), readBaseline(ledger, candidate)]);
+  if (now.baseline.batches < BATCHES_MIN || next.baseline.batches >= BATCHES_MIN) return;
+  throw new RequestError(
+    'REQUEST_INVALID',
+    `Cannot approve ${candidate.slice(0, 12)}: it knows ${counted(next.baseline.batches, 'batch')}, with fewer than ${BATCHES_MIN} hard rules alone decide; ${inForce.slice(0, 12)} in force knows ${now.baseline.batches} (way out: learn from more batches, --with-suspect takes those that are held or published as suspect; or --fewer approves it all the same)`,
+  );
+}
+
+async function putInForce(act: RefAct, id: string | undefined, options: ApproveOptions): Promise<CommandResult> {
   const { context, loaded, ledger, actor } = act;
-  const topic = await topicOf(act, topicName);
+  const topic = await topicOf(act, options.topic);
+  if (options.fewer !== true) await assertNotDisarmed(act, topic, id);
   const baseline = await approve(ledger, topic, id, actor, context.kill);
   const next = 'batches held for want of a baseline are judged with the next publish: headgate publish --once';
   context.output.result({ topic, baseline }, [

@@ -2,7 +2,7 @@ import { access } from 'node:fs/promises';
 import { isAbsolute, relative, resolve, sep } from 'node:path';
 
 import { openAlerts } from '../../compose/alerts.ts';
-import { openKey, openState, openStore, readTrust, type KeyName } from '../../compose/ledger.ts';
+import { openKey, openLedgerOf, openState, openStore, readTrust, type KeyName } from '../../compose/ledger.ts';
 import { describeHaltsInObserveMode, findMisfits, topicsOfSource } from '../../compose/misfits.ts';
 import { openSource } from '../../compose/source.ts';
 import type { LoadedConfig } from '../../config/load.ts';
@@ -12,7 +12,7 @@ import { ConfigError, HeadgateError } from '../../errors.ts';
 import { Layout } from '../../ledger/layout.ts';
 import { probeFully } from '../../ledger/probe.ts';
 import { openLedger } from '../../respond/ledger-context.ts';
-import { load, type CommandContext, type CommandResult } from '../context.ts';
+import { load, tellRetry, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT, exitCodeOf } from '../exit-codes.ts';
 import { counted } from '../output.ts';
 import { readStatus } from './status.ts';
@@ -48,7 +48,7 @@ export async function doctor(context: CommandContext, mustWrite: boolean): Promi
   for (const name of ['ingest', 'publisher', 'approver'] as const)
     await checks.run(name, ['trust'], () => checkKey(loaded, name, use));
   await checks.run('state', [], () => checkState(loaded));
-  await checks.run('store', [], () => checkStore(loaded, use));
+  await checks.run('store', [], () => checkStore(context, loaded, use));
   await checks.run('clock', ['trust', 'store'], () => checkClock(loaded));
   await checks.run('topics', ['trust', 'store'], () => checkTopics(loaded));
   await checks.run('halts', ['trust', 'store'], () => checkHalts(loaded));
@@ -153,8 +153,18 @@ async function checkState(loaded: LoadedConfig): Promise<Found> {
   return `${path} can be written`;
 }
 
-async function checkStore(loaded: LoadedConfig, use: Use): Promise<Found> {
+/** A store that is not the one this machine has seen is not probed: it may be an empty folder where a disk should be. */
+async function assertAsSeen(context: CommandContext, loaded: LoadedConfig): Promise<void> {
+  await using ledger = await openLedgerOf(loaded, tellRetry(context));
+  await ledger.marks.check(ledger.control, await ledger.control.head());
+}
+
+async function checkStore(context: CommandContext, loaded: LoadedConfig, use: Use): Promise<Found> {
   await using store = await openStore(loaded);
+  // Without trust and state nothing can be compared; each has a line of its own.
+  await assertAsSeen(context, loaded).catch((error: unknown) => {
+    if (!(error instanceof ConfigError)) throw error;
+  });
   if (use === 'read') {
     const { pipeline } = loaded.config;
     if ((await store.stat(new Layout(pipeline).probeRecord())) !== null) return `${store.location} can be read`;

@@ -103,6 +103,16 @@ describe('a baseline', () => {
       expect(await stored('published')).toEqual(await profilesOf([clean]));
       expect(await stored('published-suspect')).toEqual(await profilesOf([clean, suspect, failed]));
     });
+
+    it('takes what is held as suspect, but for what is condemned, only when asked', async () => {
+      const clean = await test.commit(a);
+      const suspect = await test.commit(a, { verdict: 'suspect' });
+      const condemned = await test.commit(a, { verdict: 'suspect' });
+      await test.decide(condemned, 'condemned');
+      await publish();
+      expect(await stored('published')).toEqual(await profilesOf([clean]));
+      expect(await stored('held-suspect')).toEqual(await profilesOf([suspect]));
+    });
   });
 
   it('is learned from what is held and what is published together, in the order of commits', async () => {

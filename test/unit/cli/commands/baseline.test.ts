@@ -78,7 +78,12 @@ describe('a label that is named after the baseline was learned', () => {
     await writeFile(join(folder, 'b.ndjson'), orders(3 * BATCH, 10 * BATCH));
     expect((await run('run', '--once')).code).toBe(0);
     expect((await run('baseline', 'learn', '--published')).code).toBe(0);
-    expect((await run('baseline', 'approve')).code).toBe(0);
+    const refused = await run('baseline', 'approve');
+    expect(refused.code).toBe(64);
+    expect(refused.stderr).toMatch(
+      /it knows 3 batches, with fewer than 8 hard rules alone decide; [0-9a-f]{12} in force knows 10 \(/,
+    );
+    expect((await run('baseline', 'approve', '--fewer')).code).toBe(0);
     const { code, stdout } = await run('doctor');
     expect(code).toBe(78);
     expect(stdout).toContain('label "late" is not checked: the baseline in force knows 3 batches, with fewer than 8');

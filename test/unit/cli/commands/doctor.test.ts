@@ -192,11 +192,23 @@ describe('headgate doctor', () => {
       expect(await check('alerts')).toMatchObject({ code: 0, detail: expect.stringMatching(/^not checked/) as string });
       expect(await readdir(join(folder, 'store'), { recursive: true })).toEqual(before);
       await rm(join(folder, 'store'), { recursive: true });
+      await rm(join(folder, '.headgate'), { recursive: true, force: true });
       expect(await check('store')).toMatchObject({
         code: 0,
         status: 'warn',
         detail: expect.stringContaining('holds nothing of "shop" yet') as string,
       });
+    });
+
+    it('fails where the store is not the one that this machine has seen, and probes nothing there', async () => {
+      await runHere(folder, 'gate');
+      await rm(join(folder, 'store'), { recursive: true });
+      expect(await check('store')).toMatchObject({
+        code: 2,
+        status: 'fail',
+        detail: expect.stringMatching(/^Cannot trust the store: control entry \d+ was /) as string,
+      });
+      await expect(readdir(join(folder, 'store'))).rejects.toMatchObject({ code: 'ENOENT' });
     });
 
     it('asks for all that run needs with --write', async () => {
