@@ -1,11 +1,9 @@
 import { IntegrityError, type ErrorCode } from '../errors.ts';
-import { eachLimited } from '../ledger/each-limited.ts';
-import { lossOf } from '../publish/batch-objects.ts';
+import { lossesOf } from '../publish/batch-objects.ts';
 import type { NewBatch } from '../publish/news.ts';
 import { formatLogId } from '../record/log-id.ts';
 import type { LedgerContext } from '../respond/ledger-context.ts';
 
-const CHECKS_AT_ONCE = 16;
 const PUT_BACK =
   'put it back as it was, from a copy of the store or from earlier versions of its objects; headgate verify names each that differs';
 
@@ -35,15 +33,13 @@ export function placeOf({ log, entry }: NewBatch): string {
 }
 
 /** Evidence and data of batches that are gone or have another size: nothing of them is read. In the order of the batches. */
-export async function lossesOf({ store }: LedgerContext, batches: readonly NewBatch[]): Promise<Damage[]> {
-  const found: Damage[][] = batches.map(() => []);
-  await eachLimited(batches.entries(), CHECKS_AT_ONCE, async ([i, batch]) => {
-    for (const object of [batch.entry.evidence, batch.entry.data]) {
-      const loss = object === null ? null : await lossOf(store, object, 'read');
-      if (loss !== null) found[i]!.push(damageOfBatch(loss, placeOf(batch)));
-    }
-  });
-  return found.flat();
+export async function damageOfBatches(
+  { store }: LedgerContext,
+  batches: readonly NewBatch[],
+): Promise<readonly Damage[]> {
+  const objectsOf = ({ entry: { evidence, data } }: NewBatch) => (data === null ? [evidence] : [evidence, data]);
+  const losses = await lossesOf(store, batches, objectsOf, 'read');
+  return losses.map(({ batch, error }) => damageOfBatch(error, placeOf(batch)));
 }
 
 /** What `read` gives; null where the store is not as it was signed, which is noted. @param about as for {@link damageOf} */

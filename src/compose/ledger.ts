@@ -11,7 +11,7 @@ import { DiskStore } from '../adapters/disk/store.ts';
 import { openPemSigner } from '../adapters/keys/pem-signer.ts';
 import { systemClock } from '../adapters/system/clock.ts';
 import type { LoadedConfig } from '../config/load.ts';
-import { ConfigError, NotFoundError, UncertainError, UnavailableError } from '../errors.ts';
+import { ConfigError, NotFoundError } from '../errors.ts';
 import { BYTES_MAX } from '../ledger/layout.ts';
 import { TrustRoot, type Role } from '../ledger/trust.ts';
 import type { LocalState } from '../ports/local-state.ts';
@@ -19,6 +19,7 @@ import type { ObjectStore } from '../ports/object-store.ts';
 import type { Signer } from '../ports/signer.ts';
 import { openLedger, type LedgerContext } from '../respond/ledger-context.ts';
 import { Marks } from '../respond/marks.ts';
+import { WatchedStore, type StoreWatch } from './watched-store.ts';
 
 /** Which private key a process needs: each signs in the role of its name. */
 export type KeyName = Extract<Role, 'ingest' | 'publisher' | 'approver'>;
@@ -70,16 +71,6 @@ export interface OpenedLedger extends LedgerContext, AsyncDisposable {
   readonly marks: Marks;
 }
 
-/** Whoever decides how long a store is waited for. */
-export interface StoreWatch {
-  /** A write of the ledger, or a read, has failed. */
-  failed(error: Error): void;
-  /** A write of the ledger was answered. */
-  written(): void;
-  /** Ends every call, also those that are under way. */
-  readonly ended: AbortSignal;
-}
-
 /**
  * Opens the pipeline's ledger.
  * @param onRetry told of writes that failed and are tried again. @param watch told of all calls, if anyone is to be
@@ -92,7 +83,7 @@ export async function openLedgerOf(
 ): Promise<OpenedLedger> {
   const trust = await readTrust(loaded);
   const opened = await openStore(loaded);
-  const store = reportRetries(watch === undefined ? opened : watched(opened, watch), onRetry);
+  const store = new WatchedStore(opened, { onRetry, watch });
   const marks = new Marks(openState(loaded), store.location, loaded.config.pipeline);
   return { ...openLedger(store, trust, systemClock), marks, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
 }
@@ -100,56 +91,6 @@ export async function openLedgerOf(
 /** Where this machine remembers what it has seen of the store. */
 export function openState({ config, folder }: LoadedConfig): LocalState {
   return new DiskState(join(resolve(folder, config.stateFolder), 'marks'));
-}
-
-/** A ledger's writes wait for as long as the store is away; this tells of the waiting. */
-function reportRetries(store: ObjectStore, onRetry: (error: Error) => void): ObjectStore {
-  return {
-    location: store.location,
-    arbiter: store.arbiter,
-    create: async (key, bytes, options) => {
-      try {
-        return await store.create(key, bytes, options);
-      } catch (error) {
-        if (error instanceof UnavailableError || error instanceof UncertainError) onRetry(error);
-        throw error;
-      }
-    },
-    get: (key, bytesMax, options) => store.get(key, bytesMax, options),
-    stat: (key, options) => store.stat(key, options),
-    list: (prefix, page, options) => store.list(prefix, page, options),
-    put: (key, bytes, options) => store.put(key, bytes, options),
-    delete: (key, options) => store.delete(key, options),
-    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
-  };
-}
-
-/** A store whose calls someone follows, and can end. What is only put may be lost, and nobody waits for it. */
-function watched(store: ObjectStore, watch: StoreWatch): ObjectStore {
-  const follow = async <Answer>(call: Promise<Answer>): Promise<Answer> => {
-    try {
-      return await call;
-    } catch (error) {
-      if (error instanceof UnavailableError || error instanceof UncertainError) watch.failed(error);
-      throw error;
-    }
-  };
-  const signal = watch.ended;
-  return {
-    location: store.location,
-    arbiter: store.arbiter,
-    create: async (key, bytes, options) => {
-      const outcome = await follow(store.create(key, bytes, { signal, ...options }));
-      watch.written();
-      return outcome;
-    },
-    get: (key, bytesMax, options) => follow(store.get(key, bytesMax, { signal, ...options })),
-    stat: (key, options) => follow(store.stat(key, { signal, ...options })),
-    list: (prefix, page, options) => follow(store.list(prefix, page, { signal, ...options })),
-    put: (key, bytes, options) => store.put(key, bytes, { signal, ...options }),
-    delete: (key, options) => store.delete(key, options),
-    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
-  };
 }
 
 /** The author's name that entries carry: who runs the command, and where; `uid-N` for a user without a name, as containers have. */

@@ -1,5 +1,4 @@
-import { encodeSegment } from '../record/log-id.ts';
-import type { LogId } from '../record/log-id.ts';
+import { encodeSegment, parseLogId, type LogId } from '../record/log-id.ts';
 import { sha256Hex } from '../record/sha256.ts';
 import { BASELINE_BYTES_MAX } from '../record/stored-limits.ts';
 
@@ -73,6 +72,11 @@ export class Layout {
     return `${this.#root}log/`;
   }
 
+  /** All logs of the topic that a log is of. */
+  topic({ cluster, topic }: LogId): string {
+    return `${this.logs()}${segment(cluster)}/${segment(topic)}/`;
+  }
+
   /** All slots of one partition log. */
   log(log: LogId): string {
     return `${this.logs()}${logPath(log)}/`;
@@ -80,6 +84,11 @@ export class Layout {
 
   slot(log: LogId, slot: number): string {
     return this.log(log) + number(slot);
+  }
+
+  /** Key of slot 0 of the log whose slots lie in a folder. @param folder as {@link log} gives it, be its log unknown. */
+  firstSlot(folder: string): string {
+    return folder + number(0);
   }
 
   control(): string {
@@ -135,6 +144,17 @@ export class Layout {
 
   headHint(log: LogId): string {
     return this.headHints() + logPath(log);
+  }
+
+  /** {@link log} by the key of {@link headHint}, be its log unknown. */
+  logOfHint(hint: string): string {
+    return `${this.logs()}${hint.slice(this.headHints().length)}/`;
+  }
+
+  /** Key of {@link headHint} of a log by its name as control entries have it; null for what names no log. */
+  headHintNamed(name: string): string | null {
+    const log = parseLogId(name);
+    return log === undefined ? null : this.headHint(log);
   }
 
   /** What processes tell of partitions that they have halted; hints, never trusted. */

@@ -21,6 +21,8 @@ export interface LoggedBatch {
   readonly digest: string;
 }
 
+const LIST_PAGE = 1_000;
+
 /** Reads and verifies partition logs. Trust: the store is hostile; keys come from the pinned trust root only. */
 export class PartitionLogs {
   readonly #store: ObjectStore;
@@ -42,15 +44,20 @@ export class PartitionLogs {
 
   /** Verifies `bytes` as the entry of one slot: signature, role, shape, and that it names this log and slot (matrix M2, M6). */
   verify(log: LogId, slot: number, bytes: Uint8Array): VerifiedEntry {
-    const key = this.#layout.slot(log, slot);
+    return this.#verifyAt(this.#layout.slot(log, slot), bytes);
+  }
+
+  /** No two slots of any logs share a key: an entry belongs where it lies if the slot that it names has that key. */
+  #verifyAt(key: string, bytes: Uint8Array): VerifiedEntry {
     const { statement, keyId, digest } = verifyBundle(bytes, key, (id) => this.#trust.key(id));
     this.#trust.assertRole(keyId, ['ingest'], key);
     const entry = parsePartitionEntry(statement, key);
-    const names = [entry.pipeline, formatLogId(logOf(entry)), entry.slot].join(' ');
-    const wanted = [this.#trust.document.pipeline, formatLogId(log), slot].join(' ');
-    if (names !== wanted)
-      throw new IntegrityError('CHAIN_BROKEN', key, `Cannot accept "${key}": the entry in it belongs to "${names}"`);
-    return { entry, digest, key };
+    const { pipeline, slot } = entry;
+    const log = logOf(entry);
+    if (pipeline === this.#trust.document.pipeline && this.#layout.slot(log, slot) === key)
+      return { entry, digest, key };
+    const names = [pipeline, formatLogId(log), slot].join(' ');
+    throw new IntegrityError('CHAIN_BROKEN', key, `Cannot accept "${key}": the entry in it belongs to "${names}"`);
   }
 
   /**
@@ -162,61 +169,62 @@ export class PartitionLogs {
 
   /**
    * Whether the topic that a log is of has a log, be it another one. An object that is no entry says nothing of it: whoever can
-   * put one there can take away as well what was there. What was signed behind it counts.
-   * @throws UnavailableError
+   * put one there can take away as well what was there. What was signed counts, whatever lies before it.
+   * Cost: one GET if there is an entry and nothing strange before it. @throws UnavailableError
    */
   async hasTopic(log: LogId): Promise<boolean> {
-    const own = this.#layout.log(log);
-    for await (const first of this.firstKeys(own.slice(0, own.lastIndexOf('/', own.length - 2) + 1))) {
-      if (await this.#isEntry(first)) return true;
-      const folder = first.slice(0, first.lastIndexOf('/') + 1);
-      const { objects } = await this.#store.list(folder, { startAfter: first, limit: 1 });
-      if (objects[0] !== undefined && (await this.#isEntry(objects[0].key))) return true;
-    }
-    return false;
+    return (await this.logBelow(this.#layout.topic(log))) !== null;
   }
 
-  async #isEntry(key: string): Promise<boolean> {
+  /**
+   * The log of the first entry below a folder, if any object there is one.
+   * Cost: one GET for each object before it. @throws UnavailableError
+   */
+  async logBelow(folder: string): Promise<LogId | null> {
+    for (let after: string | null = ''; after !== null;) {
+      const page = await this.#store.list(folder, {
+        limit: after === '' ? 1 : LIST_PAGE,
+        ...(after === '' ? {} : { startAfter: after }),
+      });
+      for (const { key } of page.objects) {
+        const log = await this.#logIfAny(key);
+        if (log !== null) return log;
+      }
+      after = page.next;
+    }
+    return null;
+  }
+
+  async #logIfAny(key: string): Promise<LogId | null> {
     try {
-      return (await this.logAt(key)) !== null;
+      return await this.logAt(key);
     } catch (error) {
-      if (error instanceof IntegrityError) return false;
+      if (error instanceof IntegrityError) return null;
       throw error;
     }
   }
 
-  /**
-   * The first key of each log: of each folder that holds slots, and every other key below the logs.
-   * @param below beginning of the keys to look at; all logs, if not given.
-   */
-  async *firstKeys(below = this.#layout.logs()): AsyncGenerator<string> {
+  /** The first key of each log: of each folder that holds slots, and every other key below the logs or before its first slot. */
+  async *firstKeys(): AsyncGenerator<string> {
     const root = this.#layout.logs();
     for (let startAfter = ''; ;) {
-      const { objects } = await this.#store.list(below, { limit: 1, ...(startAfter === '' ? {} : { startAfter }) });
+      const { objects } = await this.#store.list(root, { limit: 1, ...(startAfter === '' ? {} : { startAfter }) });
       const key = objects[0]?.key;
       if (key === undefined) return;
       yield key;
       // Slots are digits, which sort before "~": go on behind this log. A stray object must not hide what lies behind it.
-      startAfter = isSlotKey(key, root) ? `${key.slice(0, key.lastIndexOf('/'))}/~` : key;
+      const folder = key.slice(0, key.lastIndexOf('/') + 1);
+      startAfter = isSlotKey(key, root) && key >= this.#layout.firstSlot(folder) ? `${folder}~` : key;
     }
   }
 
   /**
-   * The log that the entry under a key belongs to, which must be the one it lies in; null when nothing is there any more.
+   * The log that the entry under a key belongs to, which must lie in the slot that it names; null when nothing is there any more.
    * @throws IntegrityError, UnavailableError
    */
   async logAt(key: string): Promise<LogId | null> {
     const bytes = await this.#store.get(key, BYTES_MAX.slot);
-    if (bytes === null) return null;
-    const { statement } = verifyBundle(bytes, key, (id) => this.#trust.key(id));
-    const log = logOf(parsePartitionEntry(statement, key));
-    if (!key.startsWith(this.#layout.log(log)))
-      throw new IntegrityError(
-        'CHAIN_BROKEN',
-        key,
-        `Cannot accept "${key}": the entry in it belongs to "${formatLogId(log)}"`,
-      );
-    return log;
+    return bytes === null ? null : logOf(this.#verifyAt(key, bytes).entry);
   }
 
   async #readWritten(log: LogId, slot: number): Promise<VerifiedEntry> {

@@ -1,4 +1,6 @@
 import { IntegrityError } from '../errors.ts';
+import { eachLimited } from '../ledger/each-limited.ts';
+import { readEvidence } from '../ledger/evidence.ts';
 import { BYTES_MAX, type Layout } from '../ledger/layout.ts';
 import { getVerified, putContent } from '../ledger/objects.ts';
 import type { Standing } from '../ledger/snapshot.ts';
@@ -13,15 +15,64 @@ interface NamedObject {
   readonly bytes: number;
 }
 
+/** Objects that are looked for or read at once. */
+const CHECKS_AT_ONCE = 16;
+
+/** What is wrong with an object of a batch. */
+export interface Loss {
+  readonly batch: NewBatch;
+  readonly error: IntegrityError;
+}
+
 /**
- * What is wrong with an object by its presence and size alone: nothing of it is read. Null if nothing is.
- * @param what the act that it stands in the way of, such as `publish`. @throws UnavailableError
+ * Objects of batches that are gone or have another size: nothing of them is read. In the order of the batches.
+ * @param objectsOf what of a batch is looked for; @param what the act that a loss stands in the way of, such as `publish`
+ * @throws UnavailableError
  */
-export async function lossOf(
+export function lossesOf(
   store: ObjectStore,
-  { key, bytes }: NamedObject,
+  batches: readonly NewBatch[],
+  objectsOf: (batch: NewBatch) => readonly NamedObject[],
   what: string,
-): Promise<IntegrityError | null> {
+): Promise<Loss[]> {
+  return collect(batches, async (batch) => {
+    const found: IntegrityError[] = [];
+    for (const object of objectsOf(batch)) {
+      const loss = await lossOf(store, object, what);
+      if (loss !== null) found.push(loss);
+    }
+    return found;
+  });
+}
+
+/** Evidence that cannot be read as it was signed; all of it is read. In the order of the batches. @throws UnavailableError */
+export function evidenceFaults(stored: { readonly store: ObjectStore }, batches: readonly NewBatch[]): Promise<Loss[]> {
+  return collect(batches, (batch) => faultsIn(() => readEvidence(stored, batch)));
+}
+
+/** The fault that keeps `work` from being done, if one does. @throws what it throws but IntegrityError */
+export async function faultsIn(work: () => Promise<unknown>): Promise<IntegrityError[]> {
+  try {
+    await work();
+    return [];
+  } catch (error) {
+    if (error instanceof IntegrityError) return [error];
+    throw error;
+  }
+}
+
+async function collect(
+  batches: readonly NewBatch[],
+  look: (batch: NewBatch) => Promise<IntegrityError[]>,
+): Promise<Loss[]> {
+  const found: Loss[][] = batches.map(() => []);
+  await eachLimited(batches.entries(), CHECKS_AT_ONCE, async ([i, batch]) => {
+    found[i] = (await look(batch)).map((error) => ({ batch, error }));
+  });
+  return found.flat();
+}
+
+async function lossOf(store: ObjectStore, { key, bytes }: NamedObject, what: string): Promise<IntegrityError | null> {
   const found = await store.stat(key);
   if (found?.bytes === bytes) return null;
   return new IntegrityError(

@@ -12,7 +12,7 @@ export type NewBatch = LoggedBatch;
 
 /** A log that is left where a snapshot has it, because what was signed of it cannot be read any more. */
 export interface DamagedLog {
-  /** As {@link formatLogId} prints it; the path of its folder where nothing in it says whose log it is. */
+  /** As {@link formatLogId} prints it; where only an object is known, and the log's name is long, the path of its folder. */
   readonly log: string;
   readonly code: ErrorCode;
   readonly message: string;
@@ -41,6 +41,7 @@ export class NewsFinder {
   readonly #fullWalkIntervalMs: number;
   /** Tag of each hint when its log was last read to the end. */
   #seen = new Map<string, string>();
+  /** By the key of the hint. */
   #known = new Map<string, LogId>();
   /** By the key of the hint that the log has or would have. */
   readonly #damaged = new Map<string, DamagedLog>();
@@ -67,8 +68,7 @@ export class NewsFinder {
     const tags = await this.#hintTags();
     if (full) this.#damaged.clear();
     const changed = [...tags].filter(([key, tag]) => this.#seen.get(key) !== tag).map(([key]) => key);
-    if (full) this.#known.clear();
-    if (full || changed.some((key) => !this.#known.has(key))) await this.#learnLogs();
+    if (full || changed.some((key) => !this.#known.has(key))) await this.#learnLogs(heads);
     const logs = full ? [...this.#known.values()] : changed.flatMap((key) => this.#known.get(key) ?? []);
     if (full) this.#missLogs(heads);
     const news = await this.#read(logs, heads);
@@ -97,17 +97,31 @@ export class NewsFinder {
     return tags;
   }
 
-  async #learnLogs(): Promise<void> {
-    const root = this.#layout.logs();
+  /**
+   * Learns which logs there are. What cannot be read where one begins is damage only if a log was ever there: if the snapshot
+   * covers it, or anything that was signed lies behind. A stray object is no log, and nothing that anyone is owed: verify names it.
+   */
+  async #learnLogs(heads: ReadonlyMap<string, HeadLine>): Promise<void> {
+    const covered = new Map<string, LogId>();
+    for (const log of [...heads.keys()].flatMap((name) => parseLogId(name) ?? []))
+      covered.set(this.#layout.headHint(log), log);
+    const faults = new Map<string, IntegrityError>();
+    this.#known = new Map();
     for await (const key of this.#logs.firstKeys()) {
-      const folder = key.slice(root.length).replace(/\/[^/]*$/, '');
-      const hint = this.#layout.headHints() + folder;
-      // What says nothing of whose log it is, is none of ours any more.
-      this.#known.delete(hint);
-      await this.#orDamaged(hint, folder, async () => {
+      const hint = this.#layout.headHintOf(key);
+      if (hint === null || this.#known.has(hint)) continue;
+      try {
         const log = await this.#logs.logAt(key);
         if (log !== null) this.#known.set(hint, log);
-      });
+      } catch (error) {
+        if (!(error instanceof IntegrityError)) throw error;
+        faults.set(hint, error);
+      }
+    }
+    for (const [hint, fault] of faults) {
+      if (this.#known.has(hint)) continue;
+      const log = covered.get(hint) ?? (await this.#logs.logBelow(this.#layout.logOfHint(hint)));
+      if (log !== null) this.#note(hint, formatLogId(log), fault);
     }
   }
 
@@ -150,7 +164,11 @@ export class NewsFinder {
       await read();
     } catch (error) {
       if (!(error instanceof IntegrityError)) throw error;
-      this.#damaged.set(hint, { log, code: error.code, message: error.message });
+      this.#note(hint, log, error);
     }
+  }
+
+  #note(hint: string, log: string, { code, message }: IntegrityError): void {
+    this.#damaged.set(hint, { log, code, message });
   }
 }

@@ -1,27 +1,20 @@
 import { ConflictError, IntegrityError } from '../errors.ts';
 import type { BatchRef, ControlAct } from '../ledger/control-entry.ts';
 import { nextSeq, type ControlHead, type ControlLog } from '../ledger/control-log.ts';
-import { eachLimited } from '../ledger/each-limited.ts';
 import type { Layout } from '../ledger/layout.ts';
 import type { PartitionLogs } from '../ledger/partition-log.ts';
-import type { SequenceChange } from '../ledger/sequence.ts';
-import {
-  emptySnapshot,
-  formatHeadLine,
-  type BatchLine,
-  type Snapshot,
-  type Snapshots,
-  type Standing,
-} from '../ledger/snapshot.ts';
+import { emptySnapshot, type Snapshot, type Snapshots, type Standing } from '../ledger/snapshot.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import type { Signer } from '../ports/signer.ts';
-import { formatLogId, parseLogId, type LogId } from '../record/log-id.ts';
-import { copyToData, lossOf, neededObjects } from './batch-objects.ts';
-import { LOOK_AGAIN_MS, LeftOut, unjudgedLogs } from './left-out.ts';
+import { parseLogId, type LogId } from '../record/log-id.ts';
+import { copyToData, evidenceFaults, faultsIn } from './batch-objects.ts';
+import { LeftOut, namesOfDamaged, unjudgedLogs } from './left-out.ts';
 import type { DamagedLog, NewBatch, News, NewsFinder } from './news.ts';
+import { nextSnapshot } from './next-snapshot.ts';
+import { OnHold, obstaclesTo } from './on-hold.ts';
 import { condemnLine, emptyPlan, placeBatch, standingOf, type Plan } from './plan.ts';
-import { HeldBatches, reconsider, type Rejudge } from './reconsider.ts';
+import { HeldBatches, isToBeJudged, reconsider, type Reconsideration, type Rejudge } from './reconsider.ts';
 
 /** What one round did. */
 export interface PublishReport {
@@ -55,8 +48,6 @@ export interface PublisherOptions {
 
 /** Races that a round may lose in a row before the caller is told: two publishers alone never get there. */
 const LOST_RACES_MAX = 100;
-/** Batches whose objects are looked for at once. */
-const CHECKS_AT_ONCE = 16;
 
 /**
  * Turns committed batches and decisions into the next snapshot of a ref.
@@ -71,13 +62,13 @@ export class Publisher {
   readonly #held: HeldBatches;
   /** Control seq of the newest snapshot that was built on or published; −1 before the first. */
   #baseSeq = -1;
-  /** What was found damaged while the ref is on hold, and when, monotonic ms; null while it is not. */
-  #seenOnHold: { readonly damaged: readonly DamagedLog[]; readonly atMs: number } | null = null;
+  readonly #onHold: OnHold;
   readonly #leftOut: LeftOut;
 
   constructor(options: PublisherOptions) {
     this.#o = options;
     this.#leftOut = new LeftOut(options);
+    this.#onHold = new OnHold(options);
     this.#held = new HeldBatches(options.logs, options.snapshots);
   }
 
@@ -122,20 +113,23 @@ export class Publisher {
     const unchanged = { snapshot: null, published: 0, held: base.held.count };
     const onHold = head.state.holds[ref] !== undefined;
     // The ref went back, or what was found waits no longer: what lies beyond its heads is news again, although no hint has changed.
-    if (base.controlSeq < this.#baseSeq || (this.#seenOnHold !== null && !onHold)) news.forget();
+    if (base.controlSeq < this.#baseSeq || (this.#onHold.isLooking && !onHold)) news.forget();
     this.#baseSeq = base.controlSeq;
-    if (onHold) return { ...unchanged, onHold, damaged: await this.#damagedOnHold(head, base) };
-    this.#seenOnHold = null;
+    if (onHold)
+      return { ...unchanged, onHold, damaged: await this.#onHold.damaged(() => this.#lookOnHold(head, base)) };
+    this.#onHold.end();
     const found = await this.#news(head, base);
     const damaged = [...new Set(found.damaged.values())];
     const settled = await this.#settle(head, base, found, signal);
     const plan = await this.#plan(settled.head, base, found, settled.undecidable);
     // A log that only changed hands is no news for readers: its head is covered with its next batch.
     if (plan.batches.length + plan.held.length === 0) return { ...unchanged, onHold: false, damaged };
-    for (const batch of plan.toCopy) await copyToData(this.#o, batch, signal);
-    const next = await this.#nextSnapshot(settled.head, base, found, plan, signal);
+    const faults: IntegrityError[] = [];
+    for (const batch of plan.toCopy) faults.push(...(await faultsIn(() => copyToData(this.#o, batch, signal))));
+    this.#leftOut.assertNone(faults);
+    const waiting = this.#namesOf(plan.waiting);
+    const next = await nextSnapshot(snapshots, settled.head, base, { found, plan }, signal);
     const snapshot = await snapshots.write({ ...next, parent }, signal);
-    const waiting = plan.waiting.size === 0 ? {} : { waiting: [...plan.waiting].toSorted() };
     await this.#append(settled.head, { kind: 'publish', by: this.#o.by, ref, parent, snapshot, ...waiting }, signal);
     this.#baseSeq = next.controlSeq;
     return { snapshot, published: plan.added.length, held: next.held.count, onHold: false, damaged };
@@ -148,10 +142,10 @@ export class Publisher {
     { batches, damaged }: News,
     signal: AbortSignal,
   ): Promise<{ readonly head: ControlHead; readonly undecidable: ReadonlySet<string> }> {
-    const held = await this.#held.waitingIn(base, head.state, (log) => this.#isIn(damaged, log));
+    const held = await this.#waitingIn(base, head, damaged);
     const waiting = [...batches, ...held];
     for (let settled = head; ;) {
-      const { act, undecidable } = await reconsider(this.#o, settled.state, base, waiting, signal);
+      const { act, undecidable } = await this.#reconsider(settled, base, waiting, signal);
       if (act === null) return { head: settled, undecidable };
       await this.#append(settled, act, signal);
       const newest = await this.#o.control.head();
@@ -160,25 +154,48 @@ export class Publisher {
     }
   }
 
-  /**
-   * What would keep logs from being published, by presence and size: what a publish reads is not read on hold. All that waits
-   * is looked at, which grows for as long as the hold lasts: not in every round, therefore.
-   */
-  async #damagedOnHold(head: ControlHead, base: Snapshot): Promise<readonly DamagedLog[]> {
-    const now = this.#o.clock.monotonic();
-    if (this.#seenOnHold !== null && now - this.#seenOnHold.atMs < LOOK_AGAIN_MS) return this.#seenOnHold.damaged;
+  /** Held batches that are still to be judged, but of logs that are left out. @throws the first of all that are damaged */
+  async #waitingIn(
+    base: Snapshot,
+    { state }: ControlHead,
+    damaged: ReadonlyMap<string, unknown>,
+  ): Promise<readonly NewBatch[]> {
+    const faults: IntegrityError[] = [];
+    const held = await this.#held.waitingIn(base, state, (log) => this.#isIn(damaged, log), faults);
+    this.#leftOut.assertNone(faults);
+    return held;
+  }
+
+  /** As {@link reconsider}; once evidence is damaged, all that may be judged is read to find what else is. */
+  async #reconsider(
+    { state }: ControlHead,
+    base: Snapshot,
+    waiting: readonly NewBatch[],
+    signal: AbortSignal,
+  ): Promise<Reconsideration> {
+    try {
+      return await reconsider(this.#o, state, base, waiting, signal);
+    } catch (error) {
+      if (!(error instanceof IntegrityError)) throw error;
+      const judged = waiting.filter((batch) => isToBeJudged(batch, state, base));
+      const others = await evidenceFaults(this.#o, judged);
+      this.#leftOut.assertNone([error, ...others.map((other) => other.error)]);
+      throw error;
+    }
+  }
+
+  async #lookOnHold(head: ControlHead, base: Snapshot): Promise<readonly DamagedLog[]> {
     this.#o.news.forget();
     const { batches, damaged } = await this.#news(head, base);
-    const held = await this.#held.waitingIn(base, head.state, (log) => this.#isIn(damaged, log));
-    await eachLimited([...batches, ...held], CHECKS_AT_ONCE, async (batch) => {
-      for (const object of neededObjects(batch, standingOf(batch, head.state))) {
-        const loss = await lossOf(this.#o.store, object, 'publish');
-        if (loss !== null) this.#leftOut.add(loss);
-      }
-    });
-    const all = [...new Set(new Map([...damaged, ...this.#leftOut.logs]).values())];
-    this.#seenOnHold = { damaged: all, atMs: now };
-    return all;
+    const held = await this.#waitingIn(base, head, damaged);
+    for (const fault of await obstaclesTo(this.#o.store, [...batches, ...held], head.state)) this.#leftOut.add(fault);
+    return [...new Set(new Map([...damaged, ...this.#leftOut.logs]).values())];
+  }
+
+  #namesOf(waiting: ReadonlySet<string>): { readonly waiting?: string[] } {
+    if (waiting.size === 0) return {};
+    const wayOut = 'what is released or was judged there can also be condemned, and released again later';
+    return { waiting: namesOfDamaged(waiting, `publish "${this.#o.ref}"`, wayOut) };
   }
 
   /**
@@ -193,6 +210,7 @@ export class Publisher {
     undecidable: ReadonlySet<string>,
   ): Promise<Plan> {
     const plan = emptyPlan();
+    const faults: IntegrityError[] = [];
     for (const batch of batches) {
       const standing = standingOf(batch, state);
       placeBatch(plan, batch, undecidable.has(batch.digest) && standing === 'clean' ? 'failed' : standing, null);
@@ -210,11 +228,15 @@ export class Publisher {
         else plan.waiting.add(log);
         continue;
       }
-      const batch = await this.#o.logs.readBatch({ log, slot, digest });
-      const current = await this.#whereIs(base, log, batch);
-      const standing = standingOf(batch, state);
-      if (current.standing !== standing) placeBatch(plan, batch, standing, current.sequence);
+      const place = async (): Promise<void> => {
+        const batch = await this.#o.logs.readBatch({ log, slot, digest });
+        const current = await this.#whereIs(base, log, batch);
+        const standing = standingOf(batch, state);
+        if (current.standing !== standing) placeBatch(plan, batch, standing, current.sequence);
+      };
+      faults.push(...(await faultsIn(place)));
     }
+    this.#leftOut.assertNone(faults);
     await this.#condemn(plan, base, unread);
     return plan;
   }
@@ -248,31 +270,6 @@ export class Publisher {
     throw new IntegrityError('CHAIN_BROKEN', key, `${what}, and the snapshot covers its slot without listing it`);
   }
 
-  async #nextSnapshot(
-    head: ControlHead,
-    base: Snapshot,
-    found: News,
-    plan: Plan,
-    signal: AbortSignal,
-  ): Promise<Snapshot> {
-    const { snapshots } = this.#o;
-    const headChanges = found.heads.map(({ log, slot, digest, next }): SequenceChange => {
-      const name = formatLogId(log);
-      return { key: [name, 0], line: formatHeadLine({ log: name, slot, digest, next }) };
-    });
-    const gain = (field: (line: BatchLine) => number): number => total(plan.added, field) - total(plan.removed, field);
-    return {
-      ...base,
-      controlSeq: nextSeq(head) - 1,
-      baselines: head.state.baselines,
-      records: base.records + gain(({ rows }) => rows),
-      bytes: base.bytes + gain(({ data }) => data?.bytes ?? 0),
-      batches: (await snapshots.update(base.batches, plan.batches, signal)) as Snapshot['batches'],
-      held: (await snapshots.update(base.held, plan.held, signal)) as Snapshot['held'],
-      heads: (await snapshots.update(base.heads, headChanges, signal)) as Snapshot['heads'],
-    };
-  }
-
   /** Appends only if nobody has acted since `head` was read. @throws ConflictError */
   async #append(head: ControlHead, act: ControlAct, signal: AbortSignal): Promise<void> {
     const decide = (newest: ControlHead): ControlAct => {
@@ -287,8 +284,4 @@ function overtaken(head: ControlHead, newest: ControlHead): ConflictError {
   const seen = head.newest === null ? 'an empty control log' : `control entry ${head.newest.entry.seq}`;
   const message = `Cannot act on ${seen}: entry ${nextSeq(newest) - 1} is the newest`;
   return new ConflictError('CONFLICT', message);
-}
-
-function total(lines: readonly BatchLine[], field: (line: BatchLine) => number): number {
-  return lines.reduce((sum, line) => sum + field(line), 0);
 }

@@ -1,8 +1,10 @@
+import type { IntegrityError } from '../errors.ts';
 import type { BatchRef, ControlAct } from '../ledger/control-entry.ts';
 import type { ControlState } from '../ledger/control-state.ts';
 import type { PartitionLogs } from '../ledger/partition-log.ts';
 import type { Snapshot, Snapshots } from '../ledger/snapshot.ts';
 import { formatLogId, parseLogId } from '../record/log-id.ts';
+import { faultsIn } from './batch-objects.ts';
 import type { NewBatch } from './news.ts';
 
 /** Outcome of judging stored profiles again; a batch in neither list stays undecided. */
@@ -56,10 +58,7 @@ export async function reconsider(
   waiting: readonly NewBatch[],
   signal: AbortSignal,
 ): Promise<Reconsideration> {
-  const open = waiting.filter(
-    ({ digest, entry }) =>
-      entry.mode === 'enforce' && state.verdicts[digest] === undefined && state.decisions[digest] === undefined,
-  );
+  const open = waiting.filter((batch) => isOpen(batch, state));
   const undecidable = new Set<string>();
   for (const topic of new Set(open.map(({ log }) => log.topic))) {
     const baseline = state.baselines[topic];
@@ -82,6 +81,19 @@ export async function reconsider(
   return { act: null, undecidable };
 }
 
+/** True for a batch whose evidence {@link reconsider} may read. */
+export function isToBeJudged(batch: NewBatch, state: ControlState, base: Snapshot): boolean {
+  const { topic } = batch.log;
+  const baseline = state.baselines[topic];
+  if (baseline === undefined || !isOpen(batch, state)) return false;
+  const { undecided } = batch.entry;
+  return undecided === 'small' || undecided === 'no-baseline' || isStale(batch, [baseline, base.baselines[topic]]);
+}
+
+function isOpen({ digest, entry }: NewBatch, { verdicts, decisions }: ControlState): boolean {
+  return entry.mode === 'enforce' && verdicts[digest] === undefined && decisions[digest] === undefined;
+}
+
 /** Reads the batches that a snapshot holds until they can be judged; each only once while it is held. */
 export class HeldBatches {
   readonly #logs: PartitionLogs;
@@ -95,18 +107,22 @@ export class HeldBatches {
 
   /**
    * Those of topics that have a baseline: all others wait on.
-   * @param isLeftOut says which logs are not looked at. @throws IntegrityError, UnavailableError
+   * @param isLeftOut says which logs are not looked at.
+   * @param faults takes what is damaged: what belongs to a batch keeps no other one back. @throws IntegrityError, UnavailableError
    */
   async waitingIn(
     base: Snapshot,
     { baselines }: ControlState,
     isLeftOut: (log: string) => boolean,
+    faults: IntegrityError[],
   ): Promise<readonly NewBatch[]> {
     const held = new Map<string, NewBatch>();
     for await (const line of this.#snapshots.batches(base.held)) {
       if (line.standing !== 'small' && line.standing !== 'no-baseline') continue;
       if (baselines[parseLogId(line.log)?.topic ?? ''] === undefined || isLeftOut(line.log)) continue;
-      held.set(line.digest, this.#known.get(line.digest) ?? (await this.#logs.readBatch(line)));
+      const read = async (): Promise<unknown> =>
+        held.set(line.digest, this.#known.get(line.digest) ?? (await this.#logs.readBatch(line)));
+      faults.push(...(await faultsIn(read)));
     }
     this.#known = held;
     return [...held.values()];

@@ -1,3 +1,4 @@
+import { IntegrityError } from '../errors.ts';
 import { compareKeys, type PageRef, type SequenceKey } from '../ledger/sequence.ts';
 import type { BatchLine, HeadLine, Snapshot } from '../ledger/snapshot.ts';
 import type { NewsFinder } from '../publish/news.ts';
@@ -5,7 +6,7 @@ import { formatLogId } from '../record/log-id.ts';
 import { alertId, type AlertCause } from './alert-cause.ts';
 import { readHaltNotes, type KnownHaltNotes } from './halt-notes.ts';
 import type { LedgerContext } from './ledger-context.ts';
-import { OwedActs } from './owed-acts.ts';
+import { NOTHING_SETTLED, OwedActs, type ActsProgress } from './owed-acts.ts';
 import { isAlarming } from './told.ts';
 
 /** Causes about batches that are owed at once, give or take a page: with three channels, what a queue in memory holds. */
@@ -67,26 +68,38 @@ export class CauseFinder {
     return this.#acts?.hasMore === true;
   }
 
-  /** Number of the control entry before which every act is settled; null before the first look. */
-  get actsSettledTo(): number | null {
-    return this.#acts?.settledTo ?? null;
+  /** Which acts are settled; null before the first look. */
+  get actsProgress(): ActsProgress | null {
+    return this.#acts?.progress ?? null;
   }
 
-  /** Has the first look begin at a control entry: every act before it is known to be settled. */
-  skipActs(before: number): void {
-    this.#acts ??= new OwedActs(this.#ledger.control, before);
+  /** Has the first look leave out what is known to be settled. */
+  skipActs(progress: ActsProgress): void {
+    this.#acts ??= new OwedActs(this.#ledger, progress);
   }
 
-  /** What the ledger tells of batches and acts, and is not settled. @throws IntegrityError, UnavailableError */
-  async find(): Promise<AlertCause[]> {
+  /**
+   * What the ledger tells of batches and acts, and is not settled.
+   * @param onDamage told of what cannot be read; the rest is found all the same. Without it, damage is thrown.
+   * @throws IntegrityError, UnavailableError
+   */
+  async find(onDamage: (error: IntegrityError) => void = rethrow): Promise<AlertCause[]> {
     const { control, snapshots } = this.#ledger;
-    const head = await control.head();
-    this.skipActs(0);
-    const acts = await this.#acts!.find(head);
-    const sha256 = head.state.refs[this.#ref] ?? null;
-    if (sha256 !== null && sha256 !== this.#snapshot?.sha256) await this.#goTo(sha256, await snapshots.read(sha256));
+    this.skipActs(NOTHING_SETTLED);
+    const found: AlertCause[] = [];
+    try {
+      const head = await control.head();
+      for (const cause of await this.#acts!.find(head)) found.push(cause);
+      const sha256 = head.state.refs[this.#ref] ?? null;
+      if (sha256 !== null && sha256 !== this.#snapshot?.sha256) await this.#goTo(sha256, await snapshots.read(sha256));
+    } catch (error) {
+      if (!(error instanceof IntegrityError)) throw error;
+      onDamage(error);
+      // Which batches no snapshot covers is not known: all of each log would have to be read.
+      if (this.#snapshot === null) return found;
+    }
     await this.#readBeyond();
-    return [...acts, ...this.#beyond, ...(await this.#owedOfPages())];
+    return [...found, ...this.#beyond, ...(await this.#owedOfPages(onDamage))];
   }
 
   /**
@@ -156,14 +169,15 @@ export class CauseFinder {
   }
 
   /** Looks pages up while there is room; what goes beyond is put back. */
-  async #owedOfPages(): Promise<BatchCause[]> {
+  async #owedOfPages(onDamage: (error: IntegrityError) => void): Promise<BatchCause[]> {
     const owed: BatchCause[] = [];
     for (const [sha256, { page, owed: known }] of this.#pages) {
       if (owed.length >= OWED_MAX) {
         if (known !== null && known.length > 0) this.#pages.set(sha256, { page, owed: null });
         continue;
       }
-      const causes = known ?? (await this.#readPage(page));
+      const causes = known ?? (await this.#readPage(page).catch(unlessDamaged(onDamage)));
+      if (causes === null) continue;
       this.#pages.set(sha256, { page, owed: causes });
       for (const cause of causes) owed.push(cause);
     }
@@ -186,6 +200,18 @@ export class CauseFinder {
         this.#beyond.push(causeOf({ log: formatLogId(log), slot: entry.slot, digest }));
     if (this.#beyond.length > OWED_MAX) this.#beyond = this.#beyond.slice(-OWED_MAX);
   }
+}
+
+function rethrow(error: IntegrityError): never {
+  throw error;
+}
+
+function unlessDamaged(onDamage: (error: IntegrityError) => void): (error: unknown) => null {
+  return (error) => {
+    if (!(error instanceof IntegrityError)) throw error;
+    onDamage(error);
+    return null;
+  };
 }
 
 function causeOf({ log, slot, digest }: Pick<BatchLine, 'log' | 'slot' | 'digest'>): BatchCause {

@@ -1,7 +1,7 @@
 import { IntegrityError } from '../errors.ts';
 import type { ControlState } from '../ledger/control-state.ts';
 import { eachLimited } from '../ledger/each-limited.ts';
-import { compareKeys, type PageRef, type SequenceKey } from '../ledger/sequence.ts';
+import { compareKeys, EMPTY_SEQUENCE, type PageRef, type SequenceKey } from '../ledger/sequence.ts';
 import { formatLogId } from '../record/log-id.ts';
 import type { LedgerContext } from './ledger-context.ts';
 
@@ -13,13 +13,18 @@ interface Place {
   readonly last: SequenceKey;
 }
 
-/** Tells snapshots that hold a condemned batch from those that hold none; each list page is read once for all of them. */
+/**
+ * Tells snapshots that can be read and hold no condemned batch from all others; each list page is read once for all of them,
+ * and only the lists of one that is taken for clean are read to their ends.
+ */
 export class CleanSnapshots {
   readonly #snapshots: LedgerContext['snapshots'];
   readonly #condemned: ReadonlySet<string>;
   readonly #places: readonly Place[];
   /** Whether a page lists a condemned batch, by the page's digest. */
   readonly #pages = new Map<string, Promise<boolean>>();
+  /** Pages that were read, or could not be, by digest. */
+  readonly #touched = new Map<string, Promise<unknown>>();
 
   private constructor(snapshots: LedgerContext['snapshots'], condemned: ReadonlySet<string>, places: readonly Place[]) {
     this.#snapshots = snapshots;
@@ -50,24 +55,38 @@ export class CleanSnapshots {
 
   /** The first of the snapshots that is clean; null if none is. Looks at all of them at once. @throws UnavailableError */
   async firstOf<Each extends { readonly snapshot: string }>(candidates: readonly Each[]): Promise<Each | null> {
-    const clean = new Set<Each>();
+    const harmless = new Set<Each>();
     await eachLimited(candidates, READS_AT_ONCE, async (each) => {
-      if (await this.isClean(each.snapshot)) clean.add(each);
+      if (await this.#isHarmless(each.snapshot)) harmless.add(each);
     });
-    return candidates.find((each) => clean.has(each)) ?? null;
+    for (const each of candidates) if (harmless.has(each) && (await this.#isWhole(each.snapshot))) return each;
+    return null;
   }
 
-  /** True when a snapshot holds no condemned batch; false, too, when nobody can tell, for its lists are damaged. @throws UnavailableError */
+  /**
+   * True when a snapshot and its lists can be read and hold no condemned batch: whoever goes on from it needs all of them.
+   * Cost: its list pages that this process has not read. @throws UnavailableError
+   */
   async isClean(sha256: string): Promise<boolean> {
-    if (this.#condemned.size === 0) return true;
-    try {
+    return (await this.#isHarmless(sha256)) && this.#isWhole(sha256);
+  }
+
+  /** False, too, when nobody can tell. */
+  #isHarmless(sha256: string): Promise<boolean> {
+    return unlessDamaged(async () => {
       const { pages } = (await this.#snapshots.read(sha256)).batches;
       for (const page of this.#pagesOfInterest(pages)) if (await this.#isMarked(page)) return false;
       return true;
-    } catch (error) {
-      if (error instanceof IntegrityError) return false;
-      throw error;
-    }
+    });
+  }
+
+  #isWhole(sha256: string): Promise<boolean> {
+    return unlessDamaged(async () => {
+      const { batches, held, heads } = await this.#snapshots.read(sha256);
+      const pages = [batches, held, heads].flatMap((sequence): readonly PageRef[] => sequence.pages);
+      await eachLimited(pages, READS_AT_ONCE, async (page) => void (await this.#touch(page)));
+      return true;
+    });
   }
 
   /** Pages that may list a condemned batch. */
@@ -82,13 +101,34 @@ export class CleanSnapshots {
   }
 
   #isMarked(page: PageRef): Promise<boolean> {
+    return once(this.#pages, page, async () =>
+      (await this.#snapshots.page(page)).some(({ digest }) => this.#condemned.has(digest)),
+    );
+  }
+
+  #touch(page: PageRef): Promise<unknown> {
     const known = this.#pages.get(page.sha256);
-    if (known !== undefined) return known;
-    const isMarked = this.#snapshots
-      .page(page)
-      .then((lines) => lines.some(({ digest }) => this.#condemned.has(digest)));
-    this.#pages.set(page.sha256, isMarked);
-    return isMarked;
+    return known ?? once(this.#touched, page, () => this.#snapshots.lines({ ...EMPTY_SEQUENCE, pages: [page] }).next());
+  }
+}
+
+function once<Result>(
+  known: Map<string, Promise<Result>>,
+  { sha256 }: PageRef,
+  read: () => Promise<Result>,
+): Promise<Result> {
+  const result = known.get(sha256) ?? read();
+  known.set(sha256, result);
+  return result;
+}
+
+/** What `look` finds; false when what it looks at is damaged. */
+async function unlessDamaged(look: () => Promise<boolean>): Promise<boolean> {
+  try {
+    return await look();
+  } catch (error) {
+    if (error instanceof IntegrityError) return false;
+    throw error;
   }
 }
 

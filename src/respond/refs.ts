@@ -5,7 +5,7 @@ import type { ControlHead } from '../ledger/control-log.ts';
 import type { ControlState } from '../ledger/control-state.ts';
 import type { Snapshot } from '../ledger/snapshot.ts';
 import type { Signer } from '../ports/signer.ts';
-import { unjudgedLogs } from '../publish/left-out.ts';
+import { namesOfDamaged, unjudgedLogs } from '../publish/left-out.ts';
 import type { DamagedLog } from '../publish/news.ts';
 import type { Rejudge } from '../publish/reconsider.ts';
 import type { LogId } from '../record/log-id.ts';
@@ -117,8 +117,8 @@ export async function resume(
       if (now === null) return act;
       throw new RequestError('REQUEST_INVALID', `Cannot resume "${ref}": meanwhile ${now}`);
     };
+  const unjudged = damaged.length === 0 ? {} : { unjudged: namesToOwe(damaged, ref) };
   for (const verdict of verdicts) await control.append(publisher, unlessOvertaken(verdict), signal);
-  const unjudged = damaged.length === 0 ? {} : { unjudged: damaged.map(({ log }) => log).toSorted() };
   const act: ControlAct = { kind: 'resume', by: actor.by, ref, reason: actor.reason, ...unjudged };
   await control.append(actor.signer, unlessOvertaken(act), signal);
   const count = (outcome: 'clean' | 'suspect'): number =>
@@ -218,6 +218,12 @@ export async function resolveSnapshot(ledger: LedgerContext, name: string): Prom
   const found = head.state.refs[name] ?? (await findPublished(ledger, head, name))?.snapshot;
   if (found === undefined) throw notFound(head, name);
   return found;
+}
+
+/** Logs that a resume leaves to another one. @throws RequestError when they are more than an entry can name */
+function namesToOwe(damaged: readonly DamagedLog[], ref: string): string[] {
+  const names = damaged.map(({ log }) => log);
+  return namesOfDamaged(names, `resume "${ref}"`, 'the hold stays until then');
 }
 
 /** What happened since a resume looked at the state that makes its look worthless; null if nothing did. */

@@ -5,6 +5,7 @@ import type { ControlState } from '../ledger/control-state.ts';
 import { CoveredHeads } from '../ledger/covered-heads.ts';
 import type { Layout } from '../ledger/layout.ts';
 import type { HeadLine, Snapshot } from '../ledger/snapshot.ts';
+import { evidenceFaults } from '../publish/batch-objects.ts';
 import { LeftOut } from '../publish/left-out.ts';
 import { NewsFinder, type DamagedLog, type NewBatch, type News } from '../publish/news.ts';
 import { isPublished, standingOf } from '../publish/plan.ts';
@@ -43,6 +44,7 @@ export async function rejudgeBeyond(
   const found = await news.since(heads);
   const cut = cutLogs(layout, found, heads, published);
   const leftOut = new LeftOut(ledger);
+  const names = new Map(found.batches.map(({ log }) => [layout.headHint(log), formatLogId(log)]));
   const isMeant = (hint: string): boolean => only === null || only.has(hint);
   for (;;) {
     const batches = found.batches.filter(({ log, digest }) => {
@@ -51,12 +53,17 @@ export async function rejudgeBeyond(
     });
     try {
       const verdicts = await verdictsOn(batches, head, rejudge, by, signal);
-      const damaged = [...new Map([...cut, ...found.damaged, ...leftOut.logs])].flatMap(([hint, log]) =>
+      const unread = [...leftOut.logs].map(
+        ([hint, log]) => [hint, { ...log, log: names.get(hint) ?? log.log }] as const,
+      );
+      const damaged = [...new Map([...cut, ...found.damaged, ...unread])].flatMap(([hint, log]) =>
         isMeant(hint) ? [log] : [],
       );
       return { batches, verdicts, damaged };
     } catch (error) {
       if (!(error instanceof IntegrityError) || !leftOut.add(error)) throw error;
+      // Once for all of them: each look that ends at the next one would cost as much as all.
+      for (const fault of await evidenceFaults(ledger, batches)) leftOut.add(fault.error);
     }
   }
 }

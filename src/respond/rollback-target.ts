@@ -21,13 +21,15 @@ interface Target {
  *
  * The search may take minutes in a long history, and a publisher goes on meanwhile: each entry of its own makes the rollback
  * lose the race for the next slot. What was found holds all the same when the ref has only moved on from where the search
- * began, so that a lost race costs one look at the new entries.
+ * began, so that a lost race costs one look at the new entries; for the last clean one, at the newest snapshot, too.
  */
 export class RollbackTarget {
   readonly #ledger: LedgerContext;
   readonly #ref: string;
   readonly #text: string;
   #found: (Target & { readonly head: ControlHead }) | null = null;
+  /** As of the newest decision that was seen; null before the last clean snapshot is looked for. */
+  #clean: CleanSnapshots | null = null;
   /** Newest decision on each batch that was passed, by entry digest. */
   readonly #decisions = new Map<string, { readonly seq: number; readonly outcome: 'released' | 'condemned' }>();
 
@@ -64,21 +66,20 @@ export class RollbackTarget {
   async #stillFound(head: ControlHead): Promise<Target | null> {
     const found = this.#found;
     if (found === null) return null;
-    const from = found.head.state.refs[this.#ref];
-    let [newest, isCondemned]: [Target | null, boolean] = [null, false];
+    let [isMoved, isDecided] = [false, false];
     for await (const { entry } of newestFirst(this.#ledger.control, head)) {
       if (entry.seq < nextSeq(found.head)) break;
       this.#pass(entry);
       if (entry.kind === 'rollback' && entry.ref === this.#ref) return null;
-      if (entry.kind === 'publish' && entry.ref === this.#ref) newest ??= entry;
-      isCondemned ||= entry.kind === 'decision' && entry.outcome === 'condemned';
+      isMoved ||= entry.kind === 'publish' && entry.ref === this.#ref;
+      isDecided ||= entry.kind === 'decision';
     }
-    if (this.#text !== 'last-clean') return found;
-    // What is published on top of a clean snapshot is clean: nothing that is condemned ever enters.
-    const target = found.snapshot === from && newest !== null ? newest : found;
-    if (!isCondemned) return target;
-    const clean = await CleanSnapshots.open(this.#ledger, head.state);
-    return (await clean.isClean(target.snapshot)) ? target : null;
+    if (this.#text !== 'last-clean' || !(isMoved || isDecided)) return found;
+    if (isDecided) this.#clean = await CleanSnapshots.open(this.#ledger, head.state);
+    // A publish may have taken out what was condemned.
+    const stay = await this.#ifClean(head);
+    if (stay !== null || !isDecided) return stay ?? found;
+    return (await this.#clean!.isClean(found.snapshot)) ? found : null;
   }
 
   async #find(head: ControlHead): Promise<Target> {
@@ -99,10 +100,10 @@ export class RollbackTarget {
 
   /** The newest of a ref's snapshot and its ancestors that can be read and hold no condemned batch. */
   async #lastClean(head: ControlHead): Promise<Target> {
-    const clean = await CleanSnapshots.open(this.#ledger, head.state);
+    const clean = (this.#clean = await CleanSnapshots.open(this.#ledger, head.state));
     const from = head.state.refs[this.#ref]!;
-    // It stays where it is: since when it is there need not be known.
-    if (await clean.isClean(from)) return { snapshot: from, seq: nextSeq(head) };
+    const stay = await this.#ifClean(head);
+    if (stay !== null) return stay;
     let [waiting, together]: [Target[], number] = [[], 1];
     for await (const { entry, isInLine } of entriesInLine(this.#ledger.control, head)) {
       this.#pass(entry);
@@ -117,8 +118,14 @@ export class RollbackTarget {
     if (found !== null) return found;
     throw new NotFoundError(
       'NOT_FOUND',
-      'Cannot find a clean snapshot: every ancestor holds a condemned batch, or is damaged',
+      'Cannot find a clean snapshot: every ancestor holds a condemned batch, or is damaged (headgate hold stops the ref where it is)',
     );
+  }
+
+  /** The snapshot that the ref names if it is clean. It stays where it is: since when it is there need not be known. */
+  async #ifClean(head: ControlHead): Promise<Target | null> {
+    const snapshot = head.state.refs[this.#ref]!;
+    return (await this.#clean!.isClean(snapshot)) ? { snapshot, seq: nextSeq(head) } : null;
   }
 
   /**

@@ -3,8 +3,13 @@ import type { Clock } from '../../ports/clock.ts';
 
 /** Longest that a one-pass run goes on while store or source fail and nothing is written, in ms. */
 export const STALLED_MS = 5 * 60_000;
-/** Longest that a store which fails is waited for once the process was told to stop, in ms. */
-const STOPPED_MS = 1_000;
+/** Failures of the store so far apart, in ms, with no answer between them: it is away. One alone is an accident. */
+const AWAY_MS = 1_000;
+/**
+ * A failure longer ago, in ms, says nothing of the store now: where it still fails, a write that waits (5 s at most) and is
+ * sent again (15 s, unless configured otherwise) has failed since.
+ */
+const STALE_MS = 30_000;
 
 /** What cannot be used. */
 type Place = 'store' | 'source';
@@ -20,18 +25,27 @@ export interface PatienceOptions {
   readonly stalledMs?: number;
 }
 
+/** Failures that follow each other with no success between them; monotonic ms. */
+interface Failing {
+  readonly sinceMs: number;
+  readonly lastMs: number;
+}
+
 /**
  * Says when trying again is of no more use. What cannot be written or read is tried again for ever, which is right for a
  * service: an outage only pauses it. A one-pass run has someone who waits for its end, and who tells a process to stop waits
- * for nothing that a store which refuses will ever take.
+ * for nothing that a store which refuses will ever take. But what a store that answers can take is written first: a process
+ * that stops gives up only where call after call has failed and none was answered.
  */
 export class Patience {
   readonly #clock: Clock;
   readonly #stop: AbortSignal;
   readonly #stalledMs: number;
   readonly #ended = new AbortController();
-  /** Since when a place has failed, and when it did last; monotonic ms. */
-  readonly #failing = new Map<Place, { sinceMs: number; lastMs: number }>();
+  /** Failures since the last write. Reads are no progress: a full disk answers them for ever. */
+  readonly #failing = new Map<Place, Failing>();
+  /** Failures of the store since it last answered anything. */
+  #away: Failing | null = null;
   #last: Error | null = null;
   #error: UnavailableError | null = null;
 
@@ -40,7 +54,7 @@ export class Patience {
     this.#stop = stop;
     this.#stalledMs = once ? stalledMs : Infinity;
     if (stop.aborted) return;
-    stop.addEventListener('abort', () => this.#watchStopped(), { once: true });
+    stop.addEventListener('abort', () => this.#endIfAway(), { once: true });
   }
 
   /** Aborts when it is at an end: nothing is to be waited for any longer. */
@@ -55,7 +69,14 @@ export class Patience {
 
   /** A call of the store has failed. */
   failed(error: Error): void {
+    this.#away = this.#following(this.#away, STALE_MS);
     this.#note('store', error);
+    this.#endIfAway();
+  }
+
+  /** The store has answered a call. */
+  answered(): void {
+    this.#away = null;
   }
 
   /** Reading is tried again. Where the store is at fault, its own calls tell it. */
@@ -66,31 +87,31 @@ export class Patience {
   /** The store took something. */
   written(): void {
     this.#failing.clear();
+    this.#away = null;
   }
 
   #note(place: Place, error: Error): void {
-    const nowMs = this.#clock.monotonic();
-    const known = this.#failing.get(place);
-    // What was followed by so long a silence is over.
-    const sinceMs = known === undefined || nowMs - known.lastMs > this.#stalledMs ? nowMs : known.sinceMs;
-    this.#failing.set(place, { sinceMs, lastMs: nowMs });
+    const failing = this.#following(this.#failing.get(place) ?? null, this.#stalledMs);
+    this.#failing.set(place, failing);
     this.#last = error;
-    if (this.#stop.aborted) return this.#watchStopped();
-    if (nowMs - sinceMs >= this.#stalledMs)
+    const forMs = failing.lastMs - failing.sinceMs;
+    if (!this.#stop.aborted && forMs >= this.#stalledMs)
       this.#end(
-        `Cannot go on: for ${Math.round((nowMs - sinceMs) / 1_000)} s nothing was written and each try has failed, so this one-pass run gives up; what is committed stays, the rest is left to the next run`,
+        `Cannot go on: for ${Math.round(forMs / 1_000)} s nothing was written and each try has failed, so this one-pass run gives up; what is committed stays, the rest is left to the next run`,
       );
   }
 
+  /** A failure more. What was followed by so long a silence is over. */
+  #following(known: Failing | null, silenceMs: number): Failing {
+    const lastMs = this.#clock.monotonic();
+    return { sinceMs: known === null || lastMs - known.lastMs > silenceMs ? lastMs : known.sinceMs, lastMs };
+  }
+
   /** The source has nothing to do with what is read already: only the store is waited for. */
-  #watchStopped(): void {
-    const failing = this.#failing.get('store');
-    if (failing === undefined || this.#error !== null) return;
-    const restMs = failing.sinceMs + STOPPED_MS - this.#clock.monotonic();
-    if (restMs > 0) {
-      void this.#clock.sleep(restMs, this.ended).then(() => this.#watchStopped());
-      return;
-    }
+  #endIfAway(): void {
+    const away = this.#away;
+    if (!this.#stop.aborted || away === null || this.#clock.monotonic() - away.lastMs > STALE_MS) return;
+    if (away.lastMs - away.sinceMs < AWAY_MS) return;
     this.#end('Stopped while the store could not be used: what is committed stays, the rest is left to the next run');
   }
 

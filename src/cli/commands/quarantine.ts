@@ -13,7 +13,7 @@ import type { LedgerContext } from '../../respond/ledger-context.ts';
 import { describeUnion, reasonsOf, whySuspect } from '../../respond/reasons.ts';
 import { currentSnapshot } from '../../respond/refs.ts';
 import { parseLimit, withLedger, type CommandContext, type CommandResult } from '../context.ts';
-import { damageOfBatch, describeDamage, lossesOf, placeOf, readable, type Damage } from '../damage.ts';
+import { damageOfBatch, describeDamage, damageOfBatches, placeOf, readable, type Damage } from '../damage.ts';
 import { EXIT } from '../exit-codes.ts';
 import { WHY_OTHER_SCHEMA, whyNoBaseline, whySmall } from '../hints.ts';
 import { counted, formatCount, type Output } from '../output.ts';
@@ -160,7 +160,7 @@ async function reasonOf(
     return { why: await whyHeld(ledger, { ...line, standing: 'condemned' }, state, recordsMin), losses };
   const batch = await readable(losses, () => ledger.logs.readBatch(line));
   if (batch === null) return { why: null, losses };
-  losses.push(...(await lossesOf(ledger, [batch])));
+  losses.push(...(await damageOfBatches(ledger, [batch])));
   try {
     return { why: losses.length > 0 ? null : await whyHeld(ledger, line, state, recordsMin), losses };
   } catch (error) {

@@ -242,7 +242,8 @@ class Session {
     try {
       await this.#alerts?.desk.catchUp(this.#alerts.causes, this.#context.stop);
     } catch (error) {
-      if (error instanceof IntegrityError || !(error instanceof HeadgateError)) throw error;
+      // Damage, too: one old entry that was altered must not end those who read and publish, and check what they need.
+      if (!(error instanceof HeadgateError)) throw error;
       this.#context.output.remind(`alerts: ${error.message} (trying again)`);
     }
   }
@@ -254,16 +255,19 @@ class Session {
     const { state } = head;
     const snapshot = state.refs[ref] ?? null;
     const held = snapshot === null ? 0 : (await this.#ledger.snapshots.read(snapshot)).held.count;
+    const onHold = state.holds[ref] !== undefined;
     const tally = this.#tally;
     const lines = parts.ingest ? [describeTally(tally)] : [];
     lines.push(...this.#observed.lines());
     const unread = [...this.#unread.values()];
     lines.push(...unread.map(describeUnread));
+    const { output } = this.#context;
     if (parts.publish)
       lines.push(
         `"${ref}" ${snapshot === null ? 'is not published yet' : `names ${snapshot.slice(0, 12)}`}, ${counted(held, 'batch')} held back`,
       );
-    const { output } = this.#context;
+    if (onHold)
+      lines.push(output.called(`"${ref}" is on hold: nothing that was read since is published before headgate resume`));
     const { judge, mode } = this.#loaded.config;
     const hints = this.#unjudged.hints(state, { ref, mode, recordsMin: judge.recordsMin, publishes: parts.publish });
     lines.push(...hints.map((hint) => output.called(hint)));
@@ -273,7 +277,7 @@ class Session {
     const halted = [...this.#halts.values()];
     const damaged = this.#damaged.map(({ log, code, message }) => ({ log, code, message }));
     output.result(
-      { ...tally, held, snapshot, halted, damaged, unread, observed: this.#observed.totals(), warnings },
+      { ...tally, held, onHold, snapshot, halted, damaged, unread, observed: this.#observed.totals(), warnings },
       lines,
     );
     return endCode(this.#context, damaged.length > 0 ? EXIT.tampered : halted.length > 0 ? EXIT.halted : EXIT.ok);

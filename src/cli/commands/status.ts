@@ -9,7 +9,7 @@ import { formatLogId, parseLogId, type LogId } from '../../record/log-id.ts';
 import { findHalts, type Halt } from '../../respond/halts.ts';
 import type { LedgerContext } from '../../respond/ledger-context.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
-import { describeDamage, lossesOf, readable, type Damage } from '../damage.ts';
+import { describeDamage, damageOfBatches, readable, type Damage } from '../damage.ts';
 import { counted, formatBytes, formatCount, type Output } from '../output.ts';
 
 const LOGS_SHOWN_MAX = 50;
@@ -47,7 +47,7 @@ export async function readStatus({ config }: LoadedConfig, ledger: LedgerContext
   const damagedLogs = new Set(damage.map(({ object }) => object));
   const held = waiting.filter((line) => isOpen(line) && !damagedLogs.has(line.log));
   const checked = [...batches, ...held].slice(0, CHECKED_MAX);
-  damage.push(...(await lossesOf(ledger, await readBatches(ledger, checked, damage))));
+  damage.push(...(await damageOfBatches(ledger, await readBatches(ledger, checked, damage))));
   for (const { log, code, message } of new Set(unjudgedLogs(ledger.layout, state, ref).values()))
     if (!damagedLogs.has(log)) damage.push({ object: log, code, message, wayOut: 'headgate resume --reason TEXT' });
   const known = { damage, covered, resumed: state.resumed[ref] ?? -1 };

@@ -7,6 +7,8 @@ import { quoteName } from '../../record/quote-name.ts';
 
 const DETECTOR = 'descriptors';
 const QUANTILES = [0.05, 0.25, 0.5, 0.75, 0.95] as const;
+/** Deviation of the length below which the values of an identifier are alike, bytes. */
+const KEY_DEVIATION_MAX = 1;
 /** Least spread that the logarithm tells apart, in widths: keeps a constant column finite. */
 const SPREAD_MIN = 1e-3;
 
@@ -81,11 +83,17 @@ function describeText(context: DetectorContext, column: ObservedColumn): Statist
   const { lengthMean, lengthM2, distinct, top } = column.profile.text!;
   const deviation = Math.sqrt(lengthM2 / filled);
   const root = Math.sqrt(filled);
+  // A number in a key gains a digit one day, and keeps it: a byte more or less of keys that are all alike says nothing.
+  const isKey = column.reference.text!.identifier && deviation < KEY_DEVIATION_MAX;
   return [
-    plainStatistic(about(column, 'length', 'Mean length in bytes of'), lengthMean, Math.max(deviation, 0.05) / root),
+    plainStatistic(
+      about(column, 'length', 'Mean length in bytes of'),
+      lengthMean,
+      isKey ? KEY_DEVIATION_MAX : Math.max(deviation, 0.05) / root,
+    ),
     logStatistic(
       about(column, 'length-deviation', 'Deviation of the length of'),
-      deviation + 0.05,
+      (isKey ? 0 : deviation) + 0.05,
       1 / Math.sqrt(2 * filled) + 0.01,
     ),
     variety(column, DistinctCounter.fromText(distinct)!.estimate(), context.expected.get(column.reference.name)),

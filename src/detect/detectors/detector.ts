@@ -32,6 +32,8 @@ export interface PastHashes {
 /** The median batch of what was learned. */
 export interface UsualVolume {
   readonly records: number;
+  /** Of keys and values; null where it is not known, as of baselines from before it was kept. */
+  readonly bytes: number | null;
   /** Record time between its first and its last record. */
   readonly spanMs: number;
 }

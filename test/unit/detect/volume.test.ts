@@ -62,6 +62,27 @@ describe('volume', () => {
     expect(outcomeOf(steady, 10_000, spanning(100_000))).toBe('clean');
   });
 
+  it('holds a flood of larger records, whose batches are full by their bytes before they have the usual records', () => {
+    const outcome = (records: number, size: number, times: BatchTimes, baseline = steady): string => {
+      const profile = profileOf(999, records, times);
+      const counts = { ...profile.counts, bytes: size * profile.counts.bytes };
+      return judge({ ...profile, counts }, baseline).outcome;
+    };
+    expect(outcome(500, 2, spanning(700))).toBe('suspect');
+    expect(outcome(500, 2, spanning(5_000))).toBe('clean');
+    expect(outcome(500, 1, spanning(700))).toBe('clean');
+    const statistics = steady.baseline.statistics.filter(({ id }) => id !== 'volume/bytes');
+    const old = prepareBaseline({ ...steady.baseline, statistics });
+    expect(outcome(500, 2, spanning(700), old)).toBe('clean');
+    expect(outcome(1_000, 1, spanning(700), old)).toBe('suspect');
+  });
+
+  it('holds no batch that was cut short after one burst of records where bursts are an hour apart', () => {
+    const hourly = learnFrom(() => spanning(36e5));
+    expect(hourly.histories.has('volume/rate')).toBe(true);
+    expect(outcomeOf(hourly, 700, spanning(0))).toBe('clean');
+  });
+
   it('says nothing of streams whose batches take less than a second, which are not told apart', () => {
     expect(burst.histories.has('volume/rate')).toBe(false);
     expect(outcomeOf(burst, 10_000, spanning(900))).toBe('clean');
@@ -82,7 +103,7 @@ describe('volume', () => {
   });
 
   it('is silent under a baseline that does not say what is usual', () => {
-    const statistics = steady.baseline.statistics.filter(({ id }) => !/^volume\/(records|span)/.test(id));
+    const statistics = steady.baseline.statistics.filter(({ id }) => !/^volume\/(records|bytes|span)/.test(id));
     const old = prepareBaseline({ ...steady.baseline, statistics });
     expect(outcomeOf(old, 1_000, spanning(10))).toBe('clean');
   });

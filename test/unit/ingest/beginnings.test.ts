@@ -160,6 +160,16 @@ describe('start at latest', () => {
       expect(await genesisOf(log)).toMatchObject({ kind: 'open', next: 5 });
     });
 
+    it('tells from the entries behind it that the topic has begun, however many there are', async () => {
+      for (const each of [log, other]) broker.append(each, orders(5));
+      const first = new TestConsumer(test, broker, { seed: 0 });
+      first.source.assign([log]);
+      await first.run();
+      for (const name of ['0', '00', '000'])
+        await test.store.put(test.ledger.layout.log(log) + name, Buffer.from('not ours'));
+      expect((await consume(1)).committed).toMatchObject([{ log: other, start: 0, end: 5 }]);
+    });
+
     it('tells from the entries behind it that the topic has begun', async () => {
       broker.append(log, orders(5));
       broker.append(other, orders(5));

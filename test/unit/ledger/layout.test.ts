@@ -58,8 +58,14 @@ describe('Layout', () => {
           layout.evidence(name, sha256),
         ])
           expect(layout.headHintOf(key)).toBe(layout.headHint(id));
+        expect(layout.headHintNamed(formatLogId(id))).toBe(layout.headHint(id));
+        expect(layout.logOfHint(layout.headHint(id))).toBe(layout.log(id));
+        expect(layout.firstSlot(layout.log(id))).toBe(layout.slot(id, 0));
+        expect(layout.log(id).startsWith(layout.topic(id))).toBe(true);
       }),
     );
+    for (const name of ['.DS_Store', '/x', 'a/b', 'a/b/c/d', 'a/b/.c', ''])
+      expect(layout.headHintNamed(name)).toBeNull();
     const others = [layout.judgement(sha256), layout.snapshot(sha256), layout.page(sha256), layout.controlEntry(1)];
     for (const key of [...others, layout.baseline(sha256), 'baseline', '', new Layout('b').slot(AN_ID, 1)])
       expect(layout.headHintOf(key)).toBeNull();

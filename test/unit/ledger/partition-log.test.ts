@@ -118,6 +118,51 @@ describe('a partition log', () => {
     await expect(all(test.ledger.logs.list())).rejects.toMatchObject({ object: `${root}0` });
   });
 
+  it('is not hidden by stray objects that lie before its first entry, and no entry hides them', async () => {
+    const { layout } = test.ledger;
+    const folder = layout.log(log);
+    const strays = [`${layout.topic(log)}-`, ...['0', '00', '000000'].map((name) => folder + name)];
+    for (const key of strays) await test.store.put(key, Buffer.from('x'));
+    const keys: string[] = [];
+    for await (const key of test.ledger.logs.firstKeys()) keys.push(key);
+    expect(keys).toEqual([...strays, slot(0)]);
+  });
+
+  describe('says that its topic has begun', () => {
+    const hasTopic = (topic?: string) => test.reopened().logs.hasTopic(partition(7, topic));
+    const squat = async (...keys: string[]) => {
+      for (const key of keys) await test.store.put(key, Buffer.from('x'));
+    };
+
+    it('to whoever asks for another partition, and of no other topic', async () => {
+      expect([await hasTopic(), await hasTopic('returns'), await hasTopic('order')]).toEqual([true, false, false]);
+    });
+
+    it('whatever lies before its entries or in place of them, while one is left', async () => {
+      const folder = test.ledger.layout.log(log);
+      await squat(`${folder}0`, `${folder}00`, `${test.ledger.layout.topic(log)}-`, `${folder}0000/x/y`);
+      expect(await hasTopic()).toBe(true);
+      await squat(slot(0), slot(1), slot(2));
+      expect(await hasTopic()).toBe(true);
+      await squat(slot(3));
+      expect(await hasTopic()).toBe(false);
+    });
+
+    it('by an entry alone that lies where it was signed for, by who may', async () => {
+      const [own, other] = [await bytesOf(test.store, slot(0)), partition(0, 'returns')];
+      const { entry } = (await test.ledger.logs.read(log, 1))!;
+      const forged = [
+        await signPartitionEntry({ ...entry, topic: 'returns', slot: 0, pipeline: 'other' }, test.keys.ingest),
+        await signPartitionEntry({ ...entry, topic: 'returns', slot: 0 }, test.keys.publisher),
+        await signPartitionEntry({ ...entry, topic: 'returns', slot: 1 }, test.keys.ingest),
+      ];
+      for (const bytes of [own, Buffer.from('{}'), ...forged]) {
+        await overwrite(test.store, slot(0, other), bytes);
+        expect(await hasTopic('returns')).toBe(false);
+      }
+    });
+  });
+
   it('gives the batch that a reference names, and nothing in its place', async () => {
     const { digest } = (await test.ledger.logs.read(log, 2))!;
     const ref = { log: formatLogId(log), slot: 2, digest };

@@ -229,6 +229,19 @@ describe('alerts over a long history', () => {
     expect([...made].toSorted()).toEqual(ids(0, 16_000).toSorted());
   });
 
+  it('are looked up once a look, though a look has many parts, and not at all where there is no channel', async () => {
+    await publish(0, 2_500);
+    for (let i = 0; i < 40; i++)
+      await test.act({ kind: 'learn', by: 'p', topic: 'orders', baseline: 'f'.repeat(64), reason: 'r' });
+    await publish(2_500, 9_000);
+    await confirm(ids(2_500, 9_000), ['hook']);
+    await desk(['hook']).catchUp(finder(test.reopened()), never);
+    expect([store.looks('receipts'), jobs().length]).toEqual([9_000, 2_500]);
+    store.reset();
+    await desk([]).catchUp(finder(test.reopened()), never);
+    expect([store.looks(), store.reads()]).toEqual([0, 0]);
+  });
+
   it('end after the part at hand when the process stops', async () => {
     await publish(0, 10_001);
     await confirm(ids(0, 10_001));
@@ -310,8 +323,9 @@ describe('an alert about a halt that was noted', () => {
     const { snapshot } = await test.publisher().publish(never);
     await overwrite(test.store, test.ledger.layout.snapshot(snapshot!), Buffer.from('{}'));
     await note();
+    const held = await test.act({ kind: 'hold', by: 'a person', ref: 'main', reason: 'r' });
     await expect(desk.catchUp(finder(test.reopened()), never)).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
-    expect(added).toMatchObject([{ data: { about: 'halt', code: 'GAP' } }]);
+    expect(added).toMatchObject([{ data: { about: 'halt', code: 'GAP' } }, { data: { digest: held.digest } }]);
   });
 
   it('by a rule is not made up from a note: its batch tells it', async () => {

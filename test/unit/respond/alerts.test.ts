@@ -159,6 +159,21 @@ describe('an alert', () => {
       },
     );
 
+    it.each(['lost', 'altered'])('says what its entry says where its evidence is %s', async (how) => {
+      const batch = await test.commit(a, { verdict: 'suspect', halts: true });
+      const { key } = batch.entry.evidence;
+      await store.delete(key);
+      if (how === 'altered') await store.create(key, Buffer.from('{}'));
+      expect(await told(causeOf(batch))).toMatchObject({
+        type: 'dev.headgate.partition.halted',
+        severity: 'critical',
+        summary: expect.stringMatching(
+          /: its evidence, or what was said of it later, is damaged .*; its partition stopped/,
+        ) as string,
+        data: { code: 'RULE', next: batch.entry.end, evidenceDamaged: true, findings: [], verdict: 'suspect' },
+      });
+    });
+
     it('names the five strongest findings, in their order', async () => {
       const findings = Array.from({ length: 20 }, (_, i) => finding({ statistic: `rule ${i}` }));
       const batch = await test.commit(a, { verdict: 'suspect', judgement: { findings } });
@@ -278,6 +293,26 @@ describe('an alert', () => {
         summary,
         data: entry,
       });
+    });
+
+    it('says that a schema was replaced, however often, and nothing of the first', async () => {
+      const schema = (name: string) =>
+        ({ version: 1, format: 'json', columns: [{ name, path: [name], type: 'string' }] }) as const;
+      const first = (await test.ledger.control.read(0))!;
+      const later = [await test.pinSchema(TOPIC, schema('a')), await test.pinSchema(TOPIC, schema('b'))];
+      expect(first.entry.kind).toBe('schema');
+      expect(await told(controlCause(first))).toBeUndefined();
+      for (const act of later)
+        expect(await told(controlCause(act))).toMatchObject({
+          type: 'dev.headgate.control.schema',
+          severity: 'warning',
+          summary: expect.stringMatching(/^ingest replaced the schema of "orders", which has no baseline/) as string,
+        });
+      await store.delete(test.ledger.layout.state(first.entry.state));
+      const owed = (await finder(test.reopened()).find()).flatMap((cause) =>
+        cause.about === 'control' ? [cause.seq] : [],
+      );
+      expect(owed).toEqual(expect.arrayContaining(later.map(({ entry }) => entry.seq)));
     });
 
     it('is critical when it is a rollback', async () => {

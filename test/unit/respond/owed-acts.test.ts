@@ -1,12 +1,16 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import { MemoryStore } from '../../../src/adapters/memory/store.ts';
-import { nextSeq, type ControlHead, type ControlLog } from '../../../src/ledger/control-log.ts';
+import { nextSeq, type ControlHead } from '../../../src/ledger/control-log.ts';
 import type { AlertCause } from '../../../src/respond/alert-cause.ts';
-import { OwedActs } from '../../../src/respond/owed-acts.ts';
-import { finder, openDesk, RecordingChannel } from '../../support/alert-desk.ts';
+import { NOTHING_SETTLED, OwedActs } from '../../../src/respond/owed-acts.ts';
+import type { LedgerContext } from '../../../src/respond/ledger-context.ts';
+import { causeOf, finder, openDesk, RecordingChannel } from '../../support/alert-desk.ts';
 import { CountingStore } from '../../support/counting-store.ts';
-import { TestLedger, never } from '../../support/ledger.ts';
+import { TestLedger, never, partition } from '../../support/ledger.ts';
+
+const ledgerOf = (read: (seq: number) => Promise<unknown>): LedgerContext =>
+  ({ control: { read } }) as unknown as LedgerContext;
 
 describe('the acts that people are told of', () => {
   let store: CountingStore;
@@ -50,14 +54,15 @@ describe('the acts that people are told of', () => {
     let length = 12_200;
     const kindOf = (seq: number): string => (seq < 3_200 || seq >= 12_200 ? 'hold' : 'publish');
     const read = async (seq: number) => ({ entry: { kind: kindOf(seq), seq }, digest: `d${seq}` });
-    const acts = new OwedActs({ read } as unknown as ControlLog, 0);
+    const acts = new OwedActs(ledgerOf(read), NOTHING_SETTLED);
     const look = async (): Promise<readonly AlertCause[]> =>
       acts.find({ newest: await read(length - 1) } as unknown as ControlHead);
     expect(await look()).toEqual([]);
     for (let i = 0; i < 3; i++) await look();
     // No channel takes them.
     const owed = seqsOf(await look());
-    expect([owed.length < 3_100, owed.at(-1), acts.hasMore, acts.settledTo]).toEqual([true, 3_199, false, 0]);
+    expect([owed.length < 3_100, owed.at(-1), acts.hasMore]).toEqual([true, 3_199, false]);
+    expect(acts.progress).toMatchObject({ next: 12_200, unsettled: [{ from: 0, to: 3_200 }] });
     length = 12_202;
     const told = [...(await look())];
     expect(seqsOf(told).slice(-2)).toEqual([12_200, 12_201]);
@@ -66,7 +71,36 @@ describe('the acts that people are told of', () => {
       found = await look();
     }
     expect([...new Set(seqsOf(told))].toSorted((x, y) => x - y)).toEqual([...range(0, 3_200), 12_200, 12_201]);
-    expect([acts.settledTo, acts.hasMore]).toEqual([12_202, false]);
+    expect([acts.progress, acts.hasMore]).toEqual([{ next: 12_202, unsettled: [] }, false]);
+  });
+
+  it('are told although an older entry is lost or altered, and so is what batches tell', async () => {
+    await act(3);
+    const suspect = await test.commit(partition(0), { verdict: 'suspect' });
+    await store.delete(test.ledger.layout.controlEntry(0));
+    await store.put(test.ledger.layout.controlEntry(1), Buffer.from('{}'));
+    const found = await finder(test.reopened()).find();
+    expect(found).toEqual([expect.objectContaining({ seq: 2 }), causeOf(suspect)]);
+  });
+
+  it('keep what was read of them, whatever is owed and wherever a process stops', async () => {
+    const owed = new Set([100, 8_000, 19_000]);
+    let reads = 0;
+    const read = async (seq: number) => {
+      reads++;
+      return { entry: { kind: owed.has(seq) ? 'hold' : 'publish', seq }, digest: `d${seq}` };
+    };
+    const head = { newest: await read(19_999) } as unknown as ControlHead;
+    let progress = NOTHING_SETTLED;
+    const found = new Set<number>();
+    for (let starts = 0; starts < 6; starts++) {
+      const acts = new OwedActs(ledgerOf(read), progress);
+      for (const seq of seqsOf(await acts.find(head))) found.add(seq);
+      progress = acts.progress;
+    }
+    expect([...found].toSorted((x, y) => x - y)).toEqual([...owed]);
+    expect(reads).toBeLessThan(20_050);
+    expect(progress).toEqual({ next: 20_000, unsettled: [...owed].map((seq) => ({ from: seq, to: seq + 1 })) });
   });
 
   it('cost one GET an entry that is new, sixteen at once, and none after', async () => {
@@ -105,6 +139,27 @@ describe('the acts that people are told of', () => {
       expect(reads).toBeLessThan(20);
     });
 
+    it('cost a process nothing that has no channels', async () => {
+      await act(2);
+      expect((await start()).reads).toBe(0);
+      expect(store.reads('control')).toBe(0);
+    });
+
+    it('are looked for by a process that starts from where the one before it was stopped', async () => {
+      const channels = [new RecordingChannel('hook')];
+      await act(5_000, 'silent');
+      const reads = async (): Promise<number> => {
+        const ledger = test.reopened();
+        const { desk } = await openDesk(ledger, channels);
+        store.reset();
+        await desk.catchUp(finder(ledger), AbortSignal.abort());
+        return store.reads('control');
+      };
+      expect(await reads()).toBeGreaterThan(4_000);
+      expect(await reads()).toBeLessThan(1_000);
+      expect(await reads()).toBeLessThan(100);
+    });
+
     it('are told all to a channel that is new', async () => {
       await act(2);
       await act(300, 'silent');
@@ -117,7 +172,13 @@ describe('the acts that people are told of', () => {
       await act(300, 'silent');
       await start('hook');
       const key = test.ledger.layout.toldHint();
-      for (const text of ['', '{}', '{"channels":["hook"],"before":-1}', '{"channels":["hook"],"before":99999}']) {
+      for (const text of [
+        '',
+        '{}',
+        ...['-1,"unsettled":[]', '99999,"unsettled":[]', '9,"unsettled":[{"from":3,"to":1}]'].map(
+          (next) => `{"channels":["hook"],"next":${next}}`,
+        ),
+      ]) {
         await store.put(key, Buffer.from(text));
         expect((await start('hook')).told, text).toEqual([[]]);
       }

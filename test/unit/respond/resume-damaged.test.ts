@@ -8,6 +8,7 @@ import type { Publisher } from '../../../src/publish/publisher.ts';
 import type { Rejudge } from '../../../src/publish/reconsider.ts';
 import { resume, rollback } from '../../../src/respond/refs.ts';
 import { verifyPipeline } from '../../../src/respond/verify.ts';
+import { formatLogId } from '../../../src/record/log-id.ts';
 import { bytesOf } from '../../support/forge.ts';
 import { LeapingClock } from '../../support/leaping-clock.ts';
 import { TestLedger, never, partition } from '../../support/ledger.ts';
@@ -100,6 +101,49 @@ describe('resume after a rollback, over a damaged log', () => {
     await goOn();
     await publish();
     expect(await test.standings('held')).toEqual({ [bad.digest]: 'suspect', [other.digest]: 'suspect' });
+  });
+
+  it.each(['.DS_Store', 'x', 'test/orders/-', 'test/orders/7/0', 'test/orders/7/x/y', 'test/orders/1/0'])(
+    'owes nothing of an object that is no log: %s',
+    async (stray) => {
+      await test.store.put(test.ledger.layout.logs() + stray, Buffer.from('x'));
+      expect(await goOn()).toMatchObject({ rejudged: 3, damaged: [] });
+      expect(await state()).not.toHaveProperty('unjudged');
+      publisher = test.publisher(rejudge, test.reopened());
+      expect(await publish()).toMatchObject({ damaged: [] });
+      expect(await verified()).toMatchObject([{ object: test.ledger.layout.logs() + stray }]);
+    },
+  );
+
+  it('owes a log that no snapshot covers as long as anything signed is left of it', async () => {
+    const c = { ...partition(2), cluster: 'x'.repeat(300) };
+    suspect.add((await test.commit(c)).digest);
+    const beginning = test.ledger.layout.slot(c, 0);
+    const bytes = await bytesOf(test.store, beginning);
+    await test.store.put(beginning, Buffer.from('x'));
+    expect(await goOn()).toMatchObject({ rejudged: 3, damaged: [{ log: formatLogId(c) }] });
+    await test.store.put(beginning, bytes);
+    publisher = test.publisher(rejudge, test.reopened());
+    expect(await publish()).toMatchObject({ damaged: [{ log: formatLogId(c), code: 'UNJUDGED' }] });
+    await goOn();
+    await publish();
+    expect(await test.standings('held')).toMatchObject(
+      Object.fromEntries([...suspect].map((each) => [each, 'suspect'])),
+    );
+  });
+
+  it('says how many logs are damaged where they are more than an entry can name, and signs nothing', async () => {
+    const name = 'x'.repeat(4_000);
+    for (let i = 0; i < 34; i++) {
+      const batch = await test.commit({ ...partition(i), cluster: name });
+      await test.store.delete(batch.entry.evidence.key);
+    }
+    const { seq } = (await test.reopened().control.head()).newest!.entry;
+    await expect(goOn()).rejects.toMatchObject({
+      code: 'REQUEST_INVALID',
+      message: expect.stringMatching(/^Cannot resume "main": 34 damaged logs .*way out: .*headgate verify/) as string,
+    });
+    expect((await test.reopened().control.head()).newest!.entry.seq).toBe(seq);
   });
 
   it('owes the log no longer after another rollback, which judges all again', async () => {

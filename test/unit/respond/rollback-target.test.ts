@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 
 import { MemoryStore } from '../../../src/adapters/memory/store.ts';
 import { hold, resume, rollback } from '../../../src/respond/refs.ts';
+import { RollbackTarget } from '../../../src/respond/rollback-target.ts';
 import { CountingStore } from '../../support/counting-store.ts';
 import { StoreDecorator } from '../../support/faulty-store.ts';
 import { overwrite } from '../../support/forge.ts';
@@ -119,6 +120,45 @@ describe('where a rollback goes', () => {
   });
 
   describe('when the last clean one is asked for', () => {
+    it.each(['object', 'batches', 'held', 'heads'] as const)(
+      'leaves a snapshot that is damaged (%s), though nothing is condemned',
+      async (what) => {
+        await publish(b);
+        const second = await publish(b);
+        await test.commit(a, { verdict: 'suspect' });
+        const third = await publish(a);
+        const { layout } = test.ledger;
+        const snapshot = await test.snapshot();
+        const key = what === 'object' ? layout.snapshot(third) : layout.page(snapshot[what].pages.at(-1)!.sha256);
+        await overwrite(store, key, Buffer.from('damaged'));
+        expect(await back('last-clean')).toMatchObject({ from: third, to: second, unchanged: false });
+        expect((await state()).holds).toHaveProperty('main');
+      },
+    );
+
+    it('costs one GET a list page of the newest snapshot when that is clean, sixteen at once', async () => {
+      for (let i = 0; i < 5; i++) await publish();
+      const { batches, held, heads } = await test.snapshot();
+      store.reset();
+      expect(await back('last-clean')).toMatchObject({ unchanged: true });
+      const pages = [batches, held, heads].flatMap((sequence) => sequence.pages.map(({ sha256 }) => sha256));
+      expect(store.reads('pages')).toBe(pages.length);
+      expect(store.readsAtOnce).toBeLessThanOrEqual(16);
+    });
+
+    it('stays when the publisher has taken the condemned batch out meanwhile, whoever was first', async () => {
+      await publish(b);
+      const bad = await test.commit(a);
+      for (let i = 0; i < 5; i++) await publish(b);
+      await test.decide(bad, 'condemned');
+      const target = new RollbackTarget(test.ledger, 'main', 'last-clean');
+      expect(await target.at(await test.ledger.control.head())).toBe(published[0]);
+      await publish(b);
+      expect(await target.at(await test.ledger.control.head())).toBe(published.at(-1));
+      await test.decide(await test.commit(b), 'condemned');
+      expect(await target.at(await test.ledger.control.head())).toBe(published.at(-1));
+    });
+
     it('reads each list page once and each snapshot once, sixteen at a time', async () => {
       await publish();
       const bad = [await test.commit(a), await test.commit(b)];

@@ -46,6 +46,16 @@ describe('a one-pass run', () => {
     expect(patience.ended.aborted).toBe(false);
   });
 
+  it('is given up though reads are answered, as a full disk does', async () => {
+    const { clock, patience } = patienceOf();
+    for (let at = 0; at <= 5 * 60_000; at += 5_000) {
+      patience.failed(refused);
+      patience.answered();
+      await clock.advance(5_000);
+    }
+    expect(patience.ended.aborted).toBe(true);
+  });
+
   it('does not count a failure of long ago', async () => {
     const { clock, patience } = patienceOf();
     patience.failed(refused);
@@ -75,20 +85,52 @@ describe('a service', () => {
     stop.abort();
     patience.failed(refused);
     await clock.advance(900);
+    patience.failed(refused);
     expect(patience.ended.aborted).toBe(false);
     await clock.advance(100);
+    patience.failed(refused);
     expect(patience.ended.aborted).toBe(true);
   });
 
-  it('still writes what it has when only the source is away, or the store has answered again', async () => {
+  it.each(['answered', 'written'] as const)('still writes what it has when the store has %s since', async (took) => {
+    const { clock, patience, stop, failFor } = patienceOf({ once: false });
+    await failFor(3_600_000);
+    patience[took]();
+    stop.abort();
+    await clock.advance(60_000);
+    expect(patience.ended.aborted).toBe(false);
+    // A failure in the midst of it changes nothing either.
+    patience.failed(refused);
+    await clock.advance(999);
+    patience[took]();
+    patience.failed(refused);
+    await clock.advance(999);
+    patience[took]();
+    await clock.advance(60_000);
+    expect(patience.ended.aborted).toBe(false);
+    patience.assertGoesOn();
+  });
+
+  it('takes neither one failure nor those of long ago for a store that is away', async () => {
+    const { clock, patience, stop, failFor } = patienceOf({ once: false });
+    await failFor(60_000);
+    await clock.advance(6 * 3_600_000);
+    patience.failed(refused);
+    await clock.advance(29_000);
+    stop.abort();
+    expect(patience.ended.aborted).toBe(false);
+    await clock.advance(6 * 3_600_000);
+    patience.failed(refused);
+    expect(patience.ended.aborted).toBe(false);
+  });
+
+  it('still writes what it has when only the source is away', async () => {
     const { clock, patience, stop } = patienceOf({ once: false });
     patience.retrying(silent);
-    patience.failed(refused);
-    patience.written();
+    await clock.advance(5_000);
+    patience.retrying(silent);
     stop.abort();
     patience.retrying(silent);
-    patience.failed(refused);
-    patience.written();
     await clock.advance(60_000);
     expect(patience.ended.aborted).toBe(false);
     patience.assertGoesOn();

@@ -20,8 +20,7 @@ beforeEach(async () => {
   expect((await runHere(folder, 'init', '.', ...answers)).code).toBe(0);
   const path = join(folder, 'headgate.yaml');
   const store = `store:\n  endpoint: ${server.endpoint}\n  forcePathStyle: true\n  requestTimeoutMs: 1000`;
-  const text = `${(await readFile(path, 'utf8')).replace(/^store:/m, store)}\nbatch: { ageMaxMs: 200 }\n`;
-  await writeFile(path, text);
+  await writeFile(path, (await readFile(path, 'utf8')).replace(/^store:/m, store));
 });
 
 afterEach(async () => {
@@ -49,6 +48,7 @@ it.each([
 ])(
   'a service whose S3 %s ends at once when it is told to, and the next run reads the rest',
   async (_, answer) => {
+    await appendFile(join(folder, 'headgate.yaml'), '\nbatch: { ageMaxMs: 200 }\n');
     const stop = new AbortController();
     const running = runUntil(stop.signal, folder, 'run');
     const wrote = (part: string): boolean => [...server.objects.keys()].some((key) => key.includes(part));
@@ -67,3 +67,31 @@ it.each([
   },
   60_000,
 );
+
+it('a service whose S3 refused reads for seconds, and answers again, still writes what it has when it is told to stop', async () => {
+  await appendFile(join(folder, 'headgate.yaml'), '\nbatch: { ageMaxMs: 60000 }\npublish: { intervalMs: 100 }\n');
+  await runHere(folder, 'run', '--once');
+  await appendFile(join(folder, 'a.ndjson'), '{"id":2}\n');
+  const stop = new AbortController();
+  const running = runUntil(stop.signal, folder, 'run', '--json');
+  let reads = 0;
+  let isAway = false;
+  server.answer = ({ method, key }) => {
+    if (method === 'PUT' || key.includes('/probe/')) return null;
+    reads++;
+    return isAway ? { status: 503, code: 'SlowDown' } : null;
+  };
+  const readsBeyond = (count: number) => expect.poll(() => reads, { timeout: 20_000 }).toBeGreaterThan(count);
+  await readsBeyond(60);
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  isAway = true;
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  isAway = false;
+  await readsBeyond(reads + 10);
+  stop.abort();
+  const { code, stdout } = await running;
+  expect([code, JSON.parse(stdout)]).toEqual([
+    0,
+    expect.objectContaining({ records: 1, snapshot: expect.stringMatching(/^[0-9a-f]{64}$/) as string }),
+  ]);
+}, 60_000);

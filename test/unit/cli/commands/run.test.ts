@@ -3,6 +3,8 @@ import { join } from 'node:path';
 
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 
+import { IntegrityError } from '../../../../src/errors.ts';
+import { AlertDesk } from '../../../../src/respond/alerts.ts';
 import { openFolder, runHere, runUntil } from '../../../support/in-process.ts';
 import { LeapingClock } from '../../../support/leaping-clock.ts';
 import { never, partition, type TestLedger } from '../../../support/ledger.ts';
@@ -86,6 +88,25 @@ describe('where a slot of one log is lost', () => {
   });
 });
 
+describe('a ref on hold', () => {
+  it('is told of by a run, whose batches wait behind it', async () => {
+    const { folder, test: held } = await openFolder({ prepared: false });
+    test = held;
+    await test.pinSchema();
+    await test.commit(a);
+    await test.publisher().publish(never);
+    await test.act({ kind: 'hold', by: 'a person', ref: 'main', reason: 'looking' });
+    await test.commit(a);
+    const json = await runHere(folder, 'publish', '--once', '--json');
+    expect(JSON.parse(json.stdout)).toMatchObject({ onHold: true });
+    expect((await runHere(folder, 'publish', '--once')).stdout).toContain(
+      '"main" is on hold: nothing that was read since',
+    );
+    await test.act({ kind: 'resume', by: 'a person', ref: 'main', reason: 'seen' });
+    expect(JSON.parse((await runHere(folder, 'publish', '--once', '--json')).stdout)).toMatchObject({ onHold: false });
+  });
+});
+
 describe('where the store takes nothing any more', () => {
   let folder: string;
 
@@ -128,6 +149,29 @@ describe('where the store takes nothing any more', () => {
     const { code, stdout } = await running;
     expect(performance.now() - stoppedMs).toBeLessThan(5_000);
     expect([code, stdout]).toEqual([4, expect.stringContaining('Stopped while the store could not be used') as string]);
+  });
+});
+
+describe('where alerts cannot be found because of a damaged entry', () => {
+  it.each([[['run', '--once']], [['run']]])('%j tells it, reads and publishes', async (args) => {
+    const opened = await openFolder({ prepared: false });
+    test = opened.test;
+    await test.pinSchema();
+    await writeFile(join(opened.folder, 'data.ndjson'), `${JSON.stringify({ id: 1, amount: 1, city: 'Bern' })}\n`);
+    const damage = new IntegrityError('CHAIN_BROKEN', 'control/7', 'Cannot read "control/7": planned');
+    const desk = vi.spyOn(AlertDesk.prototype, 'catchUp').mockRejectedValue(damage);
+    const stop = new AbortController();
+    const running = runUntil(stop.signal, opened.folder, ...args, '--json');
+    // A service is to outlive it.
+    if (args.length === 1) setTimeout(() => stop.abort(), 1_000);
+    const { code, stdout, stderr } = await running;
+    expect(desk).toHaveBeenCalled();
+    desk.mockRestore();
+    expect(stderr).toContain('alerts: Cannot read "control/7": planned (trying again)');
+    expect([code, JSON.parse(stdout)]).toEqual([
+      0,
+      expect.objectContaining({ records: 1, snapshot: expect.stringMatching(/^[0-9a-f]{64}$/) as string }),
+    ]);
   });
 });
 

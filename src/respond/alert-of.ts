@@ -1,0 +1,167 @@
+import type { Finding } from '../detect/judgement.ts';
+import { IntegrityError } from '../errors.ts';
+import type { BatchEntry } from '../ledger/partition-entry.ts';
+import type { LoggedBatch } from '../ledger/partition-log.ts';
+import type { Alert } from '../ports/alert-channel.ts';
+import { parseLogId } from '../record/log-id.ts';
+import { alertId, type AlertCause } from './alert-cause.ts';
+import { judgementInForce, type JudgementInForce } from './judgement-in-force.ts';
+import type { LedgerContext } from './ledger-context.ts';
+import { reasonsOf, whySuspect } from './reasons.ts';
+import { isTold, isToldBatch } from './told.ts';
+
+const FINDINGS_MAX = 5;
+
+/** Columns whose values may appear in alerts, by topic. */
+export type AlertColumns = (topic: string) => readonly string[];
+
+/**
+ * What people are told of a cause, as the ledger has it; null when it knows nothing of it that people are told.
+ * @throws IntegrityError, UnavailableError
+ */
+export async function alertOf(ledger: LedgerContext, cause: AlertCause, columns: AlertColumns): Promise<Alert | null> {
+  if (cause.about === 'batch') return batchAlert(ledger, cause, columns);
+  if (cause.about === 'control') return controlAlert(ledger, cause);
+  const { log, code, message, time, next } = cause;
+  return {
+    id: alertId(cause),
+    type: 'dev.headgate.partition.halted',
+    subject: `${log}@${next}`,
+    time,
+    severity: 'critical',
+    summary: `Partition ${log} has stopped: ${message}`,
+    data: { log, code, next },
+  };
+}
+
+async function batchAlert(
+  ledger: LedgerContext,
+  cause: Extract<AlertCause, { about: 'batch' }>,
+  columns: AlertColumns,
+): Promise<Alert | null> {
+  const log = parseLogId(cause.log);
+  const verified = log === undefined ? null : await ledger.logs.read(log, cause.slot);
+  if (log === undefined || verified?.entry.kind !== 'batch' || verified.digest !== cause.digest) {
+    throw new IntegrityError(
+      'CHAIN_BROKEN',
+      cause.log,
+      `Cannot send an alert about slot ${cause.slot} of "${cause.log}": it holds another entry`,
+    );
+  }
+  const { entry, digest } = verified;
+  if (!(await isToldBatch(ledger, { log, entry, digest }))) return null;
+  const judged = await readJudgement(ledger, { log, entry, digest });
+  // It was suspect when it was read and is clean by now.
+  if (judged !== null && judged.seq !== null && judged.judgement.outcome === 'clean') return null;
+  const held = entry.mode === 'enforce';
+  return {
+    id: alertId(cause),
+    type:
+      entry.halt !== null
+        ? 'dev.headgate.partition.halted'
+        : held
+          ? 'dev.headgate.batch.quarantined'
+          : 'dev.headgate.batch.suspected',
+    subject: `${cause.log}@${entry.start}`,
+    time: entry.time,
+    severity: entry.halt !== null ? 'critical' : held ? 'warning' : 'info',
+    summary: batchSummary(cause.log, entry, judged),
+    data: {
+      pipeline: entry.pipeline,
+      log: cause.log,
+      start: entry.start,
+      end: entry.end,
+      records: entry.records,
+      deadLetters: entry.deadLetterRecords,
+      mode: entry.mode,
+      batch: cause.digest,
+      ...judgementFacts(entry, judged, (finding) => publicFinding(finding, columns(log.topic))),
+      ...(entry.halt === null ? {} : { code: entry.halt, next: entry.end }),
+    },
+  };
+}
+
+/** Null where what it rests on is damaged: the entry of the batch is signed, and is told all the same. */
+async function readJudgement(ledger: LedgerContext, batch: LoggedBatch): Promise<JudgementInForce | null> {
+  try {
+    return await judgementInForce(ledger, batch);
+  } catch (error) {
+    if (error instanceof IntegrityError) return null;
+    throw error;
+  }
+}
+
+function judgementFacts(
+  { verdict, undecided, baseline, evidence }: BatchEntry,
+  judged: JudgementInForce | null,
+  show: (finding: Finding) => Record<string, unknown>,
+): Record<string, unknown> {
+  const { judgement } = judged ?? {};
+  return {
+    verdict: judgement?.outcome ?? verdict,
+    undecided: judgement === undefined ? undecided : judgement.reason,
+    score: judgement?.score ?? null,
+    baseline: judged === null ? baseline : judged.baseline,
+    evidence: judged?.evidence ?? evidence.key,
+    ...(judged === null ? { evidenceDamaged: true } : {}),
+    judgedBySeq: judged?.seq ?? null,
+    judgedTogether: judged?.together ?? 1,
+    findings: judgement === undefined ? [] : reasonsOf(judgement).slice(0, FINDINGS_MAX).map(show),
+  };
+}
+
+/** A finding without record values, unless its columns were opted in. */
+function publicFinding(
+  { family, detector, columns, statistic, value, expected, sentence, detail }: Finding,
+  allowed: readonly string[],
+): Record<string, unknown> {
+  const open = columns.length > 0 && columns.every((column) => allowed.includes(column));
+  return { family, detector, columns, statistic, value, expected, sentence, ...(open ? { detail } : {}) };
+}
+
+function batchSummary(log: string, entry: BatchEntry, judged: JudgementInForce | null): string {
+  const what = entry.mode === 'enforce' ? 'was quarantined' : 'would have been quarantined';
+  const stop = entry.halt === null ? '' : '; its partition stopped behind it, until someone resumes (headgate resume)';
+  return `Batch ${log} [${entry.start}, ${entry.end}) of ${entry.records} ${entry.records === 1 ? 'record' : 'records'} ${what}: ${why(judged)}${stop}`;
+}
+
+function why(judged: JudgementInForce | null): string {
+  if (judged === null)
+    return 'why cannot be told: its evidence, or what was said of it later, is damaged (headgate verify)';
+  const { judgement, together } = judged;
+  if (judgement.outcome === 'suspect') return whySuspect(judgement, together);
+  if (judgement.reason === 'failed') return reasonsOf(judgement)[0]?.sentence ?? 'it could not be judged';
+  return 'its own verdict no longer stands';
+}
+
+async function controlAlert(
+  ledger: LedgerContext,
+  cause: Extract<AlertCause, { about: 'control' }>,
+): Promise<Alert | null> {
+  const verified = await ledger.control.read(cause.seq);
+  if (verified === null || verified.digest !== cause.digest) {
+    throw new IntegrityError(
+      'CHAIN_BROKEN',
+      `control entry ${cause.seq}`,
+      `Cannot send an alert about control entry ${cause.seq}: it is another one`,
+    );
+  }
+  if (!(await isTold(ledger, verified))) return null;
+  const { entry } = verified;
+  const reason = 'reason' in entry ? entry.reason : '';
+  const about =
+    'ref' in entry ? `"${entry.ref}"` : 'batch' in entry ? entry.batch.log : 'topic' in entry ? `"${entry.topic}"` : '';
+  const act =
+    entry.kind === 'schema'
+      ? `replaced the schema of ${about}, which has no baseline until one is learned anew`
+      : `did ${entry.kind} on ${about}`;
+  return {
+    id: alertId(cause),
+    type: `dev.headgate.control.${entry.kind}`,
+    subject: `control/${entry.seq}`,
+    time: entry.time,
+    severity: entry.kind === 'rollback' ? 'critical' : entry.kind === 'schema' ? 'warning' : 'info',
+    summary: `${entry.by} ${act}: ${reason}`,
+    data: { ...entry },
+  };
+}
