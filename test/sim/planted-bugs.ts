@@ -69,7 +69,10 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'the ref moves while it is on hold',
-    edits: [{ file: 'publish/publisher.js', find: 'if (onHold)', replace: 'if (false)' }],
+    edits: [
+      { file: 'publish/publisher.js', find: 'if (onHold)', replace: 'if (false)' },
+      { file: 'ledger/control-rules.js', find: 'heldAt === undefined', replace: 'true' },
+    ],
   },
   {
     name: 'a publish does not see what was decided while it was made',
