@@ -57,7 +57,8 @@ export async function list(
         describeReason(batch, context.output),
       ]);
     const more = held.length > limit ? [`… ${held.length - limit} more (--limit ${held.length} shows all)`] : [];
-    context.output.result({ ref: name, held, damaged }, [
+    const onHold = head.state.holds[name] !== undefined;
+    context.output.result({ ref: name, onHold, held, damaged }, [
       ...(rows.length === 0
         ? damaged.length === 0
           ? [
@@ -68,10 +69,15 @@ export async function list(
             ]
           : []
         : [...context.output.table(['batch', 'standing', 'log and offsets', 'records', 'why'], rows, true), ...more]),
+      ...(onHold ? [context.output.called(behindTheHold(name))] : []),
       ...damaged.map((each) => context.output.called(describeDamage(each))),
     ]);
     return damaged.length > 0 ? EXIT.tampered : undefined;
   });
+}
+
+function behindTheHold(ref: string): string {
+  return `"${ref}" is on hold: what was read since, and after a rollback what it went back from, waits and is not listed before headgate resume (headgate status counts its slots, headgate log LOG lists them)`;
 }
 
 function describeReason({ standing, decision, why, damaged }: HeldBatch, output: Output): string {

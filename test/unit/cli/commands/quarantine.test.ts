@@ -130,3 +130,19 @@ describe('headgate quarantine list over a store in which something is damaged', 
     expect(await list()).toMatchObject({ code: 2, damaged: [{ object: slot, code: 'SLOT_MISSING' }] });
   });
 });
+
+describe('headgate quarantine list of a ref on hold', () => {
+  it('says that what waits behind the hold is not listed', async () => {
+    const { folder, test } = await openFolder();
+    await test.commit(a);
+    await test.publisher(() => Promise.resolve(null)).publish(never);
+    expect((await runHere(folder, 'quarantine', 'list')).stdout).not.toContain('on hold');
+    await test.act({ kind: 'hold', by: 'a person', ref: 'main', reason: 'looking' });
+    await test.commit(a, { verdict: 'suspect' });
+    expect((await runHere(folder, 'quarantine', 'list')).stdout).toMatch(
+      /^nothing is held back\n"main" is on hold: what was read since/,
+    );
+    const { stdout } = await runHere(folder, 'quarantine', 'list', '--json');
+    expect(JSON.parse(stdout)).toMatchObject({ onHold: true, held: [] });
+  });
+});
