@@ -60,8 +60,16 @@ export async function readTrust({ config, folder }: LoadedConfig): Promise<Trust
  * the first signature, when records are read and waiting.
  * @throws ConfigError KEY_INVALID, TRUST_INVALID
  */
-export async function openKey({ config, folder }: LoadedConfig, trust: TrustRoot, name: KeyName): Promise<Signer> {
-  const signer = await openPemSigner(resolve(folder, config.keys[name]), config.keys.passphrase ?? undefined);
+export async function openKey(
+  { config, folder, passphraseFault }: LoadedConfig,
+  trust: TrustRoot,
+  name: KeyName,
+): Promise<Signer> {
+  const passphrase = passphraseFault === undefined ? (config.keys.passphrase ?? undefined) : undefined;
+  const signer = await openPemSigner(resolve(folder, config.keys[name]), passphrase).catch((error: unknown) => {
+    if (passphraseFault === undefined || !(error instanceof ConfigError)) throw error;
+    throw new ConfigError(error.code, error.message, [passphraseFault], { cause: error });
+  });
   trust.assertMaySign(signer.keyId, [name], `as keys.${name}`);
   return signer;
 }

@@ -24,7 +24,11 @@ export interface LoadedConfig {
   readonly path: string;
   /** SHA-256 of the settings that decide what happens to records, before references were replaced; signed in every entry. */
   readonly digest: string;
+  /** Why there is no passphrase: only whoever opens an encrypted key needs one. */
+  readonly passphraseFault?: ConfigFault;
 }
+
+const PASSPHRASE = '/keys/passphrase';
 
 /**
  * Reads and checks a configuration file.
@@ -50,6 +54,7 @@ export function parseConfig(text: string, path: string, environment: ReferenceCo
   const raw = complete(schema, parseYaml(text, path));
   const faults: ConfigFault[] = [];
   const resolved = resolveReferences(raw, { folder, environment, faults });
+  const passphraseFault = faults.find((fault) => fault.path === PASSPHRASE);
   const isAsked = new Set(faults.map((fault) => fault.path));
   // A reference that leads nowhere has been told of; what is left in its place is no other fault.
   faults.push(...checkShape(schema, resolved, raw).filter((fault) => !isAsked.has(fault.path)));
@@ -58,13 +63,14 @@ export function parseConfig(text: string, path: string, environment: ReferenceCo
   const [config, sound] = [resolved as Config, new SoundParts(faults)];
   faults.push(...checkMeaning(config, sound, (at) => describeAt(schema, raw, at)));
   faults.push(...checkOwnFiles(config, path, sound));
-  if (faults.length > 0)
+  if (faults.some((fault) => fault !== passphraseFault))
     throw new ConfigError(
       'CONFIG_INVALID',
       `Cannot use configuration "${path}": it has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}`,
       faults,
     );
-  return { config, folder, path, digest: configDigest(raw as Config) };
+  const loaded = { config, folder, path, digest: configDigest(raw as Config) };
+  return passphraseFault === undefined ? loaded : { ...loaded, passphraseFault };
 }
 
 /** Of what decides how records are read, judged and published; where they come from and who is told is left out. */

@@ -1,9 +1,10 @@
-import { rm } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 
+import { generateKeyFile } from '../../../src/adapters/keys/pem-signer.ts';
 import { actorName, openKey, readTrust, type KeyName } from '../../../src/compose/ledger.ts';
 import { loadConfig, type LoadedConfig } from '../../../src/config/load.ts';
 import { runHere } from '../../support/in-process.ts';
@@ -41,6 +42,22 @@ describe('a key', () => {
     await runHere(folder, 'init', '.', '--files', 'a.ndjson');
     await runHere(folder, 'keys', 'generate', 'keys/stranger.pem');
     loaded = await loadConfig(join(folder, 'headgate.yaml'), {});
+  });
+
+  it('needs the passphrase of the configuration only where it is encrypted', async () => {
+    await generateKeyFile(join(loaded.folder, 'keys/locked.pem'), 'correct horse');
+    const text = `${await readFile(loaded.path, 'utf8')}\nkeys: { approver: keys/locked.pem, passphrase: "\${SECRET}" }\n`;
+    await writeFile(loaded.path, text.replace(/^keys:\n(?: .*\n)+/m, ''));
+    const without = await loadConfig(loaded.path, {});
+    const trust = await readTrust(without);
+    expect((await openKey(without, trust, 'publisher')).keyId).toMatch(/^SHA256:/);
+    await expect(openKey(without, trust, 'approver')).rejects.toMatchObject({
+      code: 'KEY_INVALID',
+      message: expect.stringMatching(
+        /it is encrypted and no passphrase is set\n {2}\/keys\/passphrase: environment variable "SECRET" is not set$/,
+      ) as string,
+    });
+    expect((await runHere(loaded.folder, 'status')).code).toBe(0);
   });
 
   it.each(names)(
