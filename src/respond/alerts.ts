@@ -82,11 +82,11 @@ export class AlertDesk {
     if (finder.actsProgress === null) finder.skipActs(await this.#mark.read());
     let settled = 0;
     const damage: IntegrityError[] = [];
-    // Each part begins with what has come meanwhile, so that it never waits for what is old.
+    // Each part begins with what has come meanwhile, so that it never waits for what is old; damage ends with one part.
     do {
       settled = await this.#settle(finder, await finder.find((error) => void damage.push(error)), queued);
       await this.#mark.move(finder.actsProgress!);
-    } while (finder.hasMore && (settled > 0 || finder.isSearching) && !signal.aborted);
+    } while (damage.length === 0 && finder.hasMore && (settled > 0 || finder.isSearching) && !signal.aborted);
     if (damage.length > 0) throw damage[0]!;
   }
 

@@ -42,6 +42,8 @@ export class OwedActs {
   #owed: ControlCause[] = [];
   /** What was not read of the entries before `#next`, lowest first. */
   #unread: SeqRange[];
+  /** Entries that are lost or altered: they may be put back. */
+  #damaged: SeqRange[] = [];
   #next: number;
 
   /** @param progress what is known to be settled. */
@@ -53,7 +55,10 @@ export class OwedActs {
 
   /** What is settled by now, for a process that starts. */
   get progress(): ActsProgress {
-    return { next: this.#next, unsettled: joinRanges([...this.#unread, ...this.#owed.map(rangeOf)], RANGES_MAX) };
+    return {
+      next: this.#next,
+      unsettled: joinRanges([...this.#unread, ...this.#damaged, ...this.#owed.map(rangeOf)], RANGES_MAX),
+    };
   }
 
   /** True when there is room for what has not been read. */
@@ -65,10 +70,14 @@ export class OwedActs {
   async find(head: ControlHead): Promise<readonly ControlCause[]> {
     const end = nextSeq(head);
     // Nothing beyond the end can be settled: who says so knows nothing.
-    if (this.#next > end) [this.#owed, this.#unread, this.#next] = [[], [], 0];
+    if (this.#next > end) [this.#owed, this.#unread, this.#damaged, this.#next] = [[], [], [], 0];
     const before = this.#next;
     const isNew = ({ from }: SeqRange): boolean => from >= before;
-    if (before < end) this.#unread.push({ from: before, to: end });
+    if (before < end) {
+      this.#unread = joinRanges([...this.#unread, ...this.#damaged], RANGES_MAX);
+      this.#damaged = [];
+      this.#unread.push({ from: before, to: end });
+    }
     this.#next = end;
     for (let left = PART_ENTRIES; left > 0; left -= STEP_ENTRIES) {
       const range = this.#unread.at(-1);
@@ -105,16 +114,24 @@ export class OwedActs {
     return causes.filter((cause) => cause !== null);
   }
 
-  /** Of an entry that is lost or altered nothing can be told, and it must not keep the others from being: verify names it. */
+  /**
+   * Of an entry that is lost or altered nothing can be told, and it must not keep the others from being: verify names it. Where
+   * it is put back, a later look finds it.
+   */
   async #causeAt(seq: number): Promise<ControlCause | null> {
     try {
       const verified = await this.#ledger.control.read(seq);
-      if (verified === null || !(await isTold(this.#ledger, verified))) return null;
-      return { about: 'control', seq, digest: verified.digest };
+      if (verified === null) return this.#noteDamaged(seq);
+      return (await isTold(this.#ledger, verified)) ? { about: 'control', seq, digest: verified.digest } : null;
     } catch (error) {
-      if (error instanceof IntegrityError) return null;
+      if (error instanceof IntegrityError) return this.#noteDamaged(seq);
       throw error;
     }
+  }
+
+  #noteDamaged(seq: number): null {
+    this.#damaged.push({ from: seq, to: seq + 1 });
+    return null;
   }
 }
 

@@ -242,11 +242,16 @@ function overtakenBy(
 
 /**
  * True when a rollback put the ref on hold. The state tells; where it does not, because another ref names what was left again,
- * the entry does, and one that is lost counts as a rollback: then what lies beyond is judged once more.
+ * the entry does, and one that is lost or altered counts as a rollback: then what lies beyond is judged once more.
  */
 async function isRolledBack({ control }: LedgerContext, ref: string, { state }: ControlHead): Promise<boolean> {
   const heldAt = state.holds[ref];
   if (heldAt === undefined) return false;
   if (Object.values(state.left).includes(heldAt)) return true;
-  return (await control.read(heldAt))?.entry.kind !== 'hold';
+  try {
+    return (await control.read(heldAt))?.entry.kind !== 'hold';
+  } catch (error) {
+    if (error instanceof IntegrityError) return true;
+    throw error;
+  }
 }

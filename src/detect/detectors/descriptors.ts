@@ -84,16 +84,17 @@ function describeText(context: DetectorContext, column: ObservedColumn): Statist
   const deviation = Math.sqrt(lengthM2 / filled);
   const root = Math.sqrt(filled);
   // A number in a key gains a digit one day, and keeps it: a byte more or less of keys that are all alike says nothing.
-  const isKey = column.reference.text!.identifier && deviation < KEY_DEVIATION_MAX;
+  const isKey = column.reference.text!.identifier;
+  const slack = isKey ? KEY_DEVIATION_MAX * Math.min(1, Math.max(0, 2 - deviation / KEY_DEVIATION_MAX)) : 0;
   return [
     plainStatistic(
       about(column, 'length', 'Mean length in bytes of'),
       lengthMean,
-      isKey ? KEY_DEVIATION_MAX : Math.max(deviation, 0.05) / root,
+      Math.max(Math.max(deviation, 0.05) / root, slack),
     ),
     logStatistic(
       about(column, 'length-deviation', 'Deviation of the length of'),
-      (isKey ? 0 : deviation) + 0.05,
+      Math.max(deviation, isKey ? KEY_DEVIATION_MAX : 0) + 0.05,
       1 / Math.sqrt(2 * filled) + 0.01,
     ),
     variety(column, DistinctCounter.fromText(distinct)!.estimate(), context.expected.get(column.reference.name)),

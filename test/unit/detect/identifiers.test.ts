@@ -37,4 +37,16 @@ describe('text that identifies', () => {
   ])('is held when it %s', (_, other) => {
     expect(outcomeOf(orders(98_000, other))).toBe('suspect');
   });
+
+  it('is no surprise where a little more of it than usual has a suffix', () => {
+    const withSuffix = (share: number) => (order: number) => (order % 100 < share ? `${idOf(order)}-R1` : idOf(order));
+    const profiles = Array.from({ length: 30 }, (_, i) =>
+      profileRows(orders(80_000 + i * SIZE, withSuffix(9 + (i % 4))), null, TYPES, ROLES),
+    );
+    const learned = prepareBaseline(learnBaseline(profiles));
+    for (const share of [9, 12, 13, 14]) {
+      const profile = profileRows(orders(98_400, withSuffix(share)), learned, TYPES, ROLES);
+      expect(judge(profile, learned).outcome).toBe('clean');
+    }
+  });
 });

@@ -83,6 +83,22 @@ describe('the acts that people are told of', () => {
     expect(found).toEqual([expect.objectContaining({ seq: 2 }), causeOf(suspect)]);
   });
 
+  it('are told once they are put back, where they were lost or altered', async () => {
+    await act(3);
+    const acts = new OwedActs(test.reopened(), NOTHING_SETTLED);
+    const key = test.ledger.layout.controlEntry(1);
+    const bytes = (await test.store.get(key, 1_000_000))!;
+    const head = await test.ledger.control.head();
+    await test.store.put(key, Buffer.from('{}'));
+    expect(seqsOf(await acts.find(head))).toEqual([0, 2]);
+    acts.settle(new Set(await acts.find(head)));
+    expect(acts.progress).toEqual({ next: 3, unsettled: [{ from: 1, to: 2 }] });
+    await test.store.put(key, bytes);
+    expect(seqsOf(await new OwedActs(test.reopened(), acts.progress).find(head))).toEqual([1]);
+    await act(1);
+    expect(seqsOf(await acts.find(await test.ledger.control.head()))).toEqual([1, 3]);
+  });
+
   it('keep what was read of them, whatever is owed and wherever a process stops', async () => {
     const owed = new Set([100, 8_000, 19_000]);
     let reads = 0;

@@ -192,6 +192,17 @@ describe('acts on a ref', () => {
   });
 
   describe('resume', () => {
+    it('goes on where the entry of the hold was altered', async () => {
+      await test.commit(a);
+      await publish();
+      await hold(test.ledger, 'main', test.person(), never);
+      const { seq } = (await test.ledger.control.head()).newest!.entry;
+      await test.decide(await test.commit(b), 'condemned');
+      await test.store.put(test.ledger.layout.controlEntry(seq), Buffer.from('{}'));
+      await resume(test.reopened(), 'main', test.person(), rejudge, test.keys.publisher, never);
+      expect((await test.reopened().control.head()).state.holds).toEqual({});
+    });
+
     it('judges again what lies beyond the target also where the entry of the rollback is lost', async () => {
       await test.commit(a);
       const target = await publish();
