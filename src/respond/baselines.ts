@@ -6,7 +6,6 @@ import { RECORDS_MIN_DEFAULT } from '../detect/verdict.ts';
 import { IntegrityError, NotFoundError } from '../errors.ts';
 import { eachLimited } from '../ledger/each-limited.ts';
 import { putContent } from '../ledger/objects.ts';
-import type { ControlHead } from '../ledger/control-log.ts';
 import { byCommit, type LoggedBatch } from '../ledger/partition-log.ts';
 import type { BatchLine, Snapshot, Standing } from '../ledger/snapshot.ts';
 import { readEvidence } from '../ledger/evidence.ts';
@@ -14,10 +13,8 @@ import { formatLogId, parseLogId } from '../record/log-id.ts';
 import { sha256Hex } from '../record/sha256.ts';
 import { chooseLearnable, type Learnable } from './learnable.ts';
 import type { LedgerContext } from './ledger-context.ts';
-import { newestFirst } from '../ledger/newest-first.ts';
 import { underSchema } from './pin-schema.ts';
 import { currentSnapshot, type Actor } from './refs.ts';
-import { storedDigests } from './stored-digests.ts';
 
 /** Entries and evidence read at once. */
 const READS_AT_ONCE = 16;
@@ -240,55 +237,4 @@ export async function learn(
     older: units.length - used.length,
     roles: learned.roles,
   };
-}
-
-/**
- * Puts a baseline in force.
- * @param id its digest or the first digits; undefined for the topic's newest candidate.
- * @throws NotFoundError when there is no such candidate
- */
-export async function approve(
-  ledger: LedgerContext,
-  topic: string,
-  id: string | undefined,
-  { signer, by, reason }: Actor,
-  signal: AbortSignal,
-): Promise<string> {
-  const head = await ledger.control.head();
-  const candidate = head.state.candidates[topic];
-  const baseline = id === undefined || id === candidate ? candidate : await findLearned(ledger, head, topic, id);
-  if (baseline === undefined)
-    throw new NotFoundError(
-      'NOT_FOUND',
-      `Cannot approve a baseline of "${topic}": ${id === undefined ? 'none waits for approval (headgate baseline learn makes one)' : `none ${head.state.repinned?.[topic] === undefined ? '' : 'that was learned under the pinned schema '}begins with "${id}"`}`,
-    );
-  const act = { kind: 'approve', by, topic, baseline, reason } as const;
-  await ledger.control.append(signer, underSchema(act, head.state.schemas[topic]), signal);
-  return baseline;
-}
-
-/**
- * The baseline of a topic that was learned under an id or a prefix of it. Cost: one GET an entry since then.
- * @throws NotFoundError when several begin like that
- */
-async function findLearned(
-  { store, layout, control }: LedgerContext,
-  head: ControlHead,
-  topic: string,
-  id: string,
-): Promise<string | undefined> {
-  if (!/^[0-9a-f]{0,64}$/.test(id)) return undefined;
-  const stored = await storedDigests(store, (sha256) => layout.baseline(sha256), id);
-  const found = new Set<string>();
-  for await (const { entry } of newestFirst(control, head)) {
-    // What was learned before that was learned under another schema.
-    if (entry.seq === head.state.repinned?.[topic]) break;
-    if (entry.kind !== 'learn' || entry.topic !== topic || !entry.baseline.startsWith(id)) continue;
-    found.add(entry.baseline);
-    if (stored !== null && [...stored].every((sha256) => found.has(sha256))) break;
-  }
-  const [match, ...others] = found;
-  if (others.length > 0)
-    throw new NotFoundError('NOT_FOUND', `Cannot tell which baseline "${id}" is: ${found.size} begin with it`);
-  return match;
 }

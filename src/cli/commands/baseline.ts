@@ -12,8 +12,8 @@ import { NotFoundError, RequestError } from '../../errors.ts';
 import { profileSource } from '../../ingest/profile-source.ts';
 import { formatLogId } from '../../record/log-id.ts';
 import { suggest } from '../../record/suggest.ts';
+import { approve } from '../../respond/approve-baseline.ts';
 import {
-  approve,
   learn,
   storedProfiles,
   type LearnFrom,
@@ -150,24 +150,10 @@ export function approveOne(
   return onRef(context, options, (act) => putInForce(act, id, options));
 }
 
-/** A baseline that can judge must not give way by the way to one that cannot. @throws RequestError */
-async function assertNotDisarmed({ ledger }: RefAct, topic: string, id: string | undefined): Promise<void> {
-  const { baselines, candidates } = (await ledger.control.head()).state;
-  const [inForce, candidate] = [baselines[topic], candidates[topic]];
-  if (inForce === undefined || candidate === undefined || !candidate.startsWith(id ?? '')) return;
-  const [now, next] = await Promise.all([readBaseline(ledger, inForce), readBaseline(ledger, candidate)]);
-  if (now.baseline.batches < BATCHES_MIN || next.baseline.batches >= BATCHES_MIN) return;
-  throw new RequestError(
-    'REQUEST_INVALID',
-    `Cannot approve ${candidate.slice(0, 12)}: it knows ${counted(next.baseline.batches, 'batch')}, with fewer than ${BATCHES_MIN} hard rules alone decide; ${inForce.slice(0, 12)} in force knows ${now.baseline.batches} (way out: learn from more batches, --with-suspect takes those that are held or published as suspect; or --fewer approves it all the same)`,
-  );
-}
-
 async function putInForce(act: RefAct, id: string | undefined, options: ApproveOptions): Promise<CommandResult> {
   const { context, loaded, ledger, actor } = act;
   const topic = await topicOf(act, options.topic);
-  if (options.fewer !== true) await assertNotDisarmed(act, topic, id);
-  const baseline = await approve(ledger, topic, id, actor, context.kill);
+  const baseline = await approve(ledger, topic, id, actor, context.kill, options.fewer);
   const next = 'batches held for want of a baseline are judged with the next publish: headgate publish --once';
   context.output.result({ topic, baseline }, [
     `${baseline.slice(0, 12)} is in force for "${topic}"`,

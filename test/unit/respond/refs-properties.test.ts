@@ -9,7 +9,7 @@ import type { Mode } from '../../../src/ledger/partition-entry.ts';
 import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
 import type { Rejudge } from '../../../src/publish/reconsider.ts';
 import { formatLogId, type LogId } from '../../../src/record/log-id.ts';
-import { approve } from '../../../src/respond/baselines.ts';
+import { approve } from '../../../src/respond/approve-baseline.ts';
 import { decide } from '../../../src/respond/decisions.ts';
 import { gate } from '../../../src/respond/gate.ts';
 import type { LedgerContext } from '../../../src/respond/ledger-context.ts';
