@@ -58,14 +58,15 @@ async function partOf(path: string, from: number, to: number, firstFailure: bool
 }
 
 async function runSeeds(from: number, seeds: number, jobs: number, record: string | undefined): Promise<boolean> {
+  const lastOf = (at: number): number => Math.min(at + PART_SEEDS, from + seeds) - 1;
   const done = record !== undefined && existsSync(record) ? partsIn(record) : [];
-  const known = new Set(done.map((part) => part.from));
+  const known = new Set(done.filter((part) => part.to === lastOf(part.from)).map((part) => part.from));
   const waiting: number[] = [];
   for (let at = from; at < from + seeds; at += PART_SEEDS) if (!known.has(at)) waiting.push(at);
   const parts = [...done];
   const work = async (): Promise<void> => {
     for (let at = waiting.shift(); at !== undefined; at = waiting.shift()) {
-      const part = await partOf(script, at, Math.min(at + PART_SEEDS, from + seeds) - 1, false);
+      const part = await partOf(script, at, lastOf(at), false);
       parts.push(part);
       if (record !== undefined) appendFileSync(record, `${JSON.stringify(part)}\n`);
       for (const { seed, message, happened } of part.failures)
@@ -152,6 +153,12 @@ function plant({ name, edits }: PlantedBug): string {
   return copy;
 }
 
+/** @throws RangeError for anything but a whole number of at least 1 */
+function numberOf(name: string, text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new RangeError(`Cannot simulate: --${name} is "${text}", wanted a whole number of at least 1`);
+}
+
 async function main(): Promise<boolean> {
   if (options.part !== undefined) {
     const [, from, to, stop] = /^(\d+)-(\d+)(!?)$/.exec(options.part) ?? [];
@@ -160,8 +167,9 @@ async function main(): Promise<boolean> {
     return true;
   }
   if (options.controls) return runControls();
-  if (options.seed !== undefined) return runOne(Number(options.seed), options.only?.split(',') ?? null);
-  return runSeeds(Number(options.from), Number(options.seeds), Number(options.jobs), options.record);
+  if (options.seed !== undefined) return runOne(numberOf('seed', options.seed), options.only?.split(',') ?? null);
+  const [from, seeds, jobs] = (['from', 'seeds', 'jobs'] as const).map((name) => numberOf(name, options[name]));
+  return runSeeds(from!, seeds!, jobs!, options.record);
 }
 
 process.exitCode = (await main()) ? 0 : 1;

@@ -145,15 +145,19 @@ export class LedgerWatch {
       if (this.isOnHold) throw new Violation('I7', `control entry ${seq} moves the ref, which is on hold`);
       this.#published(entry.snapshot, entry.parent);
     }
-    if (entry.kind === 'rollback') this.#rolledBack();
+    if (entry.kind === 'rollback') this.#rolledBack(entry.to);
     this.control.push(entry);
   }
 
-  /** What was decided in view of what is left behind is void, but for what was condemned. */
-  #rolledBack(): void {
+  /** What the target has not taken up is void, but for what was condemned. */
+  #rolledBack(to: string): void {
+    const digestsOf = (sequence: 'batches' | 'held'): ReadonlySet<string> =>
+      new Set(this.linesOf(to, sequence).map(({ digest }) => digest));
+    const [batches, held] = [digestsOf('batches'), digestsOf('held')];
     for (const batch of this.batches.values()) {
+      if (batches.has(batch.digest)) continue;
       if (batch.decision === 'released') batch.decision = null;
-      batch.verdict = null;
+      if (batch.verdict === 'clean' || !held.has(batch.digest)) batch.verdict = null;
     }
   }
 

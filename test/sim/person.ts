@@ -1,4 +1,4 @@
-import { HeadgateError, RequestError } from '../../src/errors.ts';
+import { HaltError, HeadgateError, IntegrityError, RequestError } from '../../src/errors.ts';
 import type { ObjectStore } from '../../src/ports/object-store.ts';
 import { makeRejudge } from '../../src/publish/rejudge.ts';
 import { formatLogId } from '../../src/record/log-id.ts';
@@ -38,7 +38,8 @@ export async function perform(
       : moveRef(act, process, store));
     return [];
   } catch (error) {
-    if (!(error instanceof HeadgateError)) throw error;
+    // What people are told and can do something about; that the ledger contradicts itself is none of it.
+    if (!(error instanceof HeadgateError) || error instanceof IntegrityError || error instanceof HaltError) throw error;
     return act === 'resume' && error instanceof RequestError ? batchesIn(error.message, watch) : [];
   }
 }

@@ -77,6 +77,17 @@ export class Simulation {
   }
 
   async run(): Promise<Outcome> {
+    const onRejection = (error: unknown): void =>
+      this.world.violate(new Violation('crash', `nobody waits for ${describe(error)}`, { cause: error }));
+    process.on('unhandledRejection', onRejection);
+    try {
+      return await this.#run();
+    } finally {
+      process.off('unhandledRejection', onRejection);
+    }
+  }
+
+  async #run(): Promise<Outcome> {
     const { calmFromMs, writes, events, workers } = this.#scenario;
     await putGenesis(this.#store);
     this.#watch = new LedgerWatch(this.#store, this.#broker);
@@ -257,17 +268,17 @@ export class Simulation {
     return this.#unpublished() ?? this.#untold();
   }
 
+  /** Whether a batch is not where its newest verdict or decision puts it. */
   #unpublished(): string | null {
     const snapshot = this.#watch.newestSnapshot;
-    const placed = new Set(
-      snapshot === null
-        ? []
-        : [...this.#watch.linesOf(snapshot, 'batches'), ...this.#watch.linesOf(snapshot, 'held')].map(
-            ({ digest }) => digest,
-          ),
-    );
-    for (const { digest, log, entry } of this.#watch.batches.values())
-      if (!placed.has(digest)) return `batch ${formatLogId(log)}@${entry.start} is in no snapshot`;
+    const digestsOf = (sequence: 'batches' | 'held'): ReadonlySet<string> =>
+      new Set(snapshot === null ? [] : this.#watch.linesOf(snapshot, sequence).map(({ digest }) => digest));
+    const [batches, held] = [digestsOf('batches'), digestsOf('held')];
+    for (const batch of this.#watch.batches.values()) {
+      const wanted = isWanted(batch) ? batches : held;
+      if (!wanted.has(batch.digest))
+        return `batch ${formatLogId(batch.log)}@${batch.entry.start} is not ${wanted === held ? 'held' : 'in the dataset'}`;
+    }
     return null;
   }
 
@@ -295,6 +306,12 @@ export class Simulation {
       this.world.violate(error);
     }
   }
+}
+
+/** Whether a batch belongs to the dataset. */
+function isWanted({ entry, decision, verdict }: WatchedBatch): boolean {
+  if (decision !== null) return decision === 'released';
+  return entry.mode === 'observe' || (verdict ?? entry.verdict) === 'clean';
 }
 
 function undelivered({ id }: Alert): UnavailableError {
