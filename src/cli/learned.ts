@@ -1,4 +1,5 @@
-import type { LearnedBaseline, ProfilePlace } from '../respond/baselines.ts';
+import type { LearnedBaseline } from '../respond/learn-baseline.ts';
+import type { ProfilePlace } from '../respond/stored-profiles.ts';
 import { counted, formatBytes, formatCount } from './output.ts';
 
 /** Places of batches that a sentence names. */

@@ -1,3 +1,4 @@
+import { BATCHES_MIN } from '../detect/baseline/reference.ts';
 import { IntegrityError, NotFoundError, RequestError } from '../errors.ts';
 import type { ControlHead } from '../ledger/control-log.ts';
 import { newestFirst } from '../ledger/newest-first.ts';
@@ -6,9 +7,6 @@ import type { LedgerContext } from './ledger-context.ts';
 import { underSchema } from './pin-schema.ts';
 import type { Actor } from './refs.ts';
 import { storedDigests } from './stored-digests.ts';
-
-/** Batches below which a baseline has hard rules alone decide. */
-const BATCHES_MIN = 8;
 
 /**
  * Puts a baseline in force.

@@ -13,7 +13,7 @@ import { encodeSchema, schemaDigest, type Schema } from '../../src/record/schema
 import { sshFingerprint } from '../../src/record/public-key.ts';
 import { sha256Hex } from '../../src/record/sha256.ts';
 import { approve } from '../../src/respond/approve-baseline.ts';
-import { learn } from '../../src/respond/baselines.ts';
+import { learn } from '../../src/respond/learn-baseline.ts';
 import { openLedger } from '../../src/respond/ledger-context.ts';
 import { makeChunk } from '../support/chunk.ts';
 import { orderOf } from './orders.ts';

@@ -7,26 +7,24 @@ import { openS3Object } from '../../compose/ledger.ts';
 import { findUnchecked, topicsOfSource } from '../../compose/misfits.ts';
 import { openFilesFor, pathsWithoutFiles } from '../../compose/source.ts';
 import { readBaseline } from '../../publish/rejudge.ts';
+
 import type { Profile } from '../../detect/profile.ts';
 import { NotFoundError, RequestError } from '../../errors.ts';
 import { profileSource } from '../../ingest/profile-source.ts';
 import { formatLogId } from '../../record/log-id.ts';
 import { suggest } from '../../record/suggest.ts';
 import { approve } from '../../respond/approve-baseline.ts';
+import { learn } from '../../respond/learn-baseline.ts';
 import {
-  learn,
   storedProfiles,
   type LearnFrom,
   type ProfilePlace,
   type StoredHistory,
-} from '../../respond/baselines.ts';
+} from '../../respond/stored-profiles.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { copiesOf, describeLearned, type ReadHistory } from '../learned.ts';
 import { counted } from '../output.ts';
 import { onRef, type RefAct } from './refs.ts';
-
-/** Batches below which a baseline has hard rules alone decide. */
-const BATCHES_MIN = 8;
 
 /** Options of `headgate baseline learn`. */
 export interface LearnOptions {
@@ -61,8 +59,10 @@ async function learnOne(act: RefAct, options: LearnOptions): Promise<CommandResu
   context.output.result({ ...others, copiesAt, older, restRecords: read.restRecords, unchecked }, [
     ...describeLearned(learned, read, recordsMin).map((each) => context.output.called(each)),
     ...unchecked.map((each) => context.output.called(each)),
-    ...(learned.batches < BATCHES_MIN
-      ? [`only ${counted(learned.batches, 'batch')}: until a baseline has ${BATCHES_MIN}, hard rules alone decide`]
+    ...(learned.batches < learned.batchesMin
+      ? [
+          `only ${counted(learned.batches, 'batch')}: until a baseline has ${learned.batchesMin}, hard rules alone decide`,
+        ]
       : learned.batches < 30
         ? [`${counted(learned.batches, 'batch')}: judging is cautious until a baseline has 30`]
         : []),

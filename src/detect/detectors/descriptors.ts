@@ -90,7 +90,7 @@ function describeText(context: DetectorContext, column: ObservedColumn): Statist
     plainStatistic(
       about(column, 'length', 'Mean length in bytes of'),
       lengthMean,
-      Math.max(Math.max(deviation, 0.05) / root, slack),
+      Math.max(deviation / root, 0.05 / root, slack),
     ),
     logStatistic(
       about(column, 'length-deviation', 'Deviation of the length of'),

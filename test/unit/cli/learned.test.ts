@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest';
 
 import { copiesOf, describeLearned, type ReadHistory } from '../../../src/cli/learned.ts';
-import type { LearnedBaseline, ProfilePlace } from '../../../src/respond/baselines.ts';
+import type { LearnedBaseline } from '../../../src/respond/learn-baseline.ts';
+import type { ProfilePlace } from '../../../src/respond/stored-profiles.ts';
 
 const LEARNED: LearnedBaseline = {
   topic: 'orders',
   baseline: 'ab'.repeat(32),
   batches: 30,
+  batchesMin: 8,
   records: 30_000,
   bytes: 50_000,
   joined: 0,

@@ -1,39 +1,16 @@
 import { HISTORY_MAX } from '../detect/baseline/calibrate.ts';
-import { encodeBaseline } from '../detect/baseline/format.ts';
-import { learnBaseline } from '../detect/baseline/learn.ts';
-import type { Profile, Roles } from '../detect/profile.ts';
-import { RECORDS_MIN_DEFAULT } from '../detect/verdict.ts';
+import type { Profile } from '../detect/profile.ts';
 import { IntegrityError, NotFoundError } from '../errors.ts';
 import { eachLimited } from '../ledger/each-limited.ts';
-import { putContent } from '../ledger/objects.ts';
+import { readEvidence } from '../ledger/evidence.ts';
 import { byCommit, type LoggedBatch } from '../ledger/partition-log.ts';
 import type { BatchLine, Snapshot, Standing } from '../ledger/snapshot.ts';
-import { readEvidence } from '../ledger/evidence.ts';
 import { formatLogId, parseLogId } from '../record/log-id.ts';
-import { sha256Hex } from '../record/sha256.ts';
-import { chooseLearnable, type Learnable } from './learnable.ts';
 import type { LedgerContext } from './ledger-context.ts';
-import { underSchema } from './pin-schema.ts';
-import { currentSnapshot, type Actor } from './refs.ts';
+import { currentSnapshot } from './refs.ts';
 
 /** Entries and evidence read at once. */
 const READS_AT_ONCE = 16;
-
-/** A learned baseline that waits for approval. */
-export interface LearnedBaseline extends Omit<Learnable, 'units' | 'parts' | 'copies'> {
-  readonly topic: string;
-  readonly baseline: string;
-  /** Batches learned from; small ones that were learned from together count as one. */
-  readonly batches: number;
-  readonly records: number;
-  readonly bytes: number;
-  /** Batches left out because all of their rows are those of an earlier one, and their positions in what was given. */
-  readonly copies: number;
-  readonly copiesAt: readonly number[];
-  /** Batches left out because {@link HISTORY_MAX} newer ones are enough. */
-  readonly older: number;
-  readonly roles: Roles;
-}
 
 /** Where a profile is of. */
 export interface ProfilePlace {
@@ -199,42 +176,4 @@ async function newestBatches(
 
 function byOffset(a: BatchLine, b: BatchLine): number {
   return a.start - b.start;
-}
-
-/**
- * Learns a baseline from profiles, stores it, and makes it the topic's candidate; nothing is judged by it before it is
- * approved. {@link chooseLearnable} says what is left out.
- * @param profiles in time order; of more than {@link HISTORY_MAX} the newest are used.
- * @param recordsMin decoded rows below which a batch is not judged, nor learned from, by itself
- * @throws RequestError when they cannot be learned from
- */
-export async function learn(
-  { store, layout, clock, control }: LedgerContext,
-  topic: string,
-  profiles: readonly Profile[],
-  { signer, by, reason }: Actor,
-  signal: AbortSignal,
-  recordsMin = RECORDS_MIN_DEFAULT,
-): Promise<LearnedBaseline> {
-  const { state } = await control.head();
-  const pinned = state.schemas[topic];
-  const { units, parts, copies, ...left } = chooseLearnable(topic, profiles, pinned, recordsMin);
-  const learned = learnBaseline(units, parts);
-  const bytes = encodeBaseline(learned);
-  const baseline = sha256Hex(bytes);
-  await putContent(store, layout.baseline(baseline), bytes, clock, signal);
-  await control.append(signer, underSchema({ kind: 'learn', by, topic, baseline, reason }, pinned), signal);
-  const used = units.slice(-HISTORY_MAX);
-  return {
-    ...left,
-    topic,
-    baseline,
-    batches: used.length,
-    records: used.reduce((sum, { counts }) => sum + counts.records, 0),
-    bytes: bytes.length,
-    copies: copies.length,
-    copiesAt: copies,
-    older: units.length - used.length,
-    roles: learned.roles,
-  };
 }

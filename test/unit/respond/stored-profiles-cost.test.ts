@@ -6,7 +6,7 @@ import type { LoggedBatch } from '../../../src/ledger/partition-log.ts';
 import { readEvidence } from '../../../src/ledger/evidence.ts';
 import { sha256Hex } from '../../../src/record/sha256.ts';
 import { approve } from '../../../src/respond/approve-baseline.ts';
-import { storedProfiles } from '../../../src/respond/baselines.ts';
+import { storedProfiles } from '../../../src/respond/stored-profiles.ts';
 import { CountingStore } from '../../support/counting-store.ts';
 import { LeapingClock } from '../../support/leaping-clock.ts';
 import { TOPIC, TestLedger, never, partition } from '../../support/ledger.ts';
