@@ -265,6 +265,7 @@ function topicSettings(topic: string): TopicSettings {
     format: isCsv ? 'csv' : 'json',
     columns: isCsv ? null : ORDER_COLUMNS,
     roles: ROLES_MEANT,
+    ignoredColumns: [],
     rules: isCsv ? [] : RULES,
     csv: { nullValues: [''], delimiter: ';' },
   };

@@ -149,6 +149,7 @@ export function topicSettings({ config }: LoadedConfig, topic: string): TopicSet
     format: files?.format === 'csv' ? 'csv' : 'json',
     columns: own.schema === null ? null : columnsOf(own.schema),
     roles: { label: own.label, source: own.source, time: own.time },
+    ignoredColumns: own.ignoredColumns,
     rules: rulesOf(own),
     csv: files?.csv ?? { nullValues: [''], delimiter: ',' },
   };

@@ -1,8 +1,8 @@
 import type { LoadedConfig } from '../config/load.ts';
 import { topicConfig } from '../config/topic-config.ts';
 import { BATCHES_MIN } from '../detect/baseline/reference.ts';
-import type { Roles } from '../detect/profile.ts';
-import { describeMisfits, describeUnkept, describeUnlearned } from '../detect/rules/fit.ts';
+import type { Baseline } from '../detect/baseline/baseline.ts';
+import { describeMisfits, describeUnkept, describeUnlearned, learnedWith, type Learning } from '../detect/rules/fit.ts';
 import { readPinnedSchema } from '../ingest/pinned-schema.ts';
 import type { ControlState } from '../ledger/control-state.ts';
 import { readBaseline } from '../publish/rejudge.ts';
@@ -82,7 +82,7 @@ export async function findMisfits(
       ...[describeConfiguredSchema(topic, difference)].filter((message) => message !== null),
       ...describeMisfits(settings, columns),
       ...(loaded.config.source.files === null ? [] : describeUnkept(settings, columns)),
-      ...(baseline === undefined ? [] : await describeBaseline(ledger, baseline, settings.roles, columns)),
+      ...(baseline === undefined ? [] : await describeBaseline(ledger, baseline, settings, columns)),
       ...unknown.map(
         (name) => `alertColumns has ${quoteName(name)}, which is not in the pinned schema${suggest(name, names)}`,
       ),
@@ -93,35 +93,37 @@ export async function findMisfits(
 }
 
 /**
- * What a baseline that was learned with these roles does not check, although the configuration asks for it; a sentence each.
+ * Where a baseline was learned with other settings than those of the configuration; a sentence each.
  * @throws IntegrityError, UnavailableError
  */
 export async function findUnchecked(
   loaded: LoadedConfig,
   ledger: LedgerContext,
   topic: string,
-  learned: Roles,
+  baseline: Pick<Baseline, 'roles' | 'columns'>,
 ): Promise<string[]> {
   const sha256 = (await ledger.control.head()).state.schemas[topic];
   if (sha256 === undefined) return [];
   const { columns } = await readPinnedSchema(ledger, sha256);
-  return describeUnlearned(topicSettings(loaded, topic).roles, learned, columns, 'this baseline');
+  return describeUnlearned(topicSettings(loaded, topic), learnedWith(baseline, columns), columns, 'this baseline');
 }
 
 /** What a baseline does not check of what the configuration names. */
 async function describeBaseline(
   ledger: LedgerContext,
   sha256: string,
-  roles: Roles,
+  settings: Learning,
   columns: readonly Column[],
 ): Promise<string[]> {
-  const { roles: learned, families, batches } = (await readBaseline(ledger, sha256)).baseline;
-  const unlearned = describeUnlearned(roles, learned, columns);
-  const isChecked = roles.label === null || roles.label !== learned.label || families.length > 0;
+  const { baseline } = await readBaseline(ledger, sha256);
+  const { families, batches } = baseline;
+  const unlearned = describeUnlearned(settings, learnedWith(baseline, columns), columns);
+  const { label } = settings.roles;
+  const isChecked = label === null || label !== baseline.roles.label || families.length > 0;
   return isChecked
     ? unlearned
     : [
         ...unlearned,
-        `label ${quoteName(roles.label)} is not checked: the baseline in force knows ${batches === 1 ? 'one batch' : `${batches} batches`}, with fewer than ${BATCHES_MIN} hard rules alone decide (mend: headgate baseline learn --published, once more batches are published, then headgate baseline approve)`,
+        `label ${quoteName(label)} is not checked: the baseline in force knows ${batches === 1 ? 'one batch' : `${batches} batches`}, with fewer than ${BATCHES_MIN} hard rules alone decide (mend: headgate baseline learn --published, once more batches are published, then headgate baseline approve)`,
       ];
 }

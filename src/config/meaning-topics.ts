@@ -27,7 +27,7 @@ type Named = {
   /** Names of rules that are not in force there. */
   readonly replaced?: ReadonlySet<string | undefined>;
 } & Partial<Pick<TopicConfig, (typeof NAMING)[number]>>;
-const NAMING = ['label', 'source', 'time', 'rules', 'alertColumns'] as const;
+const NAMING = ['label', 'source', 'time', 'rules', 'ignoredColumns', 'alertColumns'] as const;
 
 /**
  * Faults in what is said of topics: rules, columns, and names of columns that do not exist.
@@ -41,8 +41,22 @@ export function checkTopics(config: Config, sound: SoundParts, shown: Shown): Co
       ...checkColumns(sound.itemsOf(`${place.path}/schema`, place.own.schema), isCsv, sound, shown),
       ...checkRules(sound.itemsOf(`${place.path}/rules`, place.own.rules), sound, shown),
       ...checkColumnNames(place, sound, shown),
+      ...checkIgnored(place, config, sound),
     ])
     .concat(checkFreshness(config, sound), checkCounts(config, sound));
+}
+
+/** A label that is ignored would be checked by nothing. */
+function checkIgnored({ path, own }: Place, { topicDefaults }: Config, sound: SoundParts): ConfigFault[] {
+  const defaults = sound.has('/topicDefaults') ? topicDefaults : undefined;
+  const label = own.label === undefined ? defaults?.label : own.label;
+  const isInherited = own.ignoredColumns === undefined && defaults?.ignoredColumns.includes(label ?? '') === true;
+  if (isInherited && own.label !== undefined && sound.has(`${path}/label`))
+    return [{ path: `${path}/label`, message: 'is one of the ignoredColumns of topicDefaults, and a label is judged' }];
+  return sound
+    .itemsOf(`${path}/ignoredColumns`, own.ignoredColumns)
+    .filter(({ item }) => item === label)
+    .map(({ at }) => ({ path: at, message: 'is the label, which is judged' }));
 }
 
 /** Records of files have no time of their own: without a column that says it, a rule of freshness is broken by every batch. */
@@ -200,12 +214,15 @@ function checkColumnNames({ schemaAt, schema, names }: Place, sound: SoundParts,
   if (!Array.isArray(schema) || !sound.hasAll(schemaAt)) return [];
   const types = new Map(schema.map((column) => [nameOf(column), column.type]));
   const known = [...types.keys()];
-  return names.flatMap(({ at: path, rules, alertColumns, replaced, ...roles }) => {
+  return names.flatMap(({ at: path, rules, ignoredColumns, alertColumns, replaced, ...roles }) => {
     const ruled = sound.itemsOf(`${path}/rules`, rules).filter(({ item }) => replaced?.has(item.name) !== true);
     const named = [
       ...(['label', 'source', 'time'] as const).map((key) => ({ at: `${path}/${key}`, column: roles[key] })),
       ...ruled.map(({ at, item }) => ({ at: `${at}/column`, column: item.column })),
-      ...sound.itemsOf(`${path}/alertColumns`, alertColumns).map(({ at, item }) => ({ at, column: item })),
+      ...[
+        ...sound.itemsOf(`${path}/ignoredColumns`, ignoredColumns),
+        ...sound.itemsOf(`${path}/alertColumns`, alertColumns),
+      ].map(({ at, item }) => ({ at, column: item })),
     ];
     return [
       ...named.flatMap(({ at, column }) =>

@@ -109,6 +109,13 @@ export const Topic = Type.Object(
       1_000,
       [{ name: 'sane distance', rule: 'range', column: 'distance', min: 0, max: 10_000, action: 'quarantine' }],
     ),
+    ignoredColumns: list(
+      text(''),
+      'Columns that are not compared with what was learned: the id or the day of an import, notes. Rules for them hold all the same. ' +
+        'Taken over by the next headgate baseline learn.',
+      2_048,
+      ['import_id'],
+    ),
     alertColumns: list(text(''), 'Columns whose values may appear in alerts.', 2_048, ['carrier']),
   },
   {

@@ -7,6 +7,8 @@ import { decodeNumbers } from './sketch/array-text.ts';
 import { KllSketch } from './sketch/kll.ts';
 import type { KllView } from './sketch/kll.ts';
 import { EXTREMES_MAX } from './profile/measure-column.ts';
+import { withoutColumns } from './profile/null-patterns.ts';
+import type { TopValues } from './sketch/top-values.ts';
 
 /** Most bins a column can have: listed text values, or fine quantile bins and limits. */
 export const BINS_MAX = 512;
@@ -44,6 +46,8 @@ export interface ObservedBatch {
   readonly columns: readonly ObservedColumn[];
   /** Columns of the reference that the batch lacks or has with another type. */
   readonly missing: readonly ColumnReference[];
+  /** Rows by the set of their null columns, of those in the reference. */
+  readonly nullPatterns: TopValues;
   readonly losses: LabelLosses | null;
 }
 
@@ -65,7 +69,9 @@ export function observe(
     if (column === undefined || column.type !== reference.type) missing.push(reference);
     else observed.push(observeColumn(column, reference, profile.rows, exact.get(reference.name) ?? ''));
   }
-  return { profile, columns: observed, missing, losses };
+  const known = new Set(columns.map(({ name }) => name));
+  const ignored = new Set(profile.columns.map(({ name }) => name).filter((name) => !known.has(name)));
+  return { profile, columns: observed, missing, nullPatterns: withoutColumns(profile.nullPatterns, ignored), losses };
 }
 
 function observeColumn(column: ColumnProfile, reference: ColumnReference, rows: number, exact: string): ObservedColumn {

@@ -2,7 +2,7 @@ import { decodeBaseline } from '../detect/baseline/format.ts';
 import { prepareBaseline } from '../detect/baseline/prepare.ts';
 import type { Roles } from '../detect/profile.ts';
 import { compileRules } from '../detect/rules.ts';
-import { describeMisfits, describeUnlearned } from '../detect/rules/fit.ts';
+import { describeMisfits, describeUnlearned, learnedWith } from '../detect/rules/fit.ts';
 import type { Rule } from '../detect/rules/rule.ts';
 import { RequestError } from '../errors.ts';
 import { nextSeq, type ControlHead, type ControlLog } from '../ledger/control-log.ts';
@@ -29,6 +29,8 @@ export interface TopicSettings {
   /** Columns from the configuration; null = infer them. */
   readonly columns: Schema['columns'] | null;
   readonly roles: Roles;
+  /** Columns that a baseline is to be learned without. */
+  readonly ignoredColumns: readonly string[];
   readonly rules: readonly Rule[];
   /** How CSV is written; not used for JSON. */
   readonly csv: CsvSettings;
@@ -204,11 +206,11 @@ export class Topics {
       this.#o.noted(topic, each);
   }
 
-  /** A baseline that was learned with other roles leaves those of the configuration unchecked. */
-  #noteUnlearned({ topic, baseline, roles, schema }: TopicContext): void {
+  /** A baseline that was learned with other settings judges by those. */
+  #noteUnlearned({ topic, baseline, schema: { columns } }: TopicContext): void {
     if (baseline === null) return;
-    const learned = baseline.prepared.baseline.roles;
-    for (const note of describeUnlearned(roles, learned, schema.columns)) this.#o.noted(topic, note);
+    const learned = learnedWith(baseline.prepared.baseline, columns);
+    for (const note of describeUnlearned(this.#o.settings(topic), learned, columns)) this.#o.noted(topic, note);
   }
 
   #object(key: string, sha256: string, bytesMax: number): Promise<Buffer> {

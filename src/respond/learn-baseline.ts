@@ -1,8 +1,9 @@
 import { HISTORY_MAX } from '../detect/baseline/calibrate.ts';
+import type { Baseline } from '../detect/baseline/baseline.ts';
 import { encodeBaseline } from '../detect/baseline/format.ts';
 import { learnBaseline } from '../detect/baseline/learn.ts';
 import { BATCHES_MIN } from '../detect/baseline/reference.ts';
-import type { Profile, Roles } from '../detect/profile.ts';
+import type { Profile } from '../detect/profile.ts';
 import { RECORDS_MIN_DEFAULT } from '../detect/verdict.ts';
 import { putContent } from '../ledger/objects.ts';
 import { sha256Hex } from '../record/sha256.ts';
@@ -26,14 +27,22 @@ export interface LearnedBaseline extends Omit<Learnable, 'units' | 'parts' | 'co
   readonly copiesAt: readonly number[];
   /** Batches left out because {@link HISTORY_MAX} newer ones are enough. */
   readonly older: number;
-  readonly roles: Roles;
+  /** What is stored. */
+  readonly content: Baseline;
+}
+
+/** What of the configuration decides what is learned. */
+export interface LearnSettings {
+  /** Decoded rows below which a batch is not judged, nor learned from, by itself. */
+  readonly recordsMin?: number;
+  /** Columns that are not to be compared. */
+  readonly ignoredColumns?: readonly string[];
 }
 
 /**
  * Learns a baseline from profiles, stores it, and makes it the topic's candidate; nothing is judged by it before it is
  * approved. {@link chooseLearnable} says what is left out.
  * @param profiles in time order; of more than {@link HISTORY_MAX} the newest are used.
- * @param recordsMin decoded rows below which a batch is not judged, nor learned from, by itself
  * @throws RequestError when they cannot be learned from
  */
 export async function learn(
@@ -42,12 +51,12 @@ export async function learn(
   profiles: readonly Profile[],
   { signer, by, reason }: Actor,
   signal: AbortSignal,
-  recordsMin = RECORDS_MIN_DEFAULT,
+  { recordsMin = RECORDS_MIN_DEFAULT, ignoredColumns = [] }: LearnSettings = {},
 ): Promise<LearnedBaseline> {
   const { state } = await control.head();
   const pinned = state.schemas[topic];
   const { units, parts, copies, ...left } = chooseLearnable(topic, profiles, pinned, recordsMin);
-  const learned = learnBaseline(units, parts);
+  const learned = learnBaseline(units, parts, ignoredColumns);
   const bytes = encodeBaseline(learned);
   const baseline = sha256Hex(bytes);
   await putContent(store, layout.baseline(baseline), bytes, clock, signal);
@@ -64,6 +73,6 @@ export async function learn(
     copies: copies.length,
     copiesAt: copies,
     older: units.length - used.length,
-    roles: learned.roles,
+    content: learned,
   };
 }

@@ -27,8 +27,8 @@ import type { Scenario } from './scenario.ts';
 
 /** Records below which a batch is not judged by itself. */
 const RECORDS_MIN = 5;
-const RECONCILE_MS = 15_000;
-const FULL_WALK_MS = 30_000;
+const RECONCILE_MS = 4_000;
+const FULL_WALK_MS = 6_000;
 
 /** The outside world as one worker sees it. */
 export interface WorkerPorts {
@@ -108,6 +108,7 @@ export class Worker {
           format: 'json',
           columns: SCHEMA.columns,
           roles: { label: null, source: null, time: null },
+          ignoredColumns: [],
           rules: this.#rules(),
           csv: { nullValues: [''], delimiter: ',' },
         }),

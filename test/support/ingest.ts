@@ -86,6 +86,7 @@ export class TestConsumer {
           format: 'json',
           columns: options.columns === undefined ? ORDER_SCHEMA.columns : options.columns,
           roles: { label: null, source: null, time: null },
+          ignoredColumns: [],
           rules: options.rules ?? [],
           csv: { nullValues: [''], delimiter: ',' },
         }),

@@ -2,12 +2,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 
+import { topicConfig } from '../../config/topic-config.ts';
 import { openTopics, sketchSeed } from '../../compose/ingest.ts';
 import { openS3Object } from '../../compose/ledger.ts';
 import { findUnchecked, topicsOfSource } from '../../compose/misfits.ts';
 import { openFilesFor, pathsWithoutFiles } from '../../compose/source.ts';
 import { readBaseline } from '../../publish/rejudge.ts';
-
 import type { Profile } from '../../detect/profile.ts';
 import { NotFoundError, RequestError } from '../../errors.ts';
 import { profileSource } from '../../ingest/profile-source.ts';
@@ -51,11 +51,12 @@ async function learnOne(act: RefAct, options: LearnOptions): Promise<CommandResu
     profiles.push(...(await storedProfiles(ledger, ref, topic, sourcesOf(options), told)));
   } else read = await profileFiles(act, topic, options.files, profiles);
   const { recordsMin } = loaded.config.judge;
-  const learned = await learn(ledger, topic, profiles, actor, context.kill, recordsMin);
-  const { roles, copiesAt: _, ...others } = learned;
+  const { ignoredColumns } = topicConfig(loaded.config, topic);
+  const learned = await learn(ledger, topic, profiles, actor, context.kill, { recordsMin, ignoredColumns });
+  const { content, copiesAt: _, ...others } = learned;
   const older = learned.older + read.older;
   const copiesAt = copiesOf(learned, read).map(({ place }) => place);
-  const unchecked = await findUnchecked(loaded, ledger, topic, roles);
+  const unchecked = await findUnchecked(loaded, ledger, topic, content);
   context.output.result({ ...others, copiesAt, older, restRecords: read.restRecords, unchecked }, [
     ...describeLearned(learned, read, recordsMin).map((each) => context.output.called(each)),
     ...unchecked.map((each) => context.output.called(each)),
@@ -184,7 +185,7 @@ export async function showBaseline(
       );
     const { baseline } = await readBaseline(ledger, sha256);
     const rows = baseline.columns.map(({ reference }) => [reference.name, reference.type]);
-    const unchecked = await findUnchecked(loaded, ledger, topic, baseline.roles);
+    const unchecked = await findUnchecked(loaded, ledger, topic, baseline);
     context.output.result({ sha256, topic, inForce: state.baselines[topic] === sha256, unchecked, baseline }, [
       `baseline  ${sha256}${state.baselines[topic] === sha256 ? ' (in force)' : ' (candidate)'}`,
       `learned   from ${counted(baseline.rows, 'row')} in ${counted(baseline.batches, 'batch')}, schema ${baseline.schema.slice(0, 12)}`,

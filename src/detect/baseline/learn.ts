@@ -28,9 +28,14 @@ import { BATCHES_MIN, buildReference, countAbove, countBelow, widen } from './re
  *
  * @param profiles of one schema, in time order, 1 or more; of more than HISTORY_MAX the newest are used.
  * @param parts the batches that they are of, where some of them are unions: replays are looked for in each by itself.
+ * @param ignored names of columns that are not to be compared; the baseline does not know them.
  * @throws {RequestError} REQUEST_INVALID if there is no profile or they differ in schema.
  * Cost: about 40 ms a profile of ten columns with a label, most of it the label model. */
-export function learnBaseline(profiles: readonly Profile[], parts: readonly Profile[] = profiles): Baseline {
+export function learnBaseline(
+  profiles: readonly Profile[],
+  parts: readonly Profile[] = profiles,
+  ignored: readonly string[] = [],
+): Baseline {
   const used = profiles.slice(-HISTORY_MAX);
   const first = used[0];
   if (first === undefined) throw new RequestError('REQUEST_INVALID', 'Cannot learn a baseline from no profiles');
@@ -39,18 +44,18 @@ export function learnBaseline(profiles: readonly Profile[], parts: readonly Prof
     const message = `Cannot learn a baseline from profiles of two schemas: ${first.schema} and ${stray.schema}`;
     throw new RequestError('REQUEST_INVALID', message);
   }
-  const references = buildReference(used);
+  const references = buildReference(used).filter(({ name }) => !ignored.includes(name));
   const learned = learnLabels(used, references);
   const observed = used.map((profile, i) => observe(profile, references, null, learned?.losses[i] ?? null));
   const labels = mergeLabels(used);
   const totals = totalCounts(observed);
-  const nullPatterns = used.reduce((all, profile) => mergeTop(all, profile.nullPatterns), NO_VALUES);
+  const nullPatterns = observed.reduce((all, batch) => mergeTop(all, batch.nullPatterns), NO_VALUES);
   const hashes = used.map(hashesOf);
   const past = hashes.map(toPast);
   const usualVolume = usualVolumeOf(used);
   const statistics = withoutOwnRange(observed).map((batch, i) => {
     const others = past.filter((entry, j): entry is PastHashes => j !== i && entry !== null);
-    const knownPatterns = patternsWithout(nullPatterns, batch.profile.nullPatterns);
+    const knownPatterns = patternsWithout(nullPatterns, batch.nullPatterns);
     return measureAll({
       batch,
       expected: withoutBatch(totals, batch),

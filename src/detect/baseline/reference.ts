@@ -53,9 +53,9 @@ export interface NumericReference {
 export interface TextReference {
   /** Values in falling order of rows. */
   readonly values: readonly string[];
-  /** All values are listed and none was new in the second half of the learning batches (few batches: none is rare). */
+  /** All values are listed and none was new in the second half of the learning batches (few batches: nor is any rare). */
   readonly closed: boolean;
-  /** Nearly every row has its own value (keys, free text): its distribution says nothing. */
+  /** Nearly every row has its own value (keys, free text), or nearly every batch (days, imports): its distribution says nothing. */
   readonly identifier: boolean;
 }
 
@@ -168,10 +168,13 @@ function textReference(batches: readonly ColumnProfile[], rows: number): TextRef
   let merged = NO_VALUES;
   const distinct = new DistinctCounter();
   let lastNews = -1;
+  const newShares: number[] = [];
   const known = new Set<string>();
   for (const [i, batch] of batches.entries()) {
-    const top = batch.text!.top;
-    if (top.error > 0 || top.values.some((value) => !known.has(value))) lastNews = i;
+    const { top, count } = batch.text!;
+    const newRows = top.counts.reduce((sum, rows, at) => (known.has(top.values[at]!) ? sum : sum + rows), 0);
+    if (top.error > 0 || newRows > 0) lastNews = i;
+    if (i > 0 && count > 0) newShares.push(newRows / count);
     for (const value of top.values) known.add(value);
     merged = mergeTop(merged, top);
     distinct.merge(DistinctCounter.fromText(batch.text!.distinct)!);
@@ -183,8 +186,10 @@ function textReference(batches: readonly ColumnProfile[], rows: number): TextRef
     closed:
       exact &&
       rows >= SUPPORT_MIN &&
-      (batches.length < BATCHES_MIN ? rarest >= RAREST_MIN : lastNews < batches.length / 2),
-    identifier: !exact && distinct.estimate() > rows / 2,
+      lastNews < batches.length / 2 &&
+      (batches.length >= BATCHES_MIN || rarest >= RAREST_MIN),
+    // Or a day, an import: most batches have most of their values for the first time.
+    identifier: (!exact && distinct.estimate() > rows / 2) || (newShares.length >= 2 && middle(newShares) > 0.5),
   };
 }
 

@@ -16,7 +16,7 @@ export const nullPatternDetector: Detector = {
   about: 'Sets of columns that were never null together without others',
   measure({ batch, knownPatterns }) {
     if (knownPatterns === null) return [];
-    const { nullPatterns, rows } = batch.profile;
+    const { nullPatterns } = batch;
     let count = nullPatterns.other;
     for (const [i, pattern] of nullPatterns.values.entries())
       if (!knownPatterns.has(pattern)) count += nullPatterns.counts[i]!;
@@ -26,6 +26,6 @@ export const nullPatternDetector: Detector = {
       columns: [],
       subject: 'Share of rows with a set of nulls that no row had before',
     };
-    return [shareStatistic(about, count, rows, { side: 'high', surprise: true })];
+    return [shareStatistic(about, count, batch.profile.rows, { side: 'high', surprise: true })];
   },
 };

@@ -9,6 +9,18 @@ const PATTERNS_MAX = 4_096;
 /** Column names in a pattern's own name. */
 const NAMES_MAX = 8;
 
+/** The patterns as they would be without some columns. Of a pattern of many columns, only those that its name tells are taken out. */
+export function withoutColumns(patterns: TopValues, columns: ReadonlySet<string>): TopValues {
+  if (columns.size === 0) return patterns;
+  const counts = new Map<string, number>();
+  for (const [i, pattern] of patterns.values.entries()) {
+    const rest = pattern.split('+').filter((name) => !columns.has(name));
+    const name = rest.join('+');
+    counts.set(name, (counts.get(name) ?? 0) + patterns.counts[i]!);
+  }
+  return takeTop([...counts.keys()], [...counts.values()], patterns.other, patterns.error);
+}
+
 /**
  * Which columns are null together, row by row. Values that belong together go missing together; a null that comes alone is
  * seen here even where each column's nulls come in bursts.

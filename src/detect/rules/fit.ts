@@ -1,6 +1,7 @@
 import { quoteName } from '../../record/quote-name.ts';
 import type { Column, ColumnType } from '../../record/schema.ts';
 import { suggest } from '../../record/suggest.ts';
+import type { Baseline } from '../baseline/baseline.ts';
 import type { Roles } from '../profile.ts';
 import type { Rule } from './rule.ts';
 
@@ -93,6 +94,7 @@ export function misfitOfRole(role: keyof Roles, type: ColumnType): string | null
 /** What a configuration says of columns. */
 export interface Asked {
   readonly roles: Roles;
+  readonly ignoredColumns: readonly string[];
   readonly rules: readonly Rule[];
 }
 
@@ -107,7 +109,7 @@ const WITHOUT: Readonly<Record<keyof Roles, string>> = {
  * What a configuration asks of columns that are not there, or of values that cannot occur in them: checks that would be off
  * in silence, or rules that every row breaks. One sentence each; none if all fits.
  */
-export function describeMisfits({ roles, rules }: Asked, columns: readonly Column[]): string[] {
+export function describeMisfits({ roles, ignoredColumns, rules }: Asked, columns: readonly Column[]): string[] {
   const types = new Map(columns.map(({ name, type }) => [name, type]));
   const missing = (name: string): string =>
     `column ${quoteName(name)} is not in the pinned schema${suggest(name, [...types.keys()])}`;
@@ -120,6 +122,9 @@ export function describeMisfits({ roles, rules }: Asked, columns: readonly Colum
       const wanted = misfitOfRole(role, type);
       return wanted === null ? [] : [`${WITHOUT[role]}: column ${quoteName(name)} is ${type}, ${wanted}`];
     }),
+    ...ignoredColumns
+      .filter((name) => !types.has(name))
+      .map((name) => `ignoredColumns has no effect: ${missing(name)}`),
     ...rules.flatMap((rule) => {
       if (!('column' in rule)) return [];
       const type = types.get(rule.column);
@@ -141,7 +146,7 @@ export function describeMisfits({ roles, rules }: Asked, columns: readonly Colum
  * Rules of freshness that no batch of files keeps, since their records have no time of their own and the column that is to
  * say it is none of times. One sentence each.
  */
-export function describeUnkept({ roles, rules }: Asked, columns: readonly Column[]): string[] {
+export function describeUnkept({ roles, rules }: Pick<Asked, 'roles' | 'rules'>, columns: readonly Column[]): string[] {
   if (columns.some(({ name, type }) => name === roles.time && misfitOfRole('time', type) === null)) return [];
   return rules
     .filter(({ kind }) => kind === 'freshness')
@@ -151,23 +156,44 @@ export function describeUnkept({ roles, rules }: Asked, columns: readonly Column
     );
 }
 
+/** What a topic's configuration asks of a baseline, or what one was learned with. */
+export interface Learning {
+  readonly roles: Roles;
+  /** Columns that are not compared. */
+  readonly ignoredColumns: readonly string[];
+}
+
+/** What a baseline was learned with. @param columns of its schema */
+export function learnedWith(
+  { roles, columns: learned }: Pick<Baseline, 'roles' | 'columns'>,
+  columns: readonly Column[],
+): Learning {
+  const known = new Set(learned.map(({ reference }) => reference.name));
+  return { roles, ignoredColumns: columns.map(({ name }) => name).filter((name) => !known.has(name)) };
+}
+
 /** What to do about a baseline that was learned with other roles: what is stored was measured with those, too. */
+const RELEARN = 'headgate baseline learn --published, then headgate baseline approve';
 const LEARN_AGAIN =
   'headgate baseline learn --files FILES, or --published once newer batches are published; then headgate baseline approve';
 
 /**
- * What a baseline does not check of the roles that the configuration names, since it was learned with others. One sentence
- * each. A source may differ: no check asks for it. Columns that the schema does not have are for {@link describeMisfits}.
- * @param roles as configured. @param learned those of the baseline. @param which how sentences name the baseline
+ * What a baseline does not check of what the configuration names, or checks though the configuration ignores it, since it was
+ * learned with another one. One sentence each. A source may differ: no check asks for it. Columns that the schema does not have
+ * are for {@link describeMisfits}.
+ * @param learned what the baseline was learned with. @param which how sentences name the baseline
  */
 export function describeUnlearned(
-  roles: Roles,
-  learned: Roles,
+  asked: Learning,
+  learned: Learning,
   columns: readonly Column[],
   which = 'the baseline in force',
 ): string[] {
-  return (['label', 'time'] as const).flatMap((role) => {
-    const [wanted, known] = [roles[role], learned[role]];
+  const differing = columns
+    .map(({ name }) => name)
+    .filter((name) => asked.ignoredColumns.includes(name) !== learned.ignoredColumns.includes(name));
+  const ofRoles = (['label', 'time'] as const).flatMap((role) => {
+    const [wanted, known] = [asked.roles[role], learned.roles[role]];
     if (wanted === known) return [];
     if (wanted === null)
       return [
@@ -178,6 +204,14 @@ export function describeUnlearned(
       `${role} ${quoteName(wanted)} is not checked: ${which} was learned with${known === null ? 'out it' : ` ${role} ${quoteName(known)}`} (mend: ${LEARN_AGAIN})`,
     ];
   });
+  return [
+    ...ofRoles,
+    ...differing.map((name) =>
+      learned.ignoredColumns.includes(name)
+        ? `column ${quoteName(name)} is not checked: ${which} was learned without it (mend: ${RELEARN}, or add it to ignoredColumns)`
+        : `column ${quoteName(name)} is checked, though ignoredColumns has it: ${which} was learned with it (mend: ${RELEARN})`,
+    ),
+  ];
 }
 
 /** What comes of a rule that a column of this type does not fit, and what would; null if it fits. */

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 
 import { copiesOf, describeLearned, type ReadHistory } from '../../../src/cli/learned.ts';
+import { learnBaseline } from '../../../src/detect/baseline/learn.ts';
 import type { LearnedBaseline } from '../../../src/respond/learn-baseline.ts';
 import type { ProfilePlace } from '../../../src/respond/stored-profiles.ts';
+import { profileRows } from '../../support/flights.ts';
 
 const LEARNED: LearnedBaseline = {
   topic: 'orders',
@@ -20,7 +22,7 @@ const LEARNED: LearnedBaseline = {
   copies: 0,
   copiesAt: [],
   older: 0,
-  roles: { label: null, source: null, time: null },
+  content: learnBaseline([profileRows([{ n: 1 }], null, { n: 'int64' }, { label: null, source: null, time: null })]),
 };
 const places = (count: number, standing: ProfilePlace['standing']): ProfilePlace[] =>
   Array.from({ length: count }, (_, i) => ({ place: `file/orders/a@${i}`, standing }));

@@ -188,6 +188,7 @@ keys: { passphrase: "\${NO_SUCH}" }
       'pattern',
       'min',
       'max',
+      'ignoredColumns',
       'alertColumns',
       'orders',
     ];

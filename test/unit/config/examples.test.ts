@@ -117,6 +117,7 @@ describe('the printed defaults', () => {
       'source',
       'time',
       'rules',
+      'ignoredColumns',
       'alertColumns',
       'topics',
       'recordTimeMaxMs',

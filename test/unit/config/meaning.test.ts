@@ -312,13 +312,28 @@ describe('the columns of a topic', () => {
   it('are all that other settings may name', () => {
     const columns = '{ path: late, type: int64 }, { path: [user, id], type: string }';
     const more =
-      ', label: lte, source: user.id, time: at, alertColumns: [late, x], rules: [{ rule: unique, column: lat }]';
+      ', label: lte, source: user.id, time: at, ignoredColumns: [user.id, y], alertColumns: [late, x], rules: [{ rule: unique, column: lat }]';
     expect(faultsOf(schema(columns, more))).toEqual([
       '/topicDefaults/label: is "lte", which is no column of the schema (did you mean "late"?)',
       '/topicDefaults/time: is "at", which is no column of the schema',
       '/topicDefaults/rules/0/column: is "lat", which is no column of the schema (did you mean "late"?)',
+      '/topicDefaults/ignoredColumns/1: is "y", which is no column of the schema',
       '/topicDefaults/alertColumns/1: is "x", which is no column of the schema',
     ]);
+  });
+
+  it('are judged or ignored: a label is never ignored', () => {
+    const fault = (path: string) => `${path}/ignoredColumns/1: is the label, which is judged`;
+    const ignoring = 'ignoredColumns: [day, late]';
+    expect(faultsOf(`topicDefaults: { label: late, ${ignoring} }`)).toEqual([fault('/topicDefaults')]);
+    expect(faultsOf(`topicDefaults: { label: late }\ntopics: { orders: { ${ignoring} } }`, { base: KAFKA })).toEqual([
+      fault('/topics/orders'),
+    ]);
+    expect(faultsOf(`topicDefaults: { ${ignoring} }\ntopics: { orders: { label: late } }`, { base: KAFKA })).toEqual([
+      '/topics/orders/label: is one of the ignoredColumns of topicDefaults, and a label is judged',
+    ]);
+    const text = `topicDefaults: { label: late }\ntopics: { orders: { label: null, ${ignoring} } }`;
+    expect(parse(text, { base: KAFKA }).config.topics['orders']!.ignoredColumns).toEqual(['day', 'late']);
   });
 
   it('may be named by what a single topic lays over them', () => {

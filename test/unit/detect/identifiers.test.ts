@@ -38,6 +38,20 @@ describe('text that identifies', () => {
     expect(outcomeOf(orders(98_000, other))).toBe('suspect');
   });
 
+  it('may be a day that all rows of a batch share: another one is clean, from three batches on', () => {
+    const types = { day: 'string', kind: 'string', amount: 'float64' } as const;
+    const dayOf = (i: number): Row[] =>
+      orders(i, idOf).map((row, at) => ({ ...row, day: `${i}/11/2026`, kind: ['a', 'b'][at % 2]! }));
+    for (const batches of [3, 8, 30]) {
+      const profiles = Array.from({ length: batches }, (_, i) => profileRows(dayOf(i + 1), null, types, ROLES));
+      const learned = prepareBaseline(learnBaseline(profiles));
+      const judged = (rows: readonly Row[]) => judge(profileRows(rows, learned, types, ROLES), learned);
+      expect(judged(dayOf(50)).findings, `${batches} batches`).toEqual([]);
+      const strange = dayOf(50).map((row) => ({ ...row, kind: 'c' }));
+      expect(judged(strange).findings[0], `${batches} batches`).toMatchObject({ hard: true, columns: ['kind'] });
+    }
+  });
+
   it('is no surprise where a little more of it than usual has a suffix', () => {
     const withSuffix = (share: number) => (order: number) => (order % 100 < share ? `${idOf(order)}-R1` : idOf(order));
     const profiles = Array.from({ length: 30 }, (_, i) =>

@@ -185,7 +185,7 @@ describe('a baseline', () => {
         ),
       });
     const learnFrom = (profiles: readonly Profile[], recordsMin: number) =>
-      learn(test.ledger, TOPIC, profiles, { ...test.person(), reason: 'the first week' }, never, recordsMin);
+      learn(test.ledger, TOPIC, profiles, { ...test.person(), reason: 'the first week' }, never, { recordsMin });
 
     it('and from no others, and says how many those are', async () => {
       const batches = [];
@@ -331,7 +331,11 @@ describe('a baseline', () => {
       await test.commit(a, { verdict: 'no-baseline' }),
     ]);
     const labelled = { ...next!, roles: { label: 'city', source: null, time: null } };
-    expect(await learnAs([old!, labelled])).toMatchObject({ batches: 1, otherRoles: 1, roles: labelled.roles });
+    expect(await learnAs([old!, labelled])).toMatchObject({
+      batches: 1,
+      otherRoles: 1,
+      content: { roles: labelled.roles },
+    });
     const sourced = { ...next!, roles: { ...next!.roles, source: 'city' } };
     expect(await learnAs([old!, sourced])).toMatchObject({ batches: 2, otherRoles: 0, older: 0 });
   });

@@ -10,7 +10,7 @@ const TYPES = ['boolean', 'int64', 'float64', 'decimal', 'string', 'timestamp', 
 function misfitsOf(type: ColumnType, rule: object, roles: object = {}): string[] {
   const column: Column = { name: 'a', path: ['a'], type };
   const full = { name: 'r', column: 'a', action: 'quarantine', ...rule } as unknown as Rule;
-  return describeMisfits({ roles: { ...NO_ROLES, ...roles }, rules: [full] }, [column]);
+  return describeMisfits({ roles: { ...NO_ROLES, ...roles }, ignoredColumns: [], rules: [full] }, [column]);
 }
 
 describe('a rule', () => {
@@ -89,7 +89,11 @@ describe('a time', () => {
 describe('a baseline', () => {
   const columns: Column[] = ['late', 'delay', 'at'].map((name) => ({ name, path: [name], type: 'timestamp' }));
   const unlearned = (roles: object, learned: object): string[] =>
-    describeUnlearned({ ...NO_ROLES, ...roles }, { ...NO_ROLES, ...learned }, columns);
+    describeUnlearned(
+      { roles: { ...NO_ROLES, ...roles }, ignoredColumns: [] },
+      { roles: { ...NO_ROLES, ...learned }, ignoredColumns: [] },
+      columns,
+    );
   const mend =
     '(mend: headgate baseline learn --files FILES, or --published once newer batches are published; then headgate baseline approve)';
 
@@ -103,6 +107,18 @@ describe('a baseline', () => {
     ]);
     expect(unlearned({}, { label: 'late' })).toEqual([
       'label "late" of the baseline in force is not checked: the configuration names no label (mend: set label, or learn another baseline without it)',
+    ]);
+  });
+
+  it('that was learned with other ignored columns compares those, and not others', () => {
+    const learning = (...ignoredColumns: string[]) => ({ roles: NO_ROLES, ignoredColumns });
+    const relearn = 'headgate baseline learn --published, then headgate baseline approve';
+    expect(describeUnlearned(learning('late', 'at'), learning('delay', 'at'), columns)).toEqual([
+      `column "late" is checked, though ignoredColumns has it: the baseline in force was learned with it (mend: ${relearn})`,
+      `column "delay" is not checked: the baseline in force was learned without it (mend: ${relearn}, or add it to ignoredColumns)`,
+    ]);
+    expect(describeMisfits({ ...learning('lat'), rules: [] }, columns)).toEqual([
+      'ignoredColumns has no effect: column "lat" is not in the pinned schema (did you mean "late"?)',
     ]);
   });
 
