@@ -91,6 +91,13 @@ export class Layout {
     return folder + number(0);
   }
 
+  /** True for keys that an entry of a partition log can have: cluster, topic, partition, slot. */
+  isSlot(key: string): boolean {
+    if (!key.startsWith(this.logs())) return false;
+    const parts = key.slice(this.logs().length).split('/');
+    return parts.length === 4 && /^\d+$/.test(parts[3]!) && parts[3]!.length === DIGITS;
+  }
+
   control(): string {
     return `${this.#root}control/`;
   }

@@ -22,6 +22,8 @@ export interface LoggedBatch {
 }
 
 const LIST_PAGE = 1_000;
+/** Slots without an entry, through which one is looked for. */
+const STRAYS_MAX = 1_000;
 
 /** Reads and verifies partition logs. Trust: the store is hostile; keys come from the pinned trust root only. */
 export class PartitionLogs {
@@ -170,7 +172,7 @@ export class PartitionLogs {
   /**
    * Whether the topic that a log is of has a log, be it another one. An object that is no entry says nothing of it: whoever can
    * put one there can take away as well what was there. What was signed counts, whatever lies before it.
-   * Cost: one GET if there is an entry and nothing strange before it. @throws UnavailableError
+   * Cost: one GET if there is an entry and nothing strange before it. @throws IntegrityError as logBelow does; UnavailableError
    */
   async hasTopic(log: LogId): Promise<boolean> {
     return (await this.logBelow(this.#layout.topic(log))) !== null;
@@ -178,17 +180,26 @@ export class PartitionLogs {
 
   /**
    * The log of the first entry below a folder, if any object there is one.
-   * Cost: one GET for each object before it. @throws UnavailableError
+   * Cost: one GET for each object before it that has a name of a slot.
+   * @throws IntegrityError when there are too many of them to say that none is an entry; UnavailableError
    */
   async logBelow(folder: string): Promise<LogId | null> {
+    let strays = 0;
     for (let after: string | null = ''; after !== null;) {
       const page = await this.#store.list(folder, {
         limit: after === '' ? 1 : LIST_PAGE,
         ...(after === '' ? {} : { startAfter: after }),
       });
       for (const { key } of page.objects) {
+        if (!this.#layout.isSlot(key)) continue;
         const log = await this.#logIfAny(key);
         if (log !== null) return log;
+        if (++strays === STRAYS_MAX)
+          throw new IntegrityError(
+            'SLOT_INVALID',
+            folder,
+            `Cannot tell whether there is a log below "${folder}": the first ${STRAYS_MAX} slots there hold no entries (mend: take away what headgate verify names there)`,
+          );
       }
       after = page.next;
     }
@@ -206,15 +217,24 @@ export class PartitionLogs {
 
   /** The first key of each log: of each folder that holds slots, and every other key below the logs or before its first slot. */
   async *firstKeys(): AsyncGenerator<string> {
-    const root = this.#layout.logs();
+    let limit = 1;
     for (let startAfter = ''; ;) {
-      const { objects } = await this.#store.list(root, { limit: 1, ...(startAfter === '' ? {} : { startAfter }) });
-      const key = objects[0]?.key;
-      if (key === undefined) return;
-      yield key;
-      // Slots are digits, which sort before "~": go on behind this log. A stray object must not hide what lies behind it.
-      const folder = key.slice(0, key.lastIndexOf('/') + 1);
-      startAfter = isSlotKey(key, root) && key >= this.#layout.firstSlot(folder) ? `${folder}~` : key;
+      const { objects } = await this.#store.list(this.#layout.logs(), {
+        limit,
+        ...(startAfter === '' ? {} : { startAfter }),
+      });
+      if (objects.length === 0) return;
+      // A stray object must not hide what lies behind it, and where there is one, there may be many.
+      limit = LIST_PAGE;
+      for (const { key } of objects) {
+        yield key;
+        startAfter = key;
+        if (!this.#layout.isSlot(key)) continue;
+        // Slots are digits, which sort before "~": go on behind this log.
+        startAfter = `${key.slice(0, key.lastIndexOf('/') + 1)}~`;
+        limit = 1;
+        break;
+      }
     }
   }
 
@@ -223,6 +243,8 @@ export class PartitionLogs {
    * @throws IntegrityError, UnavailableError
    */
   async logAt(key: string): Promise<LogId | null> {
+    if (!this.#layout.isSlot(key))
+      throw new IntegrityError('SLOT_INVALID', key, `Cannot accept "${key}": no entry has such a name`);
     const bytes = await this.#store.get(key, BYTES_MAX.slot);
     return bytes === null ? null : logOf(this.#verifyAt(key, bytes).entry);
   }
@@ -251,11 +273,6 @@ export class PartitionLogs {
       `Cannot read log "${formatLogId(log)}": slot ${slot} is missing but "${later}" exists`,
     );
   }
-}
-
-/** Cluster, topic, partition, slot. */
-function isSlotKey(key: string, root: string): boolean {
-  return key.slice(root.length).split('/').length === 4;
 }
 
 /** Orders batches as they were committed, for toSorted. */

@@ -120,8 +120,12 @@ export class NewsFinder {
     }
     for (const [hint, fault] of faults) {
       if (this.#known.has(hint)) continue;
-      const log = covered.get(hint) ?? (await this.#logs.logBelow(this.#layout.logOfHint(hint)));
-      if (log !== null) this.#note(hint, formatLogId(log), fault);
+      // Where too much lies there to tell, it passes for a log that cannot be read.
+      const path = hint.slice(this.#layout.headHints().length);
+      await this.#orDamaged(hint, path, async () => {
+        const log = covered.get(hint) ?? (await this.#logs.logBelow(this.#layout.logOfHint(hint)));
+        if (log !== null) this.#note(hint, formatLogId(log), fault);
+      });
     }
   }
 

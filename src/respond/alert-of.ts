@@ -50,7 +50,8 @@ async function batchAlert(
   }
   const { entry, digest } = verified;
   if (!(await isToldBatch(ledger, { log, entry, digest }))) return null;
-  const judged = await readJudgement(ledger, { log, entry, digest });
+  const found = await readJudgement(ledger, { log, entry, digest });
+  const [judged, damage] = found instanceof IntegrityError ? [null, found] : [found, null];
   // It was suspect when it was read and is clean by now.
   if (judged !== null && judged.seq !== null && judged.judgement.outcome === 'clean') return null;
   const held = entry.mode === 'enforce';
@@ -65,7 +66,7 @@ async function batchAlert(
     subject: `${cause.log}@${entry.start}`,
     time: entry.time,
     severity: entry.halt !== null ? 'critical' : held ? 'warning' : 'info',
-    summary: batchSummary(cause.log, entry, judged),
+    summary: batchSummary(cause.log, entry, damage === null ? why(judged!) : whyUntold(damage)),
     data: {
       pipeline: entry.pipeline,
       log: cause.log,
@@ -75,18 +76,19 @@ async function batchAlert(
       deadLetters: entry.deadLetterRecords,
       mode: entry.mode,
       batch: cause.digest,
+      ...(damage === null ? {} : { damagedObject: damage.object }),
       ...judgementFacts(entry, judged, (finding) => publicFinding(finding, columns(log.topic))),
       ...(entry.halt === null ? {} : { code: entry.halt, next: entry.end }),
     },
   };
 }
 
-/** Null where what it rests on is damaged: the entry of the batch is signed, and is told all the same. */
-async function readJudgement(ledger: LedgerContext, batch: LoggedBatch): Promise<JudgementInForce | null> {
+/** The damage, where what it rests on is damaged: the entry of the batch is signed, and is told all the same. */
+async function readJudgement(ledger: LedgerContext, batch: LoggedBatch): Promise<JudgementInForce | IntegrityError> {
   try {
     return await judgementInForce(ledger, batch);
   } catch (error) {
-    if (error instanceof IntegrityError) return null;
+    if (error instanceof IntegrityError) return error;
     throw error;
   }
 }
@@ -103,7 +105,6 @@ function judgementFacts(
     score: judgement?.score ?? null,
     baseline: judged === null ? baseline : judged.baseline,
     evidence: judged?.evidence ?? evidence.key,
-    ...(judged === null ? { evidenceDamaged: true } : {}),
     judgedBySeq: judged?.seq ?? null,
     judgedTogether: judged?.together ?? 1,
     findings: judgement === undefined ? [] : reasonsOf(judgement).slice(0, FINDINGS_MAX).map(show),
@@ -119,16 +120,17 @@ function publicFinding(
   return { family, detector, columns, statistic, value, expected, sentence, ...(open ? { detail } : {}) };
 }
 
-function batchSummary(log: string, entry: BatchEntry, judged: JudgementInForce | null): string {
+function batchSummary(log: string, entry: BatchEntry, reason: string): string {
   const what = entry.mode === 'enforce' ? 'was quarantined' : 'would have been quarantined';
   const stop = entry.halt === null ? '' : '; its partition stopped behind it, until someone resumes (headgate resume)';
-  return `Batch ${log} [${entry.start}, ${entry.end}) of ${entry.records} ${entry.records === 1 ? 'record' : 'records'} ${what}: ${why(judged)}${stop}`;
+  return `Batch ${log} [${entry.start}, ${entry.end}) of ${entry.records} ${entry.records === 1 ? 'record' : 'records'} ${what}: ${reason}${stop}`;
 }
 
-function why(judged: JudgementInForce | null): string {
-  if (judged === null)
-    return 'why cannot be told: its evidence, or what was said of it later, is damaged (headgate verify)';
-  const { judgement, together } = judged;
+function whyUntold({ object }: IntegrityError): string {
+  return `why cannot be told: "${object}" is damaged (headgate verify)`;
+}
+
+function why({ judgement, together }: JudgementInForce): string {
   if (judgement.outcome === 'suspect') return whySuspect(judgement, together);
   if (judgement.reason === 'failed') return reasonsOf(judgement)[0]?.sentence ?? 'it could not be judged';
   return 'its own verdict no longer stands';

@@ -111,8 +111,8 @@ class Session {
     this.#patience.assertGoesOn();
     if (failure !== undefined) throw failure;
     // What the last batches changed is published before the process ends.
-    if (publisher !== null && !this.#kill.aborted) await this.#publish(publisher);
-    if (parts.alerts) await this.#reconcile();
+    if (publisher !== null && !this.#kill.aborted) await this.#publish(publisher, 'the next run does it');
+    if (parts.alerts) await this.#reconcile(this.#context.stop, 'the next run tells what is owed');
     if (this.#once && parts.alerts) await waitForAlerts(this.#context, this.#ledger.clock, alerts!.queue);
     return this.#report(parts);
   }
@@ -205,12 +205,13 @@ class Session {
 
   async #publishLoop(publisher: Publisher, stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
-      await this.#publish(publisher);
+      await this.#publish(publisher, 'trying again');
       await this.#ledger.clock.sleep(this.#loaded.config.publish.intervalMs, stop);
     }
   }
 
-  async #publish(publisher: Publisher): Promise<void> {
+  /** @param later what comes of it if the store cannot be reached */
+  async #publish(publisher: Publisher, later: string): Promise<void> {
     try {
       this.#tellDamaged((await publisher.publish(this.#kill)).damaged);
       await this.#ledger.marks.remember(this.#ledger.control.known);
@@ -218,7 +219,7 @@ class Session {
       this.#patience.assertGoesOn();
       // In one pass, nobody would try again.
       if (error instanceof IntegrityError || !(error instanceof HeadgateError) || this.#once) throw error;
-      this.#context.output.remind(`publish: ${error.message} (trying again)`);
+      this.#context.output.remind(`publish: ${error.message} (${later})`);
     }
   }
 
@@ -233,18 +234,18 @@ class Session {
 
   async #reconcileLoop(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
-      await this.#reconcile();
+      await this.#reconcile(stop, 'trying again');
       await this.#ledger.clock.sleep(RECONCILE_MS, stop);
     }
   }
 
-  async #reconcile(): Promise<void> {
+  async #reconcile(stop: AbortSignal, later: string): Promise<void> {
     try {
-      await this.#alerts?.desk.catchUp(this.#alerts.causes, this.#context.stop);
+      await this.#alerts?.desk.catchUp(this.#alerts.causes, stop);
     } catch (error) {
       // Damage, too: one old entry that was altered must not end those who read and publish, and check what they need.
       if (!(error instanceof HeadgateError)) throw error;
-      this.#context.output.remind(`alerts: ${error.message} (trying again)`);
+      this.#context.output.remind(`alerts: ${error.message} (${later})`);
     }
   }
 

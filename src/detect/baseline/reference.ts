@@ -172,7 +172,7 @@ function textReference(batches: readonly ColumnProfile[], rows: number): TextRef
   const known = new Set<string>();
   for (const [i, batch] of batches.entries()) {
     const { top, count } = batch.text!;
-    const newRows = top.counts.reduce((sum, rows, at) => (known.has(top.values[at]!) ? sum : sum + rows), 0);
+    const newRows = top.counts.reduce((sum, ofValue, at) => (known.has(top.values[at]!) ? sum : sum + ofValue), 0);
     if (top.error > 0 || newRows > 0) lastNews = i;
     if (i > 0 && count > 0) newShares.push(newRows / count);
     for (const value of top.values) known.add(value);

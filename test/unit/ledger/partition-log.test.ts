@@ -148,6 +148,18 @@ describe('a partition log', () => {
       expect(await hasTopic()).toBe(false);
     });
 
+    it('unless too much lies before its entries to tell, and says so', async () => {
+      const folder = test.ledger.layout.topic(log);
+      for (let i = 0; i < 2_000; i++) await squat(`${folder}-${i}`, `${folder}-/${String(i).padStart(21, '0')}`);
+      expect(await hasTopic()).toBe(true);
+      for (let i = 0; i < 1_000; i++)
+        await squat(test.ledger.layout.firstSlot(`${folder}-/`).slice(0, -4) + (1_000 + i));
+      await expect(hasTopic()).rejects.toMatchObject({ code: 'SLOT_INVALID', object: folder });
+      await expect(hasTopic()).rejects.toThrow(
+        `Cannot tell whether there is a log below "${folder}": the first 1000 slots there hold no entries (mend: take away what headgate verify names there)`,
+      );
+    });
+
     it('by an entry alone that lies where it was signed for, by who may', async () => {
       const [own, other] = [await bytesOf(test.store, slot(0)), partition(0, 'returns')];
       const { entry } = (await test.ledger.logs.read(log, 1))!;

@@ -112,6 +112,20 @@ describe('what many damaged logs cost', () => {
     expectLinear(reads);
   });
 
+  it('ends where a folder holds too much to tell whether there is a log in it: that passes for one', async () => {
+    const { test, store } = await open();
+    await test.commit(GOOD);
+    const folder = test.ledger.layout.log(partition('a'));
+    const first = test.ledger.layout.firstSlot(folder);
+    for (let i = 0; i < 3_000; i++) await store.put(first.slice(0, -4) + String(i).padStart(4, '0'), Buffer.from('x'));
+    for (let i = 0; i < 3_000; i++) await store.put(`${folder}-${i}`, Buffer.from('x'));
+    store.reset();
+    const report = await test.publisher().publish(never);
+    expect(report).toMatchObject({ published: 1, damaged: [{ code: 'SLOT_INVALID', log: 'test/orders/a' }] });
+    expect(store.reads()).toBeLessThan(1_100);
+    expect(report.damaged[0]!.message).toContain(folder);
+  });
+
   it('is told where they are more than a publish can name', async () => {
     const { test, store } = await open();
     const long = 'x'.repeat(4_000);

@@ -186,7 +186,9 @@ describe('an alert that is sent', () => {
     const { desk, queue } = await openDesk(test.reopened(), [channel]);
     await desk.notify(cause);
     await queue.drain();
-    expect(channel.delivered).toMatchObject([{ data: { verdict: 'suspect', evidenceDamaged: true, findings: [] } }]);
+    expect(channel.delivered).toMatchObject([
+      { data: { verdict: 'suspect', damagedObject: expect.any(String) as string, findings: [] } },
+    ]);
   });
 
   it('is not sent from an entry that was changed', async () => {

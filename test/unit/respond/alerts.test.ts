@@ -168,9 +168,15 @@ describe('an alert', () => {
         type: 'dev.headgate.partition.halted',
         severity: 'critical',
         summary: expect.stringMatching(
-          /: its evidence, or what was said of it later, is damaged .*; its partition stopped/,
+          /: why cannot be told: "[^"]+" is damaged \(headgate verify\); its partition stopped/,
         ) as string,
-        data: { code: 'RULE', next: batch.entry.end, evidenceDamaged: true, findings: [], verdict: 'suspect' },
+        data: {
+          code: 'RULE',
+          next: batch.entry.end,
+          damagedObject: expect.stringContaining('/evidence/') as string,
+          findings: [],
+          verdict: 'suspect',
+        },
       });
     });
 
