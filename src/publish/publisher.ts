@@ -176,7 +176,8 @@ export class Publisher {
     try {
       return await reconsider(this.#o, state, base, waiting, signal);
     } catch (error) {
-      if (!(error instanceof IntegrityError)) throw error;
+      // A baseline that is damaged is found again by whatever it judges.
+      if (!(error instanceof IntegrityError) || this.#o.layout.headHintOf(error.object) === null) throw error;
       const judged = waiting.filter((batch) => isToBeJudged(batch, state, base));
       const others = await evidenceFaults(this.#o, judged);
       this.#leftOut.assertNone([error, ...others.map((other) => other.error)]);
