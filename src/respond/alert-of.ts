@@ -66,7 +66,7 @@ async function batchAlert(
     subject: `${cause.log}@${entry.start}`,
     time: entry.time,
     severity: entry.halt !== null ? 'critical' : held ? 'warning' : 'info',
-    summary: batchSummary(cause.log, entry, damage === null ? why(judged!) : whyUntold(damage)),
+    summary: batchSummary(cause.log, entry, damage === null ? why(judged) : whyUntold(damage)),
     data: {
       pipeline: entry.pipeline,
       log: cause.log,

@@ -65,7 +65,7 @@ export function scenarioOf(seed: number): Scenario {
   const rng = new SeededRng(seed, 'scenario');
   const workers = rng.between(2, 5);
   const partitions = rng.between(1, 8);
-  const calmFromMs = rng.between(20, 60) * 1_000;
+  const calmFromMs = rng.between(6, 16) * 1_000;
   const sometimes = (probability: number): number => (rng.chance(0.5) ? probability * rng.fraction() : 0);
   const faults = Object.fromEntries(
     Object.entries(CHANCES).map(([kind, chance]) => [kind, sometimes(chance)]),
@@ -76,8 +76,8 @@ export function scenarioOf(seed: number): Scenario {
     partitions,
     mode: rng.chance(0.2) ? 'observe' : 'enforce',
     ruleHalts: rng.chance(0.3),
-    batch: { recordsMax: rng.between(5, 50), ageMaxMs: rng.between(500, 10_000) },
-    publishIntervalMs: rng.between(500, 5_000),
+    batch: { recordsMax: rng.between(5, 50), ageMaxMs: rng.between(300, 3_000) },
+    publishIntervalMs: rng.between(500, 3_000),
     faults,
     writes: plannedWrites(rng, partitions, calmFromMs),
     events: plannedEvents(rng, workers, calmFromMs),
@@ -86,18 +86,18 @@ export function scenarioOf(seed: number): Scenario {
 }
 
 function plannedWrites(rng: SeededRng, partitions: number, untilMs: number): PlannedWrite[] {
-  return Array.from({ length: rng.between(5, 30) }, () => ({
+  return Array.from({ length: rng.between(2, 9) }, () => ({
     atMs: rng.between(0, untilMs),
     partition: rng.between(0, partitions - 1),
     records: rng.between(1, 40),
-    ms: rng.chance(0.5) ? 0 : rng.between(100, 10_000),
+    ms: rng.chance(0.5) ? 0 : rng.between(100, 4_000),
     nature: rng.pick(['ordinary', 'ordinary', 'ordinary', 'ordinary', 'ordinary', 'broken', 'garbage', 'skipped']),
   }));
 }
 
 function plannedEvents(rng: SeededRng, workers: number, untilMs: number): PlannedEvent[] {
-  return Array.from({ length: rng.between(0, 20) }, (_, i) => {
-    const atMs = rng.between(1_000, untilMs);
+  return Array.from({ length: rng.between(0, 8) }, (_, i) => {
+    const atMs = rng.between(500, untilMs);
     const what = plannedEvent(rng, workers);
     return { name: `${what.kind}@${atMs}#${i}`, atMs, what };
   });
@@ -118,8 +118,8 @@ function plannedEvent(rng: SeededRng, workers: number): PlannedEvent['what'] {
     'clock-jump',
     ...ACTS,
   ] as const);
-  if (kind === 'crash') return { kind, worker, ms: rng.between(0, 8_000) };
-  if (kind === 'freeze') return { kind, worker, ms: rng.between(100, 20_000) };
+  if (kind === 'crash') return { kind, worker, ms: 0 };
+  if (kind === 'freeze') return { kind, worker, ms: rng.between(100, 12_000) };
   if (kind === 'clock-jump') return { kind, worker, ms: rng.between(-3_600_000, 3_600_000) };
   return { kind };
 }

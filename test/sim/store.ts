@@ -20,7 +20,7 @@ export interface StoreFaults {
 }
 
 /** How long a late write stays on its way, ms, at most. */
-const LATE_MS_MAX = 20_000;
+const LATE_MS_MAX = 8_000;
 
 /** Told of every object, when it is there for the first time. */
 export type CreateWatcher = (key: string, bytes: Uint8Array) => void;
