@@ -92,20 +92,27 @@ export async function findMisfits(
   return { misfits, unpinned };
 }
 
-/**
- * Where a baseline was learned with other settings than those of the configuration; a sentence each.
- * @throws IntegrityError, UnavailableError
- */
-export async function findUnchecked(
+/** What a baseline does not check. */
+export interface Scope {
+  /** Columns that it was learned without. */
+  readonly ignoredColumns: readonly string[];
+  /** Where it was learned with other settings than those of the configuration; a sentence each. */
+  readonly unchecked: readonly string[];
+}
+
+/** What a baseline for the pinned schema of a topic does not check. @throws IntegrityError, UnavailableError */
+export async function scopeOf(
   loaded: LoadedConfig,
   ledger: LedgerContext,
   topic: string,
   baseline: Pick<Baseline, 'roles' | 'columns'>,
-): Promise<string[]> {
+): Promise<Scope> {
   const sha256 = (await ledger.control.head()).state.schemas[topic];
-  if (sha256 === undefined) return [];
+  if (sha256 === undefined) return { ignoredColumns: [], unchecked: [] };
   const { columns } = await readPinnedSchema(ledger, sha256);
-  return describeUnlearned(topicSettings(loaded, topic), learnedWith(baseline, columns), columns, 'this baseline');
+  const learned = learnedWith(baseline, columns);
+  const unchecked = describeUnlearned(topicSettings(loaded, topic), learned, columns, 'this baseline');
+  return { ignoredColumns: learned.ignoredColumns, unchecked };
 }
 
 /** What a baseline does not check of what the configuration names. */

@@ -5,13 +5,14 @@ import { basename, join } from 'node:path';
 import { topicConfig } from '../../config/topic-config.ts';
 import { openTopics, sketchSeed } from '../../compose/ingest.ts';
 import { openS3Object } from '../../compose/ledger.ts';
-import { findUnchecked, topicsOfSource } from '../../compose/misfits.ts';
+import { scopeOf, topicsOfSource } from '../../compose/misfits.ts';
 import { openFilesFor, pathsWithoutFiles } from '../../compose/source.ts';
 import { readBaseline } from '../../publish/rejudge.ts';
 import type { Profile } from '../../detect/profile.ts';
 import { NotFoundError, RequestError } from '../../errors.ts';
 import { profileSource } from '../../ingest/profile-source.ts';
 import { formatLogId } from '../../record/log-id.ts';
+import { quoteName } from '../../record/quote-name.ts';
 import { suggest } from '../../record/suggest.ts';
 import { approve } from '../../respond/approve-baseline.ts';
 import { learn } from '../../respond/learn-baseline.ts';
@@ -25,6 +26,9 @@ import { withLedger, type CommandContext, type CommandResult } from '../context.
 import { copiesOf, describeLearned, type ReadHistory } from '../learned.ts';
 import { counted } from '../output.ts';
 import { onRef, type RefAct } from './refs.ts';
+
+/** Ignored columns that a sentence names. */
+const IGNORED_TOLD_MAX = 10;
 
 /** Options of `headgate baseline learn`. */
 export interface LearnOptions {
@@ -51,14 +55,16 @@ async function learnOne(act: RefAct, options: LearnOptions): Promise<CommandResu
     profiles.push(...(await storedProfiles(ledger, ref, topic, sourcesOf(options), told)));
   } else read = await profileFiles(act, topic, options.files, profiles);
   const { recordsMin } = loaded.config.judge;
-  const { ignoredColumns } = topicConfig(loaded.config, topic);
-  const learned = await learn(ledger, topic, profiles, actor, context.kill, { recordsMin, ignoredColumns });
+  const settings = { recordsMin, ignoredColumns: topicConfig(loaded.config, topic).ignoredColumns };
+  const learned = await learn(ledger, topic, profiles, actor, context.kill, settings);
   const { content, copiesAt: _, ...others } = learned;
   const older = learned.older + read.older;
   const copiesAt = copiesOf(learned, read).map(({ place }) => place);
-  const unchecked = await findUnchecked(loaded, ledger, topic, content);
-  context.output.result({ ...others, copiesAt, older, restRecords: read.restRecords, unchecked }, [
+  const { unchecked, ignoredColumns } = await scopeOf(loaded, ledger, topic, content);
+  const { restRecords } = read;
+  context.output.result({ ...others, copiesAt, older, restRecords, ignoredColumns, unchecked }, [
     ...describeLearned(learned, read, recordsMin).map((each) => context.output.called(each)),
+    ...describeIgnored(ignoredColumns).map((names) => `ignored: ${names}`),
     ...unchecked.map((each) => context.output.called(each)),
     ...(learned.batches < learned.batchesMin
       ? [
@@ -185,16 +191,27 @@ export async function showBaseline(
       );
     const { baseline } = await readBaseline(ledger, sha256);
     const rows = baseline.columns.map(({ reference }) => [reference.name, reference.type]);
-    const unchecked = await findUnchecked(loaded, ledger, topic, baseline);
-    context.output.result({ sha256, topic, inForce: state.baselines[topic] === sha256, unchecked, baseline }, [
-      `baseline  ${sha256}${state.baselines[topic] === sha256 ? ' (in force)' : ' (candidate)'}`,
-      `learned   from ${counted(baseline.rows, 'row')} in ${counted(baseline.batches, 'batch')}, schema ${baseline.schema.slice(0, 12)}`,
-      `checks    ${counted(baseline.statistics.length, 'statistic')} in ${counted(baseline.families.length, 'family')}`,
-      ...unchecked.map((each) => `but       ${context.output.called(each)}`),
-      ...context.output.table(['column', 'type'], rows),
-    ]);
+    const { unchecked, ignoredColumns } = await scopeOf(loaded, ledger, topic, baseline);
+    context.output.result(
+      { sha256, topic, inForce: state.baselines[topic] === sha256, ignoredColumns, unchecked, baseline },
+      [
+        `baseline  ${sha256}${state.baselines[topic] === sha256 ? ' (in force)' : ' (candidate)'}`,
+        `learned   from ${counted(baseline.rows, 'row')} in ${counted(baseline.batches, 'batch')}, schema ${baseline.schema.slice(0, 12)}`,
+        `checks    ${counted(baseline.statistics.length, 'statistic')} in ${counted(baseline.families.length, 'family')}`,
+        ...describeIgnored(ignoredColumns).map((names) => `ignores   ${names}`),
+        ...unchecked.map((each) => `but       ${context.output.called(each)}`),
+        ...context.output.table(['column', 'type'], rows),
+      ],
+    );
     return undefined;
   });
+}
+
+/** Columns in a row; none if there are none. */
+function describeIgnored(columns: readonly string[]): string[] {
+  if (columns.length === 0) return [];
+  const more = columns.length - IGNORED_TOLD_MAX;
+  return [`${columns.slice(0, IGNORED_TOLD_MAX).map(quoteName).join(', ')}${more > 0 ? ` and ${more} more` : ''}`];
 }
 
 /**

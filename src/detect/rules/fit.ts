@@ -173,7 +173,7 @@ export function learnedWith(
 }
 
 /** What to do about a baseline that was learned with other roles: what is stored was measured with those, too. */
-const RELEARN = 'headgate baseline learn --published, then headgate baseline approve';
+const RELEARN = 'headgate baseline learn --published, or --files FILES; then headgate baseline approve';
 const LEARN_AGAIN =
   'headgate baseline learn --files FILES, or --published once newer batches are published; then headgate baseline approve';
 

@@ -167,7 +167,7 @@ describe('where alerts cannot be found because of a damaged entry', () => {
     const { code, stdout, stderr } = await running;
     expect(desk).toHaveBeenCalled();
     desk.mockRestore();
-    expect(stderr).toContain('alerts: Cannot read "control/7": planned (trying again)');
+    expect(stderr).toContain('alerts: Cannot read "control/7": planned (the next run tells what is owed)');
     expect([code, JSON.parse(stdout)]).toEqual([
       0,
       expect.objectContaining({ records: 1, snapshot: expect.stringMatching(/^[0-9a-f]{64}$/) as string }),

@@ -112,7 +112,7 @@ describe('a baseline', () => {
 
   it('that was learned with other ignored columns compares those, and not others', () => {
     const learning = (...ignoredColumns: string[]) => ({ roles: NO_ROLES, ignoredColumns });
-    const relearn = 'headgate baseline learn --published, then headgate baseline approve';
+    const relearn = 'headgate baseline learn --published, or --files FILES; then headgate baseline approve';
     expect(describeUnlearned(learning('late', 'at'), learning('delay', 'at'), columns)).toEqual([
       `column "late" is checked, though ignoredColumns has it: the baseline in force was learned with it (mend: ${relearn})`,
       `column "delay" is not checked: the baseline in force was learned without it (mend: ${relearn}, or add it to ignoredColumns)`,
