@@ -83,3 +83,7 @@ export function whySmall(rows: number, recordsMin: number): string {
 /** Why a batch stays held that was read before the schema was replaced. */
 export const WHY_OTHER_SCHEMA =
   'it was read by a schema that is pinned no more, and no baseline judges it: a person decides (headgate quarantine release or condemn)';
+
+/** Why a batch stays held that was clean by a baseline which went out of force before it was published. */
+export const WHY_STALE =
+  'it was clean by a baseline that is out of force, and none in force can judge it: a person decides (headgate quarantine release or condemn)';

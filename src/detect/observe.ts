@@ -70,8 +70,10 @@ export function observe(
     else observed.push(observeColumn(column, reference, profile.rows, exact.get(reference.name) ?? ''));
   }
   const known = new Set(columns.map(({ name }) => name));
-  const ignored = new Set(profile.columns.map(({ name }) => name).filter((name) => !known.has(name)));
-  return { profile, columns: observed, missing, nullPatterns: withoutColumns(profile.nullPatterns, ignored), losses };
+  const names = profile.columns.map(({ name }) => name);
+  const ignored = new Set(names.filter((name) => !known.has(name)));
+  const nullPatterns = withoutColumns(profile.nullPatterns, ignored, names);
+  return { profile, columns: observed, missing, nullPatterns, losses };
 }
 
 function observeColumn(column: ColumnProfile, reference: ColumnReference, rows: number, exact: string): ObservedColumn {

@@ -217,12 +217,14 @@ export class PartitionRunner {
       const isOurs = (await turn.before) && this.#session === session;
       // Someone else has committed meanwhile.
       if (!isOurs || session.writer.head!.next !== fields.start) return this.#reopen(session, 0);
-      const head = await session.writer.commit(fields, this.#signal);
+      // Who resumed before the halt has not meant it: the entry names what had been decided when it was written.
+      const isHalt = judged.brokenHaltRules.length > 0;
+      const latest = isHalt ? { ...fields, controlSeq: await this.#c.topics.controlSeq() } : fields;
+      const head = await session.writer.commit(latest, this.#signal);
       committed = true;
       session.committed(sealed.built.bytes);
       this.#start(this.#afterCommit(head, fields, judged));
-      const { brokenHaltRules } = judged;
-      if (brokenHaltRules.length > 0) this.#haltAt(head, ruleHalt(this.log, head.next, brokenHaltRules));
+      if (isHalt) this.#haltAt(head, ruleHalt(this.log, head.next, judged.brokenHaltRules));
     } catch (error) {
       if (error instanceof ConflictError) this.#fenced(session, error);
       else this.#fail(session, error);

@@ -22,8 +22,6 @@ export interface TopicContext {
   readonly baseline: { readonly sha256: string; readonly prepared: PreparedBaseline } | null;
   /** Newest control entry that this context reflects; −1 before the first. */
   readonly controlSeq: number;
-  /** Newest `resume` of the published ref; −1 if there was none. */
-  readonly resumedSeq: number;
   /** Records that a batch under it may have at most; Infinity for no limit of its own. */
   readonly recordsMax: number;
 }

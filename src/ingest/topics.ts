@@ -113,6 +113,11 @@ export class Topics {
     return context;
   }
 
+  /** Seq of the newest control entry; −1 before the first. */
+  async controlSeq(): Promise<number> {
+    return nextSeq(await this.#control(true)) - 1;
+  }
+
   /** Seq of the newest `resume`; −1 if there was none. */
   async resumedSeq(): Promise<number> {
     return (await this.#control(true)).state.resumed[this.#o.ref] ?? -1;
@@ -152,7 +157,6 @@ export class Topics {
       rules: known?.rules ?? compileRules(settings.rules),
       baseline,
       controlSeq: nextSeq(head) - 1,
-      resumedSeq: head.state.resumed[this.#o.ref] ?? -1,
       recordsMax: Infinity,
     };
   }

@@ -16,6 +16,7 @@ import { actFault, rolesOf } from './control-rules.ts';
 import { EMPTY_STATE, applyAct, encodeState, parseState, stateDigest, type ControlState } from './control-state.ts';
 import { BYTES_MAX, type Layout } from './layout.ts';
 import { getVerified, putContent } from './objects.ts';
+import { firstBehind } from './first-behind.ts';
 import { firstFree } from './first-free.ts';
 import { createSlot } from './slot.ts';
 import { signStatement, verifyBundle } from './statements/bundle.ts';
@@ -248,9 +249,10 @@ export class ControlLog {
   /** A free slot is the end only if nothing lies behind it: building on a hole would fork the log. */
   async #assertNoHole(seq: number): Promise<void> {
     const key = this.#layout.controlEntry(seq);
-    const { objects } = await this.#store.list(this.#layout.control(), { startAfter: key, limit: 1 });
-    const later = objects[0]?.key;
-    if (later === undefined || (await this.#exists(seq))) return;
+    const later = await firstBehind(this.#store, this.#layout.control(), key, (each) =>
+      this.#layout.isControlEntry(each),
+    );
+    if (later === null || (await this.#exists(seq))) return;
     throw new IntegrityError(
       'SLOT_MISSING',
       key,

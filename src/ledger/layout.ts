@@ -95,7 +95,12 @@ export class Layout {
   isSlot(key: string): boolean {
     if (!key.startsWith(this.logs())) return false;
     const parts = key.slice(this.logs().length).split('/');
-    return parts.length === 4 && /^\d+$/.test(parts[3]!) && parts[3]!.length === DIGITS;
+    return parts.length === 4 && isNumber(parts[3]!);
+  }
+
+  /** True for keys that an entry of the control log can have. */
+  isControlEntry(key: string): boolean {
+    return key.startsWith(this.control()) && isNumber(key.slice(this.control().length));
   }
 
   control(): string {
@@ -233,4 +238,9 @@ function number(value: number): string {
   if (!Number.isSafeInteger(value) || value < 0)
     throw new RangeError(`Cannot name slot ${value}: not a non-negative integer`);
   return String(value).padStart(DIGITS, '0');
+}
+
+/** True for what {@link number} makes. */
+function isNumber(text: string): boolean {
+  return text.length === DIGITS && /^\d+$/.test(text);
 }

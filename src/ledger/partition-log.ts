@@ -2,6 +2,7 @@ import { IntegrityError } from '../errors.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import { formatLogId, parseLogId, type LogId } from '../record/log-id.ts';
 import type { BatchRef } from './control-entry.ts';
+import { firstBehind } from './first-behind.ts';
 import { BYTES_MAX, type Layout } from './layout.ts';
 import { advance, headOfBatch, type LogHead, type VerifiedEntry } from './log-head.ts';
 import { logOf, parsePartitionEntry, type BatchEntry } from './partition-entry.ts';
@@ -261,12 +262,10 @@ export class PartitionLogs {
 
   /** A free slot is the end of the log only if nothing lies behind it; read again first, the slot may just have been written. */
   async #assertNoHole(log: LogId, slot: number): Promise<void> {
-    const { objects } = await this.#store.list(this.#layout.log(log), {
-      startAfter: this.#layout.slot(log, slot),
-      limit: 1,
-    });
-    const later = objects[0]?.key;
-    if (later === undefined || (await this.#store.stat(this.#layout.slot(log, slot))) !== null) return;
+    const later = await firstBehind(this.#store, this.#layout.log(log), this.#layout.slot(log, slot), (key) =>
+      this.#layout.isSlot(key),
+    );
+    if (later === null || (await this.#store.stat(this.#layout.slot(log, slot))) !== null) return;
     throw new IntegrityError(
       'SLOT_MISSING',
       this.#layout.slot(log, slot),

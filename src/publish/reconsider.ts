@@ -48,7 +48,8 @@ const REFS_BYTES_MAX = 131_072;
  * Looks at batches again whose own verdict is not the last word:
  * - batches held for want of a baseline are judged once there is one;
  * - small batches of a topic are judged together, so that a slow topic is not held for ever;
- * - a clean batch that was judged by a baseline no longer in force at the last publish is judged again.
+ * - a clean batch that was judged by a baseline no longer in force at the last publish is judged again, or waits for a person
+ *   where none is in force.
  * @param waiting batches that no snapshot covers yet, and those that it holds for one of these reasons.
  */
 export async function reconsider(
@@ -62,11 +63,12 @@ export async function reconsider(
   const undecidable = new Set<string>();
   for (const topic of new Set(open.map(({ log }) => log.topic))) {
     const baseline = state.baselines[topic];
-    if (baseline === undefined) continue;
     const mine = open.filter(({ log }) => log.topic === topic);
+    const stale = mine.filter((batch) => isStale(batch, [baseline, base.baselines[topic]]));
+    for (const { digest } of stale) undecidable.add(digest);
+    if (baseline === undefined) continue;
     const judge = async (batches: readonly NewBatch[], as: 'each' | 'union'): Promise<Rejudged | null> =>
       batches.length === 0 ? null : rejudge(topic, batches, as, baseline, signal);
-    const stale = mine.filter((batch) => isStale(batch, [baseline, base.baselines[topic]]));
     const unjudged = mine.filter(({ entry }) => entry.undecided === 'no-baseline');
     for (const group of groupsOf([...stale, ...unjudged])) {
       const act = verdictAct(by, baseline, await judge(group, 'each'));
@@ -76,7 +78,6 @@ export async function reconsider(
     const small = largestOf([...mine.filter(({ entry }) => entry.undecided === 'small'), ...unjudged]);
     const act = verdictAct(by, baseline, await judge(small, 'union'));
     if (act !== null) return { act, undecidable };
-    for (const { digest } of stale) undecidable.add(digest);
   }
   return { act: null, undecidable };
 }

@@ -297,7 +297,6 @@ export class TestLedger {
       // Only its digest goes into the entry.
       baseline: sha256 === undefined ? null : { sha256, prepared: undefined as never },
       controlSeq: nextSeq(head) - 1,
-      resumedSeq: -1,
       recordsMax: Infinity,
     };
   }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { link, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
+import { constants, link, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -86,9 +86,12 @@ export class DiskStore implements ObjectStore {
     const path = this.#path(key);
     let file;
     try {
-      file = await open(path, 'r');
+      // Whatever else lies there is not waited for. Windows has no such flag.
+      file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
       const found = await file.stat();
-      if (found.isFile() && found.size > bytesMax)
+      if (found.isDirectory()) return null;
+      if (!found.isFile()) throw new IntegrityError('OBJECT_MISSING', key, `Cannot read "${key}": it is no file`);
+      if (found.size > bytesMax)
         throw new IntegrityError(
           'SIZE_EXCEEDED',
           key,

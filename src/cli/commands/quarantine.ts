@@ -15,7 +15,7 @@ import { currentSnapshot } from '../../respond/refs.ts';
 import { parseLimit, withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { damageOfBatch, describeDamage, damageOfBatches, placeOf, readable, type Damage } from '../damage.ts';
 import { EXIT } from '../exit-codes.ts';
-import { WHY_OTHER_SCHEMA, whyNoBaseline, whySmall } from '../hints.ts';
+import { WHY_OTHER_SCHEMA, WHY_STALE, whyNoBaseline, whySmall } from '../hints.ts';
 import { counted, formatCount, type Output } from '../output.ts';
 import { onRef, type ActOptions, type RefAct } from './refs.ts';
 
@@ -195,8 +195,10 @@ async function whyHeld(
     }
     case 'small':
       return whySmall(rows, recordsMin);
-    case 'failed':
-      return 'judging it failed';
+    case 'failed': {
+      const { verdict } = (await ledger.logs.readBatch({ log, slot, digest })).entry;
+      return verdict === 'clean' ? WHY_STALE : 'judging it failed';
+    }
     case 'condemned':
       return 'condemned by a person';
     case 'suspect': {

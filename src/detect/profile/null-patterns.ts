@@ -9,16 +9,32 @@ const PATTERNS_MAX = 4_096;
 /** Column names in a pattern's own name. */
 const NAMES_MAX = 8;
 
-/** The patterns as they would be without some columns. Of a pattern of many columns, only those that its name tells are taken out. */
-export function withoutColumns(patterns: TopValues, columns: ReadonlySet<string>): TopValues {
+/**
+ * The patterns as they would be without some columns. Patterns that do not tell all their columns are left out, for nobody can
+ * say whether they differ by more than those.
+ * @param names of all columns, in schema order
+ */
+export function withoutColumns(patterns: TopValues, columns: ReadonlySet<string>, names: readonly string[]): TopValues {
   if (columns.size === 0) return patterns;
   const counts = new Map<string, number>();
   for (const [i, pattern] of patterns.values.entries()) {
-    const rest = pattern.split('+').filter((name) => !columns.has(name));
-    const name = rest.join('+');
-    counts.set(name, (counts.get(name) ?? 0) + patterns.counts[i]!);
+    const nulls = columnsOf(pattern, names);
+    const name = nulls?.filter((each) => !columns.has(each)).join('+');
+    if (name !== undefined) counts.set(name, (counts.get(name) ?? 0) + patterns.counts[i]!);
   }
   return takeTop([...counts.keys()], [...counts.values()], patterns.other, patterns.error);
+}
+
+/** The columns that a pattern is named after; null where it does not tell all of them. */
+function columnsOf(pattern: string, names: readonly string[]): string[] | null {
+  let rest = pattern;
+  const found: string[] = [];
+  for (const name of names) {
+    if (rest !== name && !rest.startsWith(`${name}+`)) continue;
+    found.push(name);
+    rest = rest.slice(name.length + 1);
+  }
+  return rest === '' ? found : null;
 }
 
 /**

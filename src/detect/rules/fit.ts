@@ -172,8 +172,10 @@ export function learnedWith(
   return { roles, ignoredColumns: columns.map(({ name }) => name).filter((name) => !known.has(name)) };
 }
 
-/** What to do about a baseline that was learned with other roles: what is stored was measured with those, too. */
+/** Columns that a sentence names. */
+const NAMED_MAX = 5;
 const RELEARN = 'headgate baseline learn --published, or --files FILES; then headgate baseline approve';
+/** What to do about a baseline that was learned with other roles: what is stored was measured with those, too. */
 const LEARN_AGAIN =
   'headgate baseline learn --files FILES, or --published once newer batches are published; then headgate baseline approve';
 
@@ -189,9 +191,6 @@ export function describeUnlearned(
   columns: readonly Column[],
   which = 'the baseline in force',
 ): string[] {
-  const differing = columns
-    .map(({ name }) => name)
-    .filter((name) => asked.ignoredColumns.includes(name) !== learned.ignoredColumns.includes(name));
   const ofRoles = (['label', 'time'] as const).flatMap((role) => {
     const [wanted, known] = [asked.roles[role], learned.roles[role]];
     if (wanted === known) return [];
@@ -204,14 +203,32 @@ export function describeUnlearned(
       `${role} ${quoteName(wanted)} is not checked: ${which} was learned with${known === null ? 'out it' : ` ${role} ${quoteName(known)}`} (mend: ${LEARN_AGAIN})`,
     ];
   });
+  return [...ofRoles, ...describeIgnored(asked, learned, columns, which)];
+}
+
+/** Columns that a baseline compares although they are to be ignored, and the other way round. */
+function describeIgnored(asked: Learning, learned: Learning, columns: readonly Column[], which: string): string[] {
+  const names = columns.map(({ name }) => name);
+  const isAsked = new Set(asked.ignoredColumns);
+  const isLearned = new Set(learned.ignoredColumns);
+  const compared = names.filter((name) => isAsked.has(name) && !isLearned.has(name));
+  const left = names.filter((name) => !isAsked.has(name) && isLearned.has(name));
   return [
-    ...ofRoles,
-    ...differing.map((name) =>
-      learned.ignoredColumns.includes(name)
-        ? `column ${quoteName(name)} is not checked: ${which} was learned without it (mend: ${RELEARN}, or add it to ignoredColumns)`
-        : `column ${quoteName(name)} is checked, though ignoredColumns has it: ${which} was learned with it (mend: ${RELEARN})`,
-    ),
+    ...(compared.length > 0
+      ? [`ignoredColumns is not in force for ${named(compared)}: ${which} was learned with them (mend: ${RELEARN})`]
+      : []),
+    ...(left.length > 0
+      ? [
+          `not checked: ${named(left)}: ${which} was learned without them (mend: ${RELEARN}, or add them to ignoredColumns)`,
+        ]
+      : []),
   ];
+}
+
+/** Columns in a sentence, the first few by name. */
+function named(columns: readonly string[]): string {
+  const more = columns.length - NAMED_MAX;
+  return `${columns.slice(0, NAMED_MAX).map(quoteName).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 /** What comes of a rule that a column of this type does not fit, and what would; null if it fits. */

@@ -63,6 +63,8 @@ export class ControlVerification {
     await this.#namedBy(entry);
     this.newestTime = entry.time;
     this.#past.note(entry);
+    if (entry.kind === 'decision' && entry.outcome === 'condemned')
+      this.#snapshots.condemned(entry.batch.log, entry.batch.digest);
   }
 
   /** Objects that an entry names beside the state and a snapshot. */

@@ -2,7 +2,7 @@ import type { ControlEntry } from '../../ledger/control-entry.ts';
 import { baselinesInForce } from '../../ledger/control-rules.ts';
 import type { ControlState } from '../../ledger/control-state.ts';
 import { BYTES_MAX } from '../../ledger/layout.ts';
-import { linesOf, type PageRef } from '../../ledger/sequence.ts';
+import { compareKeys, linesOf, type PageRef, type SequenceKey } from '../../ledger/sequence.ts';
 import { parseBatchLine, parseHeadLine, parseSnapshot, type BatchLine, type Snapshot } from '../../ledger/snapshot.ts';
 import { parseLogId } from '../../record/log-id.ts';
 import type { LedgerContext } from '../ledger-context.ts';
@@ -15,6 +15,13 @@ type Publish = Extract<ControlEntry, { kind: 'publish' }>;
 type Rollback = Extract<ControlEntry, { kind: 'rollback' }>;
 type SequenceName = 'batches' | 'held' | 'heads';
 
+interface SeenPage {
+  readonly name: SequenceName;
+  readonly first: SequenceKey;
+  readonly last: SequenceKey;
+  readonly totals: BatchTotals;
+}
+
 /**
  * Checks every snapshot that was ever published. Pages are shared between snapshots and each is read once, at the publish
  * that brought it, against what the control log had said by then; after a rollback, anew.
@@ -24,12 +31,14 @@ export class SnapshotVerification {
   readonly #findings: Findings;
   readonly #index: LogIndex;
   readonly #past: Past;
-  /** Sums over pages, so that they need no second look. */
-  readonly #pages = new Map<string, BatchTotals>();
+  /** Pages that need no second look. */
+  readonly #pages = new Map<string, SeenPage>();
   /** Published snapshots that could be read. */
   readonly #known = new Map<string, Pick<Snapshot, 'parent' | 'baselines' | 'controlSeq'>>();
   /** Slots whose absence has been noted. */
   readonly #missing = new Set<string>();
+  /** Baselines at the publish that is looked at, and at the one before it. */
+  #inForce: readonly Readonly<Record<string, string>>[] = [];
 
   constructor(ledger: LedgerContext, findings: Findings, index: LogIndex, past: Past) {
     this.#ledger = ledger;
@@ -47,6 +56,7 @@ export class SnapshotVerification {
       const snapshot = parseSnapshot(bytes, key);
       const { parent, baselines, controlSeq } = snapshot;
       this.#known.set(entry.snapshot, { parent, baselines, controlSeq });
+      this.#inForce = [state.baselines, this.#known.get(parent ?? '')?.baselines ?? {}];
       if (parent !== entry.parent || snapshot.pipeline !== entry.pipeline || snapshot.controlSeq !== entry.seq - 1)
         this.#findings.found(key, 'CHAIN_BROKEN', `it is not what "${entryKey}" publishes`);
       if (!sameEntries(baselines, state.baselines))
@@ -80,8 +90,18 @@ export class SnapshotVerification {
     this.#pages.clear();
     await this.#findings.guard(this.#ledger.layout.snapshot(entry.to), async () => {
       const { batches, held } = await this.#ledger.snapshots.read(entry.to);
-      this.#past.rollBack(new Set([...(await this.#digests(batches)), ...(await this.#digests(held))]));
+      const published = await this.#digests(batches);
+      this.#past.rollBack(published, new Set([...published, ...(await this.#digests(held))]));
     });
+  }
+
+  /** A page that lists what is condemned by now may be in no later snapshot: it is looked at again where one has it. */
+  condemned(log: string, digest: string): void {
+    const start = this.#index.batches.get(digest)?.start;
+    if (start === undefined) return;
+    const key: SequenceKey = [log, start];
+    for (const [id, { name, first, last }] of this.#pages)
+      if (name === 'batches' && compareKeys(first, key) <= 0 && compareKeys(key, last) <= 0) this.#pages.delete(id);
   }
 
   /** Checks that the snapshot of a ref leaves nothing out that its heads cover, and holds nothing that was condemned before it. */
@@ -130,9 +150,9 @@ export class SnapshotVerification {
     const pages: BatchTotals[] = [];
     for (const page of snapshot[name].pages) {
       const id = `${name} ${page.sha256}`;
-      const totals = this.#pages.get(id) ?? (await this.#page(key, name, page));
-      this.#pages.set(id, totals);
-      pages.push(totals);
+      const seen = this.#pages.get(id) ?? (await this.#page(key, name, page));
+      this.#pages.set(id, seen);
+      pages.push(seen.totals);
     }
     const sum = (of: keyof BatchTotals): number => pages.reduce((total, page) => total + page[of], 0);
     const totals = { rows: sum('rows'), bytes: sum('bytes') };
@@ -140,23 +160,25 @@ export class SnapshotVerification {
       this.#findings.found(key, code, reason);
   }
 
-  async #page(key: string, name: SequenceName, page: PageRef): Promise<BatchTotals> {
+  async #page(key: string, name: SequenceName, page: PageRef): Promise<SeenPage> {
     const pageKey = this.#ledger.layout.page(page.sha256);
     const bytes = await this.#findings.object(pageKey, page.sha256, BYTES_MAX.page);
-    if (bytes === null) return { rows: Number.NaN, bytes: Number.NaN };
+    const { last } = page;
+    if (bytes === null) return { name, first: last, last, totals: { rows: Number.NaN, bytes: Number.NaN } };
     const lines = linesOf(bytes);
     const fault = pageFault(page, lines);
     if (fault !== null) this.#findings.found(pageKey, fault.code, fault.reason);
     if (name === 'heads') {
       for (const { log, slot, digest } of lines.map(parseHeadLine)) this.#slot(key, log, slot, digest);
-      return { rows: 0, bytes: 0 };
+      return { name, first: last, last, totals: { rows: 0, bytes: 0 } };
     }
     const batches = lines.map(parseBatchLine);
     for (const line of batches) {
       const entry = this.#line(key, line);
       if (entry !== null && name === 'batches') await this.#publishedBatch(key, line, entry);
     }
-    return totalsOf(batches);
+    const { log, start } = batches[0]!;
+    return { name, first: [log, start], last, totals: totalsOf(batches) };
   }
 
   /** The entry that a line is about; null when it cannot be told, or is another one, which is noted. */
@@ -203,13 +225,14 @@ export class SnapshotVerification {
 
   async #publishedBatch(key: string, line: BatchLine, entry: IndexedBatch): Promise<void> {
     const { log, start, end, epoch, digest, data } = line;
-    if (!this.#past.mayBePublished(digest, entry))
+    const id = parseLogId(log);
+    const inForce = this.#inForce.map((baselines) => baselines[id?.topic ?? '']);
+    if (!this.#past.publish(digest, entry, inForce))
       this.#findings.found(
         key,
         'CHAIN_BROKEN',
-        `it publishes the batch of "${log}" at ${start}, which was neither judged clean nor released`,
+        `it publishes the batch of "${log}" at ${start}, which was neither judged clean nor released by then`,
       );
-    const id = parseLogId(log);
     if (data === null || id === undefined) return;
     // A released batch was copied to where readers look.
     const published = this.#ledger.layout.data('data', { log: id, epoch, start, end }, data.sha256);

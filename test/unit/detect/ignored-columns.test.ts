@@ -56,13 +56,19 @@ describe('a column that is ignored', () => {
   });
 
   it('counts for no set of nulls', () => {
-    const patterns = { values: ['', 'a', 'a+note', 'note'], counts: [5, 3, 2, 1], other: 4, error: 1 };
-    expect(withoutColumns(patterns, new Set(['note']))).toMatchObject({
+    const names = ['a', 'note', 'x+y'];
+    const patterns = {
+      values: ['', 'a', 'a+note', 'note', 'x+y', 'a+3 more#z'],
+      counts: [5, 3, 2, 1, 1, 1],
+      other: 4,
+      error: 1,
+    };
+    expect(withoutColumns(patterns, new Set(['note', 'x+y']), names)).toMatchObject({
       values: ['', 'a'],
-      counts: [6, 5],
+      counts: [7, 5],
       other: 4,
       error: 1,
     });
-    expect(withoutColumns(patterns, new Set())).toBe(patterns);
+    expect(withoutColumns(patterns, new Set(), names)).toBe(patterns);
   });
 });

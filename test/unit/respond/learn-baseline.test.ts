@@ -278,7 +278,6 @@ describe('a baseline', () => {
         rules,
         baseline: null,
         controlSeq: -1,
-        resumedSeq: -1,
         recordsMax: Infinity,
       };
       const limits = { recordsMax: 100, bytesMax: 1 << 28, recordBytesMax: 1 << 20, recordTimeMaxMs: null };

@@ -86,12 +86,22 @@ describe('replacing a pinned schema', () => {
     await expect(test.pinSchema(TOPIC, ORDER_SCHEMA)).rejects.toMatchObject({ code: 'CONFLICT' });
   });
 
-  it('lets what was committed clean before be published, and all of it still verifies', async () => {
+  it('lets what was committed clean since the last publish be published, and all of it still verifies', async () => {
+    const first = await test.commit(log);
+    await test.publisher().publish(never);
     const batch = await test.commit(log);
     await pin(wider);
     expect(await test.publisher().publish(never)).toMatchObject({ published: 1, held: 0 });
-    expect(await test.standings('batches')).toEqual({ [batch.digest]: 'clean' });
+    expect(await test.standings('batches')).toEqual({ [first.digest]: 'clean', [batch.digest]: 'clean' });
     expect((await test.snapshot()).baselines).toEqual({});
+    expect(await verify()).toMatchObject({ ok: true, problems: [] });
+  });
+
+  it('leaves what no publish has seen under the baseline to a person', async () => {
+    const batch = await test.commit(log);
+    await pin(wider);
+    expect(await test.publisher().publish(never)).toMatchObject({ published: 0, held: 1 });
+    expect(await test.standings('held')).toEqual({ [batch.digest]: 'failed' });
     expect(await verify()).toMatchObject({ ok: true, problems: [] });
   });
 

@@ -114,8 +114,8 @@ describe('a baseline', () => {
     const learning = (...ignoredColumns: string[]) => ({ roles: NO_ROLES, ignoredColumns });
     const relearn = 'headgate baseline learn --published, or --files FILES; then headgate baseline approve';
     expect(describeUnlearned(learning('late', 'at'), learning('delay', 'at'), columns)).toEqual([
-      `column "late" is checked, though ignoredColumns has it: the baseline in force was learned with it (mend: ${relearn})`,
-      `column "delay" is not checked: the baseline in force was learned without it (mend: ${relearn}, or add it to ignoredColumns)`,
+      `ignoredColumns is not in force for "late": the baseline in force was learned with them (mend: ${relearn})`,
+      `not checked: "delay": the baseline in force was learned without them (mend: ${relearn}, or add them to ignoredColumns)`,
     ]);
     expect(describeMisfits({ ...learning('lat'), rules: [] }, columns)).toEqual([
       'ignoredColumns has no effect: column "lat" is not in the pinned schema (did you mean "late"?)',
