@@ -15,8 +15,8 @@ import {
 import { actFault, rolesOf } from './control-rules.ts';
 import { EMPTY_STATE, applyAct, encodeState, parseState, stateDigest, type ControlState } from './control-state.ts';
 import { BYTES_MAX, type Layout } from './layout.ts';
+import { firstBehind } from './listing.ts';
 import { getVerified, putContent } from './objects.ts';
-import { firstBehind } from './first-behind.ts';
 import { firstFree } from './first-free.ts';
 import { createSlot } from './slot.ts';
 import { signStatement, verifyBundle } from './statements/bundle.ts';

@@ -2,8 +2,8 @@ import { IntegrityError } from '../errors.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import { formatLogId, parseLogId, type LogId } from '../record/log-id.ts';
 import type { BatchRef } from './control-entry.ts';
-import { firstBehind } from './first-behind.ts';
 import { BYTES_MAX, type Layout } from './layout.ts';
+import { firstBehind, pagesOf } from './listing.ts';
 import { advance, headOfBatch, type LogHead, type VerifiedEntry } from './log-head.ts';
 import { logOf, parsePartitionEntry, type BatchEntry } from './partition-entry.ts';
 import { verifyBundle } from './statements/bundle.ts';
@@ -181,17 +181,13 @@ export class PartitionLogs {
 
   /**
    * The log of the first entry below a folder, if any object there is one.
-   * Cost: one GET for each object before it that has a name of a slot.
+   * Cost: one GET for each object before it that has a name of a slot, and one LIST a thousand objects.
    * @throws IntegrityError when there are too many of them to say that none is an entry; UnavailableError
    */
   async logBelow(folder: string): Promise<LogId | null> {
     let strays = 0;
-    for (let after: string | null = ''; after !== null;) {
-      const page = await this.#store.list(folder, {
-        limit: after === '' ? 1 : LIST_PAGE,
-        ...(after === '' ? {} : { startAfter: after }),
-      });
-      for (const { key } of page.objects) {
+    for await (const objects of pagesOf(this.#store, folder))
+      for (const { key } of objects) {
         if (!this.#layout.isSlot(key)) continue;
         const log = await this.#logIfAny(key);
         if (log !== null) return log;
@@ -202,8 +198,6 @@ export class PartitionLogs {
             `Cannot tell whether there is a log below "${folder}": the first ${STRAYS_MAX} slots there hold no entries (mend: take away what headgate verify names there)`,
           );
       }
-      after = page.next;
-    }
     return null;
   }
 

@@ -1,5 +1,6 @@
 import { IntegrityError, type ErrorCode } from '../errors.ts';
 import type { Layout } from '../ledger/layout.ts';
+import { pagesOf } from '../ledger/listing.ts';
 import type { LogHead } from '../ledger/log-head.ts';
 import type { LoggedBatch, PartitionLogs } from '../ledger/partition-log.ts';
 import type { HeadLine } from '../ledger/snapshot.ts';
@@ -26,8 +27,6 @@ export interface News {
   /** Logs of which nothing is told here, by the keys of their hints: each until it is read again without fault. */
   readonly damaged: ReadonlyMap<string, DamagedLog>;
 }
-
-const LIST_PAGE = 1_000;
 
 /**
  * Finds what was committed since a snapshot. One listing of the head hints tells which logs may have moved; hints are
@@ -88,12 +87,8 @@ export class NewsFinder {
 
   async #hintTags(): Promise<Map<string, string>> {
     const tags = new Map<string, string>();
-    const prefix = this.#layout.headHints();
-    for (let after: string | null = ''; after !== null;) {
-      const page = await this.#store.list(prefix, { limit: LIST_PAGE, ...(after === '' ? {} : { startAfter: after }) });
-      for (const { key, tag } of page.objects) tags.set(key, tag);
-      after = page.next;
-    }
+    for await (const objects of pagesOf(this.#store, this.#layout.headHints()))
+      for (const { key, tag } of objects) tags.set(key, tag);
     return tags;
   }
 

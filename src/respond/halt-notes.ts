@@ -4,6 +4,7 @@ import { Value } from 'typebox/value';
 import { ERROR_CODES, IntegrityError, type ErrorFields, type HeadgateError } from '../errors.ts';
 import { eachLimited } from '../ledger/each-limited.ts';
 import { BYTES_MAX } from '../ledger/layout.ts';
+import { pagesOf } from '../ledger/listing.ts';
 import { Count, Time } from '../ledger/stored-types.ts';
 import type { ObjectStore } from '../ports/object-store.ts';
 import { formatLogId, parseLogId, type LogId } from '../record/log-id.ts';
@@ -11,7 +12,6 @@ import type { LedgerContext } from './ledger-context.ts';
 
 /** Longest message that is noted, in characters. */
 const MESSAGE_MAX = 2_000;
-const LIST_PAGE = 1_000;
 const READS_AT_ONCE = 16;
 /** A note that could not be deleted is tried again after so long, at the next sign of any partition that is read. */
 const DELETE_RETRY_MS = 30_000;
@@ -185,20 +185,15 @@ export async function readHaltNotes(
   const { store, layout } = ledger;
   const notes: HaltNote[] = [];
   const listed = new Set<string>();
-  for (let after: string | null = ''; after !== null;) {
-    const page = await store.list(layout.haltHints(), {
-      limit: LIST_PAGE,
-      ...(after === '' ? {} : { startAfter: after }),
-    });
-    await eachLimited(page.objects, READS_AT_ONCE, async ({ key, tag }) => {
+  for await (const objects of pagesOf(store, layout.haltHints())) {
+    await eachLimited(objects, READS_AT_ONCE, async ({ key, tag }) => {
       if (known.get(key)?.tag !== tag) known.set(key, { tag, note: await readNote(ledger, key) });
     });
-    for (const { key } of page.objects) {
+    for (const { key } of objects) {
       listed.add(key);
       const { note } = known.get(key)!;
       if (note !== null) notes.push(note);
     }
-    after = page.next;
   }
   for (const key of known.keys()) if (!listed.has(key)) known.delete(key);
   return notes;

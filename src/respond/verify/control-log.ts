@@ -4,10 +4,11 @@ import { actFault, rolesOf } from '../../ledger/control-rules.ts';
 import { EMPTY_STATE, applyAct, stateDigest, type ControlState } from '../../ledger/control-state.ts';
 import { timeFault } from '../../ledger/entry-time.ts';
 import { BYTES_MAX } from '../../ledger/layout.ts';
+import { firstBehind } from '../../ledger/listing.ts';
 import { parseLogId } from '../../record/log-id.ts';
 import type { LedgerContext } from '../ledger-context.ts';
 import type { Findings } from './findings.ts';
-import type { LogIndex } from './partition-logs.ts';
+import { noteStrays, type LogIndex } from './partition-logs.ts';
 import { Past } from './past.ts';
 import { SnapshotVerification } from './snapshots.ts';
 
@@ -44,6 +45,9 @@ export class ControlVerification {
       }
       await this.#assertEnd();
     });
+    await noteStrays({ ledger: this.#ledger, findings: this.#findings, signal }, layout.control(), (key) =>
+      layout.isControlEntry(key),
+    );
     if (signal.aborted || !sound) return;
     this.#logsAgree();
     for (const sha256 of new Set(Object.values(this.#state.refs))) await this.#snapshots.covers(sha256, this.#state);
@@ -104,12 +108,12 @@ export class ControlVerification {
   async #assertEnd(): Promise<void> {
     const { layout, store } = this.#ledger;
     const missing = layout.controlEntry(this.entries);
-    const { objects } = await store.list(layout.control(), { limit: 1, startAfter: missing });
+    const later = await firstBehind(store, layout.control(), missing, (key) => layout.isControlEntry(key));
     const { newestControl } = this.#index;
     const witness =
-      objects[0]?.key ?? (newestControl !== null && newestControl.seq >= this.entries ? newestControl.key : undefined);
+      later ?? (newestControl !== null && newestControl.seq >= this.entries ? newestControl.key : undefined);
     if (witness === undefined) return;
-    const why = objects.length > 0 ? 'exists' : `was written by one who had read entry ${newestControl!.seq}`;
+    const why = later !== null ? 'exists' : `was written by one who had read entry ${newestControl!.seq}`;
     this.#findings.found(missing, 'SLOT_MISSING', `it is missing although "${witness}" ${why}`);
   }
 

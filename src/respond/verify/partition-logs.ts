@@ -1,5 +1,6 @@
 import { timeFault } from '../../ledger/entry-time.ts';
 import { BYTES_MAX } from '../../ledger/layout.ts';
+import { pagesOf } from '../../ledger/listing.ts';
 import type { BatchEntry, StoredObject } from '../../ledger/partition-entry.ts';
 import type { FileFormat } from '../../ports/file-format.ts';
 import { formatLogId, type LogId } from '../../record/log-id.ts';
@@ -57,12 +58,26 @@ export async function verifyPartitionLogs(run: LogVerification): Promise<LogInde
   const index: LogIndex = { batches: new Map(), logs: new Map(), afterHalts: [], newestControl: null };
   for await (const key of ledger.logs.firstKeys()) {
     if (run.signal.aborted) break;
+    if (!ledger.layout.isSlot(key)) continue;
     await findings.guard(key, async () => {
       const log = await ledger.logs.logAt(key);
       if (log !== null && !index.logs.has(formatLogId(log))) await verifyLog(run, index, log);
     });
   }
+  await noteStrays(run, ledger.layout.logs(), (key) => ledger.layout.isSlot(key));
   return index;
+}
+
+/** Names what lies in a folder of entries and can be none. What cannot be read as a log was named with that. */
+export async function noteStrays(
+  { ledger, findings, signal }: Pick<LogVerification, 'ledger' | 'findings' | 'signal'>,
+  folder: string,
+  isEntry: (key: string) => boolean,
+): Promise<void> {
+  for await (const objects of pagesOf(ledger.store, folder)) {
+    if (signal.aborted) return;
+    for (const { key } of objects) if (!isEntry(key)) findings.found(key, 'SLOT_INVALID', 'no entry has such a name');
+  }
 }
 
 async function verifyLog(run: LogVerification, index: LogIndex, log: LogId): Promise<void> {

@@ -390,6 +390,27 @@ describe('a rule that halts', () => {
 });
 
 describe('a partition that a rule has halted', () => {
+  it('stays halted whatever was resumed before its batch was committed', async () => {
+    const rules = [{ kind: 'range', name: 'ids', column: 'id', max: 5, action: 'halt' }] as const;
+    const consumer = new TestConsumer(test, broker, { rules, once: false, limits: { ageMaxMs: 1e12 } });
+    broker.append(log, orders(5));
+    const running = consumer.run();
+    // The five records are in an open batch by then; were they not, the resume would be read with it.
+    await expect.poll(() => test.reopened().logs.head(log)).not.toBeNull();
+    await new Promise((done) => setTimeout(done, 300));
+    await test.act({ kind: 'hold', by: 'a person', ref: 'main', reason: 'another partition' });
+    await test.act({ kind: 'resume', by: 'a person', ref: 'main', reason: 'another partition' });
+    broker.append(log, orders(5, 5));
+    await expect.poll(() => consumer.halts.length).toBe(1);
+    broker.append(log, orders(10, 10));
+    const again = await consume({ rules, seed: 1 });
+    consumer.stop();
+    await running;
+    expect([consumer.resumed, again.committed]).toEqual([[], []]);
+    const { control, logs } = test.ledger;
+    expect((await logs.head(log))!.haltedAt).toBe((await control.head()).newest!.entry.seq);
+  });
+
   it('goes on in the same process after a resume', async () => {
     broker.append(log, orders(25));
     const rules = [{ kind: 'range', name: 'ids', column: 'id', max: 11, action: 'halt' }] as const;

@@ -6,7 +6,7 @@ import type { BatchEntry, PartitionEntry } from '../../../src/ledger/partition-e
 import { PARTITION_PREDICATE, makeStatement } from '../../../src/ledger/statements/statement.ts';
 import { formatLogId, type LogId } from '../../../src/record/log-id.ts';
 import { bytesOf, overwrite, sign, signPartitionEntry, swap } from '../../support/forge.ts';
-import { TestLedger, all, newSigner, partition } from '../../support/ledger.ts';
+import { TestLedger, all, never, newSigner, partition } from '../../support/ledger.ts';
 
 const log = partition(0);
 const error = (code: string, object: string) => ({ code, object });
@@ -116,6 +116,18 @@ describe('a partition log', () => {
     for await (const key of test.ledger.logs.firstKeys()) keys.push(key);
     expect(keys).toEqual([`${root}0`, `${root}stray`, `${root}test/0`, slot(0), `${root}test/orders/zzz`]);
     await expect(all(test.ledger.logs.list())).rejects.toMatchObject({ object: `${root}0` });
+  });
+
+  it('ends where its entries end, whatever else lies in its folder', async () => {
+    const { layout } = test.ledger;
+    const folder = layout.log(log);
+    for (const name of ['.DS_Store', 'desktop.ini', `${slot(4).slice(folder.length)}.bak`])
+      await test.store.put(folder + name, Buffer.from('x'));
+    await test.store.put(`${layout.control()}desktop.ini`, Buffer.from('x'));
+    await test.commit(log);
+    expect(await test.reopened().logs.head(log)).toMatchObject({ slot: 4 });
+    expect(await test.publisher().publish(never)).toMatchObject({ damaged: [] });
+    expect((await test.reopened().control.head()).newest).not.toBeNull();
   });
 
   it('is not hidden by stray objects that lie before its first entry, and no entry hides them', async () => {

@@ -201,6 +201,16 @@ describe('verifying a store that holds every kind of object', () => {
     }
   });
 
+  it('names what lies among the entries and can be none', async () => {
+    const { layout } = test.ledger;
+    const strays = [`${layout.control()}desktop.ini`, `${layout.log(a)}desktop.ini`, `${layout.slot(a, 0)}.bak`];
+    const { problems } = await after(async (store) => {
+      for (const key of strays) await store.put(key, Buffer.from('x'));
+    });
+    expect(problems.map(({ object }) => object).toSorted()).toEqual(strays.toSorted());
+    expect(new Set(problems.map(({ code }) => code))).toEqual(new Set(['SLOT_INVALID']));
+  });
+
   it('finds a store that shows an older past by its mark (M4, R7)', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'headgate-marks-'));
     const marks = new Marks(new DiskState(folder), 'memory:', 'shop');
@@ -266,6 +276,8 @@ describe('verifying what a stolen key has signed', () => {
     await opened.publisher().publish(never);
     return opened;
   }
+
+  const listsOf = ({ batches, held, heads, records, bytes }: Snapshot) => ({ batches, held, heads, records, bytes });
 
   const problem = (object: string, why: RegExp) =>
     expect.objectContaining({ object, reason: expect.stringMatching(why) as string }) as unknown;
@@ -431,6 +443,16 @@ describe('verifying what a stolen key has signed', () => {
   ])('finds a snapshot that %s', async (_, change, why) => {
     const key = await publishForged(change);
     expect((await verify(test)).problems).toContainEqual(problem(key, why));
+  });
+
+  it('finds a snapshot of the past that published a condemned batch, whatever came after it', async () => {
+    const sound = await test.snapshot();
+    await test.decide(batch, 'condemned');
+    await test.publisher().publish(never);
+    const cleaned = await test.snapshot();
+    const key = await publishForged((snapshot) => ({ ...snapshot, ...listsOf(sound) }));
+    await publishForged((snapshot) => ({ ...snapshot, ...listsOf(cleaned) }));
+    expect((await verify(test)).problems).toContainEqual(problem(key, /neither judged clean nor released by then/));
   });
 
   it('finds a condemned batch that is still published', async () => {

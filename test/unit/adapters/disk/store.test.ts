@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
@@ -50,6 +51,15 @@ vi.mock('node:fs/promises', async (load) => {
 });
 
 describe('a store on disk', () => {
+  it('waits for nothing that is no file, and reads no folder', async () => {
+    execFileSync('mkfifo', [join(folder, 'a', 'pipe')]);
+    await mkdir(join(folder, 'a', 'folder'));
+    await symlink('/dev/zero', join(folder, 'a', 'zeros'));
+    for (const key of ['a/pipe', 'a/zeros'])
+      await expect(store.get(key, 10)).rejects.toMatchObject({ code: 'OBJECT_MISSING', object: key });
+    expect(await store.get('a/folder', 10)).toBeNull();
+  });
+
   let folder: string;
   let store: DiskStore;
 

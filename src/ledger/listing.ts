@@ -1,6 +1,19 @@
-import type { ObjectStore } from '../ports/object-store.ts';
+import type { ListedObject, ObjectStore } from '../ports/object-store.ts';
 
 const LIST_PAGE = 1_000;
+
+/** Everything below a prefix, a thousand objects at a time, in ascending key order. @throws UnavailableError */
+export async function* pagesOf(
+  store: Pick<ObjectStore, 'list'>,
+  prefix: string,
+): AsyncGenerator<readonly ListedObject[]> {
+  let page = await store.list(prefix, { limit: LIST_PAGE });
+  yield page.objects;
+  while (page.next !== null) {
+    page = await store.list(prefix, { limit: LIST_PAGE, startAfter: page.next });
+    yield page.objects;
+  }
+}
 
 /**
  * The first key of a log behind another one; null if there is none. What only lies in the folder, such as a file that some
