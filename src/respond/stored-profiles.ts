@@ -1,4 +1,5 @@
 import { HISTORY_MAX } from '../detect/baseline/calibrate.ts';
+import { BATCHES_MIN } from '../detect/baseline/reference.ts';
 import type { Profile } from '../detect/profile.ts';
 import { IntegrityError, NotFoundError } from '../errors.ts';
 import { eachLimited } from '../ledger/each-limited.ts';
@@ -11,6 +12,10 @@ import { currentSnapshot } from './refs.ts';
 
 /** Entries and evidence read at once. */
 const READS_AT_ONCE = 16;
+/** Batches that are read at most: small ones are joined, so that it takes many of them. */
+const BATCHES_READ_MAX = 4_000;
+/** Lines that are kept of all logs together, about: nobody knows yet which of them are the newest. */
+const LINES_KEPT = 50_000;
 
 /** Where a profile is of. */
 export interface ProfilePlace {
@@ -24,8 +29,15 @@ export interface ProfilePlace {
 export interface StoredHistory {
   /** Of each profile, in order. */
   readonly places: readonly ProfilePlace[];
-  /** Batches that are older than the newest {@link HISTORY_MAX}. */
+  /** Batches that are older than those. */
   readonly older: number;
+}
+
+/** How {@link storedProfiles} reads. */
+export interface HistoryOptions {
+  /** Decoded rows below which batches are learned from only when they are joined; 0 = none are. */
+  readonly recordsMin?: number;
+  readonly told?: (history: StoredHistory) => void;
 }
 
 /**
@@ -49,10 +61,9 @@ const isLearnedFrom: Readonly<Record<LearnFrom, (standing: Standing) => boolean>
 };
 
 /**
- * Profiles of a topic's batches in the newest snapshot, in commit order; the newest {@link HISTORY_MAX}, for no more are
- * learned from.
+ * Profiles of a topic's batches in the newest snapshot, in commit order: of the newest as many as are learned from, which are
+ * {@link HISTORY_MAX}, or more where small ones are joined.
  * @param from one or more; each batch counts once.
- * @param told of the places of the batches, and of how many older ones there are.
  * @throws NotFoundError when there are none; IntegrityError that names the batch and the way out where one is damaged;
  *   UnavailableError
  */
@@ -61,11 +72,13 @@ export async function storedProfiles(
   ref: string,
   topic: string,
   from: readonly LearnFrom[],
-  told: (history: StoredHistory) => void = () => undefined,
+  { recordsMin = 0, told = () => undefined }: HistoryOptions = {},
 ): Promise<Profile[]> {
   const { control, snapshots } = ledger;
   const snapshot: Snapshot = await snapshots.read(currentSnapshot(await control.head(), ref));
   const lines = new Map<string, BatchLine[]>();
+  /** Lines of a log at which it is looked at again how many of them may be needed. */
+  const trimAt = new Map<string, number>();
   const published = new Set<string>();
   let count = 0;
   for (const sequence of ['held', 'batches'] as const) {
@@ -77,17 +90,22 @@ export async function storedProfiles(
       ofLog.push(line);
       if (sequence === 'batches') published.add(line.digest);
       count++;
-      // What is held may be newer than what is published, or older: twice as many are kept until both are read.
-      if (ofLog.length > 2 * HISTORY_MAX) ofLog.sort(byOffset).splice(0, HISTORY_MAX);
       lines.set(line.log, ofLog);
+      const keptMax = Math.max(HISTORY_MAX, Math.floor(LINES_KEPT / lines.size));
+      // What is held may be newer than what is published, or older: twice as many are kept until both are read.
+      if (ofLog.length > 2 * HISTORY_MAX && ofLog.length >= (trimAt.get(line.log) ?? 0)) {
+        const kept = newestOf(ofLog, recordsMin).slice(-keptMax);
+        lines.set(line.log, kept);
+        trimAt.set(line.log, 2 * kept.length);
+      }
     }
   }
   if (lines.size === 0) {
     const wanted = from.map((each) => NAMES[each]).join(', and no ');
     throw new NotFoundError('NOT_FOUND', `Cannot learn a baseline of "${topic}": "${ref}" has no ${wanted}`);
   }
-  const newest = [...lines.values()].map((ofLog) => ofLog.toSorted(byOffset).slice(-HISTORY_MAX));
-  const batches = await newestBatches(ledger, topic, newest);
+  const newest = [...lines.values()].map((ofLog) => newestOf(ofLog, recordsMin));
+  const batches = await newestBatches(ledger, topic, newest, new Supply(recordsMin));
   const places = batches.map(({ log, entry, digest }): ProfilePlace => ({
     place: `${formatLogId(log)}@${entry.start}`,
     standing: published.has(digest) ? 'published' : 'held',
@@ -135,7 +153,7 @@ function cannotLearnFrom(topic: string, digest: string, log: string, start: numb
 }
 
 /**
- * The newest {@link HISTORY_MAX} of all batches, in commit order. Only entries tell when a batch was committed, so each log
+ * The newest of all batches, as many as are needed, in commit order. Only entries tell when a batch was committed, so each log
  * is read from its newest line back, and only as far as its batches are among the newest.
  * @param lines of each log, in order; each log at least one
  * Cost: a GET a batch that is given, and up to {@link READS_AT_ONCE} a log besides.
@@ -144,6 +162,7 @@ async function newestBatches(
   { logs }: LedgerContext,
   topic: string,
   lines: readonly (readonly BatchLine[])[],
+  supply: Supply,
 ): Promise<LoggedBatch[]> {
   const queues = lines.map((ofLog) => ({ left: [...ofLog], read: [] as LoggedBatch[] }));
   let atOnce = Math.max(1, Math.min(READS_AT_ONCE, Math.ceil(HISTORY_MAX / lines.length)));
@@ -167,11 +186,47 @@ async function newestBatches(
     });
     atOnce = READS_AT_ONCE;
     const open = queues.filter(({ read }) => read.length > 0);
-    if (open.length === 0 || newest.length === HISTORY_MAX) return newest.toSorted(byCommit);
+    if (open.length === 0 || supply.isEnough) return newest.toSorted(byCommit);
     // Until one log has nothing read left: only its next entry says whether it goes on before the others.
-    do newest.push(open.toSorted((x, y) => byCommit(y.read[0]!, x.read[0]!))[0]!.read.shift()!);
-    while (newest.length < HISTORY_MAX && open.every(({ read }) => read.length > 0));
+    do {
+      const next = open.reduce((x, y) => (byCommit(y.read[0]!, x.read[0]!) > 0 ? y : x)).read.shift()!;
+      newest.push(next);
+      supply.add(next.entry.records - next.entry.deadLetterRecords);
+    } while (!supply.isEnough && open.every(({ read }) => read.length > 0));
   }
+}
+
+/** Counts batches until a baseline has all that it can be learned from; see learningUnits. */
+class Supply {
+  readonly #recordsMin: number;
+  #batches = 0;
+  #large = 0;
+  #smallRows = 0;
+
+  constructor(recordsMin: number) {
+    this.#recordsMin = recordsMin;
+  }
+
+  add(rows: number): void {
+    this.#batches++;
+    if (rows >= this.#recordsMin) this.#large++;
+    else this.#smallRows += rows;
+  }
+
+  get isEnough(): boolean {
+    if (this.#large >= HISTORY_MAX || this.#batches >= BATCHES_READ_MAX) return true;
+    // Where enough are large, small ones are left out.
+    return this.#large < BATCHES_MIN && this.#large + this.#smallRows / this.#recordsMin >= HISTORY_MAX;
+  }
+}
+
+/** As many of the newest lines of a log as would be enough if there were no other log, in order. */
+function newestOf(ofLog: readonly BatchLine[], recordsMin: number): BatchLine[] {
+  const sorted = ofLog.toSorted(byOffset);
+  const supply = new Supply(recordsMin);
+  let from = sorted.length;
+  while (from > 0 && !supply.isEnough) supply.add(sorted[--from]!.rows);
+  return sorted.slice(from);
 }
 
 function byOffset(a: BatchLine, b: BatchLine): number {

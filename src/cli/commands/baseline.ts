@@ -48,13 +48,13 @@ export function learnFrom(context: CommandContext, options: LearnOptions): Promi
 async function learnOne(act: RefAct, options: LearnOptions): Promise<CommandResult> {
   const { context, loaded, ledger, actor, ref } = act;
   const topic = await topicOf(act, options.topic);
+  const { recordsMin } = loaded.config.judge;
   let read: ReadHistory = { places: [], older: 0, rests: 0, restRecords: 0 };
   const profiles: Profile[] = [];
   if (options.files === undefined) {
     const told = (stored: StoredHistory) => (read = { ...read, ...stored });
-    profiles.push(...(await storedProfiles(ledger, ref, topic, sourcesOf(options), told)));
+    profiles.push(...(await storedProfiles(ledger, ref, topic, sourcesOf(options), { recordsMin, told })));
   } else read = await profileFiles(act, topic, options.files, profiles);
-  const { recordsMin } = loaded.config.judge;
   const settings = { recordsMin, ignoredColumns: topicConfig(loaded.config, topic).ignoredColumns };
   const learned = await learn(ledger, topic, profiles, actor, context.kill, settings);
   const { content, copiesAt: _, ...others } = learned;

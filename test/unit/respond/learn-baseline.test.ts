@@ -319,9 +319,34 @@ describe('a baseline', () => {
     expect(learned).toMatchObject({ batches: HISTORY_MAX, records: HISTORY_MAX });
     expect(await learnAs(await profilesOf(commits))).toEqual({ ...learned, older: 3 });
     const told: StoredHistory[] = [];
-    await storedProfiles(test.reopened(), 'main', TOPIC, ['held'], (history) => told.push(history));
+    await storedProfiles(test.reopened(), 'main', TOPIC, ['held'], { told: (history) => told.push(history) });
     expect(told).toMatchObject([{ older: 3, places: { length: HISTORY_MAX } }]);
     expect(told[0]!.places[0]).toEqual({ place: 'test/orders/0@3', standing: 'held' });
+  });
+
+  it('is learned from so many small batches that their unions are as many as a history holds', async () => {
+    const sizes = [3, 1, 2];
+    const commits = [];
+    for (let i = 0; i < 130; i++) {
+      const values = Array.from({ length: sizes[i % 3]! }, (_, row) => JSON.stringify({ id: 10 * i + row }));
+      commits.push(await test.commit(i % 2 === 0 ? a : b, { verdict: 'no-baseline', values }));
+      clock.advance(1_000);
+    }
+    await publish();
+    const learnedFrom = async (recordsMin: number) => {
+      const profiles = await storedProfiles(test.reopened(), 'main', TOPIC, ['held'], { recordsMin });
+      const { signer, by, reason } = { ...test.person(), reason: 'r' };
+      const { batches, records } = await learn(test.ledger, TOPIC, profiles, { signer, by, reason }, never, {
+        recordsMin,
+      });
+      return { read: profiles.length, batches, records };
+    };
+    expect(await learnedFrom(0)).toEqual({ read: 80, batches: 80, records: 161 });
+    // Three of three rows to 40 unions: more than 80 batches are read, and as many as there are.
+    expect(await learnedFrom(6)).toMatchObject({ read: 130, batches: 43 });
+    // Of these, a third is large enough: small ones are left out.
+    expect(await learnedFrom(3)).toMatchObject({ read: 130, batches: 44, records: 132 });
+    expect(await learnedFrom(2)).toMatchObject({ batches: 80, records: 200 });
   });
 
   it('is learned from the batches that were read with the same label and time as the newest', async () => {
