@@ -42,7 +42,7 @@ function compareShares(column: ObservedColumn, expected: BinCounts): Statistic[]
   });
   const shown = { side: 'high', votes: false } as const;
   const statistics: Statistic[] = [
-    plainStatistic(about('g', 'Distance (root G per row)'), (Math.sqrt(g) - Math.sqrt(freedom)) / root, 0.7 / root, {
+    plainStatistic(about('g', 'Distance beyond chance (root G per row)'), (Math.sqrt(g) - Math.sqrt(freedom)) / root, 0.7 / root, {
       side: 'high',
     }),
     plainStatistic(

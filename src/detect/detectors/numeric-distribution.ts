@@ -30,7 +30,7 @@ export const numericDistributionDetector: Detector = {
         const about = { detector: DETECTOR, name: id, columns: [name], subject: `${subject} of ${quoteName(name)}` };
         statistics.push(plainStatistic(about, value, error, { side: 'high', votes }));
       };
-      add('g', 'Distance (root G per row)', (Math.sqrt(g) - Math.sqrt(freedom)) / root, 0.7 / root, true);
+      add('g', 'Distance beyond chance (root G per row)', (Math.sqrt(g) - Math.sqrt(freedom)) / root, 0.7 / root, true);
       add(
         'ks',
         'Kolmogorov–Smirnov distance beyond chance',

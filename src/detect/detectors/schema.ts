@@ -1,6 +1,7 @@
 import { HARD_ROWS_MIN, shareStatistic } from './detector.ts';
 import type { Detector, DetectorContext, HardFinding, Statistic } from './detector.ts';
 import type { Profile } from '../profile.ts';
+import { causesOf, countDeadLetters, describeMainCause } from '../profile/dead-letters.ts';
 import { quoteName } from '../../record/quote-name.ts';
 
 const DETECTOR = 'schema';
@@ -18,11 +19,11 @@ export const schemaDetector: Detector = {
   about: 'Missing and extra fields, invisible characters, records that do not decode or do not fit the schema',
   measure(context) {
     const { profile } = context.batch;
-    const { records, deadLetters } = profile.counts;
-    const dead = countDead(deadLetters);
+    const { records } = profile.counts;
+    const dead = countDeadLetters(profile);
     const extra = profile.extraFields.reduce((most, field) => Math.max(most, field.rows), 0);
     const statistics: Statistic[] = [
-      share(DEAD_LETTERS, null, 'Share of records that do not decode', dead, records),
+      share(DEAD_LETTERS, null, `Share of records that do not decode${causeOf(profile, dead)}`, dead, records),
       share('extra-fields', null, 'Share of rows with a field outside the schema', extra, profile.rows),
     ];
     for (const { reference, profile: column, rows } of context.batch.columns) {
@@ -44,8 +45,9 @@ export const schemaDetector: Detector = {
  * them to know how that share varies, nothing else would tell.
  * @param shareMax the largest share in any batch learned from; null where it is not known
  */
-export function findUndecoded({ counts: { records, deadLetters } }: Profile, shareMax: number | null): HardFinding[] {
-  const dead = countDead(deadLetters);
+export function findUndecoded(profile: Profile, shareMax: number | null): HardFinding[] {
+  const { records } = profile.counts;
+  const dead = countDeadLetters(profile);
   const limit = (1 + (shareMax ?? 1)) / 2;
   if (dead < HARD_ROWS_MIN || dead <= limit * records) return [];
   const usual = `at most ${Number((100 * shareMax!).toPrecision(3))} % did not in any batch learned from`;
@@ -56,18 +58,21 @@ export function findUndecoded({ counts: { records, deadLetters } }: Profile, sha
       columns: [],
       value: dead / records,
       expected: [0, limit],
-      sentence: `${dead} of ${records} records do not decode; ${usual}`,
+      sentence: `${dead} of ${records} records do not decode${causeOf(profile, dead)}; ${usual}`,
     },
   ];
 }
 
 /** Share of a batch's records that did not decode. */
-export function undecodedShare({ counts: { records, deadLetters } }: Profile): number {
-  return records === 0 ? 0 : countDead(deadLetters) / records;
+export function undecodedShare(profile: Profile): number {
+  const { records } = profile.counts;
+  return records === 0 ? 0 : countDeadLetters(profile) / records;
 }
 
-function countDead(deadLetters: Profile['counts']['deadLetters']): number {
-  return Object.values(deadLetters).reduce((sum, count) => sum + count, 0);
+/** ` (1000 for wrong-type in column "amount")`. */
+function causeOf(profile: Profile, dead: number): string {
+  const cause = describeMainCause(causesOf(profile), dead);
+  return cause === null ? '' : ` (${cause})`;
 }
 
 /** True for what is told of all records, decoded or not: it can be judged where few rows decoded. */
