@@ -4,6 +4,7 @@ import { Value } from 'typebox/value';
 import { canonicalJson } from '../record/canonical.ts';
 import type { Judgement } from '../detect/judgement.ts';
 import { IntegrityError } from '../errors.ts';
+import type { BatchRef } from '../ledger/control-entry.ts';
 import { parseJson } from '../ledger/objects.ts';
 import { Count, Sha256 } from '../ledger/stored-types.ts';
 import type { NewBatch } from './news.ts';
@@ -41,6 +42,8 @@ export interface FoundJudgement {
   readonly judgement: Judgement;
   /** Batches that were judged as one with it, itself included; 1 = judged alone. */
   readonly together: number;
+  /** Those, in the order of the judgement; none when it was judged alone. */
+  readonly union: readonly BatchRef[];
 }
 
 /** The judgement of one batch; null if it is not among them. The caller has checked the digest of the bytes. @throws IntegrityError PAYLOAD_INVALID */
@@ -52,6 +55,8 @@ export function findJudgement(bytes: Uint8Array, object: string, digest: string)
   const place = batches.find((batch) => batch.digest === digest)?.judgement;
   const judgement = place === undefined ? undefined : judgements[place];
   if (judgement === undefined) return null;
-  const together = as === 'union' ? batches.filter((batch) => batch.judgement === place).length : 1;
-  return { judgement, together };
+  const alike = batches.filter((batch) => batch.judgement === place);
+  const union =
+    as === 'each' || alike.length === 1 ? [] : alike.map(({ log, slot, digest: own }) => ({ log, slot, digest: own }));
+  return { judgement, together: Math.max(1, union.length), union };
 }

@@ -4,6 +4,7 @@ import type { BatchEntry } from '../ledger/partition-entry.ts';
 import type { LoggedBatch } from '../ledger/partition-log.ts';
 import type { Alert } from '../ports/alert-channel.ts';
 import { parseLogId } from '../record/log-id.ts';
+import { sha256Hex } from '../record/sha256.ts';
 import { alertId, type AlertCause } from './alert-cause.ts';
 import { judgementInForce, type JudgementInForce } from './judgement-in-force.ts';
 import type { LedgerContext } from './ledger-context.ts';
@@ -11,6 +12,8 @@ import { reasonsOf, whySuspect } from './reasons.ts';
 import { isTold, isToldBatch } from './told.ts';
 
 const FINDINGS_MAX = 5;
+/** Batches of a union that an alert names. */
+const BATCHES_TOLD_MAX = 20;
 
 /** Columns whose values may appear in alerts, by topic. */
 export type AlertColumns = (topic: string) => readonly string[];
@@ -54,6 +57,8 @@ async function batchAlert(
   const [judged, damage] = found instanceof IntegrityError ? [null, found] : [found, null];
   // It was suspect when it was read and is clean by now.
   if (judged !== null && judged.seq !== null && judged.judgement.outcome === 'clean') return null;
+  if (judged !== null && judged.union.length > 0 && entry.halt === null)
+    return unionAlert({ log, entry, digest }, judged, columns);
   const held = entry.mode === 'enforce';
   return {
     id: alertId(cause),
@@ -79,6 +84,28 @@ async function batchAlert(
       ...(damage === null ? {} : { damagedObject: damage.object }),
       ...judgementFacts(entry, judged, (finding) => publicFinding(finding, columns(log.topic))),
       ...(entry.halt === null ? {} : { code: entry.halt, next: entry.end }),
+    },
+  };
+}
+
+/** One alert for all small batches that were judged as one: its id, like all that it tells, is the same whichever of them is asked for. */
+function unionAlert({ log, entry }: LoggedBatch, judged: JudgementInForce, columns: AlertColumns): Alert {
+  const { judgement, union, evidence, seq } = judged;
+  const { topic } = log;
+  const digests = union.map(({ digest }) => digest).join(' ');
+  return {
+    id: `union-${sha256Hex(Buffer.from(`${seq} ${evidence} ${digests}`, 'utf8')).slice(0, 32)}`,
+    type: 'dev.headgate.batch.quarantined',
+    subject: `control/${seq}`,
+    time: judged.time,
+    severity: 'warning',
+    summary: `${union.length} small batches of "${topic}", judged together, were quarantined: ${whySuspect(judgement, 1)}`,
+    data: {
+      pipeline: entry.pipeline,
+      topic,
+      batches: union.slice(0, BATCHES_TOLD_MAX),
+      mode: entry.mode,
+      ...judgementFacts(entry, judged, (finding) => publicFinding(finding, columns(topic))),
     },
   };
 }

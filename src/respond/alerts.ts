@@ -1,6 +1,6 @@
 import type { IntegrityError } from '../errors.ts';
 import { eachLimited } from '../ledger/each-limited.ts';
-import type { AlertChannel } from '../ports/alert-channel.ts';
+import type { Alert, AlertChannel } from '../ports/alert-channel.ts';
 import type { Job, JobQueue } from '../ports/job-queue.ts';
 import { alertId, parseCause, type AlertCause } from './alert-cause.ts';
 import type { CauseFinder } from './alert-causes.ts';
@@ -38,6 +38,8 @@ export class AlertDesk {
   /** Causes told and not yet delivered, for the next reconciliation; the oldest are forgotten first. */
   readonly #known = new Map<string, AlertCause>();
   readonly #mark: ToldMark;
+  /** Alerts that are on their way, by alert and channel. */
+  readonly #sending = new Map<string, Promise<void>>();
 
   constructor(options: AlertDeskOptions) {
     this.#o = options;
@@ -153,21 +155,28 @@ export class AlertDesk {
     const alert = await alertOf(ledger, cause, this.#o.alertColumns);
     // Nobody is to be told: the job is forged, or the batch has been released since.
     if (alert === null) return void this.#known.delete(alertId(cause));
-    const receipt = ledger.layout.receipt(alert.id, channel.name);
-    if ((await ledger.store.stat(receipt)) !== null) return;
-    await channel.deliver({ ...alert, summary: asOneLine(alert.summary) }, signal);
-    await ledger.store.create(
-      receipt,
-      Buffer.from(
-        JSON.stringify({
-          alert: alert.id,
-          channel: channel.name,
-          deliveredAt: new Date(ledger.clock.now()).toISOString(),
-        }),
-      ),
-    );
+    const id = `${alert.id}-${channel.name}`;
+    // Several causes may have one alert: it is sent once, and each of them gets its receipt.
+    const sending = this.#sending.get(id) ?? this.#send(channel, alert, signal).finally(() => this.#sending.delete(id));
+    this.#sending.set(id, sending);
+    await sending;
     // The id of the job itself may be forged, to pass one alert off as another.
-    this.#noteDelivered(`${alert.id}-${channel.name}`);
+    const own = alertId(cause);
+    if (own !== alert.id) await this.#writeReceipt(own, channel.name);
+    this.#noteDelivered(`${own}-${channel.name}`);
+  }
+
+  async #send(channel: AlertChannel, alert: Alert, signal: AbortSignal): Promise<void> {
+    const { store, layout } = this.#o.ledger;
+    if ((await store.stat(layout.receipt(alert.id, channel.name))) !== null) return;
+    await channel.deliver({ ...alert, summary: asOneLine(alert.summary) }, signal);
+    await this.#writeReceipt(alert.id, channel.name);
+  }
+
+  async #writeReceipt(alert: string, channel: string): Promise<void> {
+    const { store, layout, clock } = this.#o.ledger;
+    const deliveredAt = new Date(clock.now()).toISOString();
+    await store.create(layout.receipt(alert, channel), Buffer.from(JSON.stringify({ alert, channel, deliveredAt })));
   }
 }
 

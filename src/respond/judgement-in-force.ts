@@ -1,4 +1,5 @@
 import type { Judgement } from '../detect/judgement.ts';
+import type { BatchRef } from '../ledger/control-entry.ts';
 import { nextSeq, type ControlHead } from '../ledger/control-log.ts';
 import { BYTES_MAX } from '../ledger/layout.ts';
 import { getVerified } from '../ledger/objects.ts';
@@ -15,8 +16,12 @@ export interface JudgementInForce {
   readonly baseline: string | null;
   /** The verdict entry of the control log; null when it is the batch's own, from the time it was read. */
   readonly seq: number | null;
+  /** When it was said, ISO 8601. */
+  readonly time: string;
   /** Batches that were judged as one with it, itself included; 1 = judged alone. */
   readonly together: number;
+  /** Those; none when it was judged alone. */
+  readonly union: readonly BatchRef[];
   /** Key of the stored evidence of this judgement. */
   readonly evidence: string;
 }
@@ -47,11 +52,11 @@ export async function judgementInForce(ledger: LedgerContext, batch: NewBatch): 
     const key = layout.judgement(entry.evidence);
     const bytes = await getVerified(store, key, entry.evidence, BYTES_MAX.evidence);
     const found = findJudgement(bytes, key, batch.digest);
-    if (found !== null) return { ...found, baseline: entry.baseline, seq, evidence: key };
+    if (found !== null) return { ...found, baseline: entry.baseline, seq, time: entry.time, evidence: key };
   }
   const { judgement } = await readEvidence(ledger, batch);
-  const { baseline, evidence } = batch.entry;
-  return { judgement, baseline, seq: null, together: 1, evidence: evidence.key };
+  const { baseline, evidence, time } = batch.entry;
+  return { judgement, baseline, seq: null, time, together: 1, union: [], evidence: evidence.key };
 }
 
 /** Newest and oldest control entry that may hold the newest verdict on a batch; an empty range if none can. */

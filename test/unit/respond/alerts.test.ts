@@ -18,6 +18,7 @@ import type { Alert } from '../../../src/ports/alert-channel.ts';
 import type { Job } from '../../../src/ports/job-queue.ts';
 import { refOf, type Rejudge } from '../../../src/publish/reconsider.ts';
 import { readEvidence } from '../../../src/ledger/evidence.ts';
+import { formatLogId } from '../../../src/record/log-id.ts';
 import { alertId, haltCause, type AlertCause } from '../../../src/respond/alert-cause.ts';
 import { ALERT_JOB } from '../../../src/respond/alerts.ts';
 import { RecordingChannel, causeOf, controlCause, openDesk, type OpenDesk, finder } from '../../support/alert-desk.ts';
@@ -209,18 +210,36 @@ describe('an alert', () => {
         return { evidence, baseline, seq: (await test.act(act)).entry.seq };
       };
 
-      it('carries the judgement in force: its findings, baseline, evidence, and with how many others', async () => {
-        const nothing = { findings: [finding({ sentence: 'nothing much' })] };
-        const small = await test.commit(a, { verdict: 'small', judgement: nothing });
-        const other = await test.commit(a, { verdict: 'small' });
+      it('carries the judgement in force: its findings, baseline and evidence', async () => {
+        const batch = await test.commit(a, {
+          verdict: 'suspect',
+          judgement: { findings: [finding({ sentence: 'then' })] },
+        });
+        const { evidence, baseline, seq } = await judgeAgain([batch], 'suspect', 'each');
+        expect(await told(causeOf(batch))).toMatchObject({
+          id: `batch-${batch.digest.slice(0, 32)}`,
+          summary: 'Batch test/orders/0 [0, 2) of 2 records was quarantined: the sum is odd',
+          data: { baseline, evidence: test.ledger.layout.judgement(evidence), judgedBySeq: seq, judgedTogether: 1 },
+        });
+      });
+
+      it('is one for all small batches that were judged together, sent once and settled for each', async () => {
+        const small = await test.commit(a, { verdict: 'small' });
+        const other = await test.commit(partition(1), { verdict: 'small' });
         expect(await told(causeOf(small))).toBeUndefined();
         const { evidence, baseline, seq } = await judgeAgain([small, other], 'suspect');
         const wanted = {
-          id: `batch-${small.digest.slice(0, 32)}`,
+          id: expect.stringMatching(/^union-[0-9a-f]{32}$/) as string,
           type: 'dev.headgate.batch.quarantined',
-          summary:
-            'Batch test/orders/0 [0, 2) of 2 records was quarantined: judged together with 1 other small batch: the sum is odd',
+          subject: `control/${seq}`,
+          summary: '2 small batches of "orders", judged together, were quarantined: the sum is odd',
           data: {
+            topic: 'orders',
+            batches: [small, other].map(({ log, entry, digest }) => ({
+              log: formatLogId(log),
+              slot: entry.slot,
+              digest,
+            })),
             verdict: 'suspect',
             undecided: null,
             score: 7,
@@ -231,10 +250,20 @@ describe('an alert', () => {
             findings: [{ sentence: 'the sum is odd' }],
           },
         };
-        expect(await told(causeOf(small))).toMatchObject(wanted);
+        const first = await told(causeOf(small));
+        expect(first).toMatchObject(wanted);
         await test.publisher().publish(never);
         expect((await test.ledger.control.head()).state.verdicts).toEqual({});
-        expect(await told(causeOf(small))).toMatchObject(wanted);
+        expect(await told(causeOf(other))).toEqual(first);
+        const causes = [small, other].map(causeOf);
+        const { desk, queue } = await openDesk(test.reopened(), [channel]);
+        await Promise.all(causes.map((cause) => desk.notify(cause)));
+        await queue.drain();
+        await desk.reconcile(causes);
+        await queue.drain();
+        expect([channel.tried, await queue.depth()]).toEqual([[first!.id], 0]);
+        for (const id of [first!.id, ...causes.map(alertId)])
+          expect(await store.stat(test.ledger.layout.receipt(id, channel.name))).not.toBeNull();
       });
 
       it('is not told of when it was suspect and is clean by now', async () => {

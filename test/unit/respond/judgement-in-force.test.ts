@@ -50,7 +50,9 @@ describe('the judgement in force', () => {
       judgement: own,
       baseline: null,
       seq: null,
+      time: batch.entry.time,
       together: 1,
+      union: [],
       evidence: batch.entry.evidence.key,
     });
   });
