@@ -21,13 +21,15 @@ import { SeededRng } from './rng.ts';
 import type { SharedStore } from './store.ts';
 import { WORLD_BEGINS_MS } from './world.ts';
 
-/** The topic of every simulation. */
-export const TOPIC = 'orders';
+/** Topics of simulations: the first of them, or both. */
+export const TOPICS = ['orders', 'returns'] as const;
 export const REF = 'main';
 export const PIPELINE = 'sim';
 export const SKETCH_SEED = 7;
+/** Reason of a rollback that asks for the last clean snapshot, so that whoever reads the entry can hold it to that. */
+export const LAST_CLEAN_REASON = 'back to what was clean';
 
-/** What its records look like. */
+/** What records look like. */
 export const SCHEMA: Schema = {
   version: 1,
   format: 'json',
@@ -37,6 +39,9 @@ export const SCHEMA: Schema = {
     { name: 'city', path: ['city'], type: 'string' },
   ],
 };
+
+/** Schemas that a person pins in turn: as they were, and without the city. */
+export const SCHEMAS: readonly Schema[] = [SCHEMA, { ...SCHEMA, columns: SCHEMA.columns.slice(0, 2) }];
 
 const HISTORY_BATCHES = 12;
 const HISTORY_BATCH_RECORDS = 40;
@@ -77,31 +82,44 @@ async function makeGenesis(): Promise<ReadonlyMap<string, Uint8Array>> {
   const schema = schemaDigest(SCHEMA);
   await store.create(ledger.layout.schema(schema), encodeSchema(SCHEMA));
   const reason = 'before the first record';
-  await ledger.control.append(
-    KEYS.ingest,
-    () => ({ kind: 'schema', by: 'ingest', topic: TOPIC, schema, reason }),
-    signal,
-  );
   const by = 'a person';
-  await learn(ledger, TOPIC, history(), { signer: KEYS.publisher, by, reason }, signal);
-  await approve(ledger, TOPIC, undefined, { signer: KEYS.approver, by, reason }, signal);
+  for (const topic of TOPICS) {
+    await ledger.control.append(KEYS.ingest, () => ({ kind: 'schema', by: 'ingest', topic, schema, reason }), signal);
+    await learn(ledger, topic, historyOf(schema, 1), { signer: KEYS.publisher, by, reason }, signal);
+    await approve(ledger, topic, undefined, { signer: KEYS.approver, by, reason }, signal);
+  }
   const objects = new Map<string, Uint8Array>();
   for (const { key } of (await store.list('', { limit: 1_000 })).objects)
     objects.set(key, (await store.get(key, Number.MAX_SAFE_INTEGER))!);
   return objects;
 }
 
-function history(): Profile[] {
-  const rng = new SeededRng(1, 'history');
-  const topic = { roles: { label: null, source: null, time: null }, rules: [] } as unknown as TopicContext;
+const histories = new Map<string, readonly Profile[]>();
+
+/** Profiles of a good time, by a schema; the same for the same two, so they are made once. @param which one of several times. */
+export function historyOf(schema: string, which: number): readonly Profile[] {
+  const id = `${schema} ${which}`;
+  const known =
+    histories.get(id) ??
+    makeHistory(
+      SCHEMAS.find((each) => schemaDigest(each) === schema)!,
+      which,
+    );
+  histories.set(id, known);
+  return known;
+}
+
+function makeHistory(schema: Schema, which: number): readonly Profile[] {
+  const rng = new SeededRng(which, 'history');
+  const topic = { roles: { label: null, source: null, time: null }, ignoredColumns: [], rules: [] };
   return Array.from({ length: HISTORY_BATCHES }, (_, batch) => {
     const observer = observeBatch(SKETCH_SEED);
     const builder = new BatchBuilder({
-      log: { cluster: 'memory', topic: TOPIC, partition: 'history' },
+      log: { cluster: 'memory', topic: 'any', partition: 'history' },
       topicId: null,
       start: 0,
       limits: { recordsMax: HISTORY_BATCH_RECORDS, bytesMax: 1 << 20, recordBytesMax: 1 << 16, recordTimeMaxMs: null },
-      decoder: createJsonDecoder(SCHEMA),
+      decoder: createJsonDecoder(schema),
       observer,
       batchKey: new Uint8Array(32),
       nowMs: null,
@@ -112,7 +130,8 @@ function history(): Profile[] {
       timestamp: BigInt(WORLD_BEGINS_MS - 60_000),
     }));
     builder.add(makeChunk(records, { from: 0 }), 0);
-    return profileBatch({ built: builder.finish(), observer, topic }, SKETCH_SEED, null, null);
+    const sealed = { built: builder.finish(), observer, topic: topic as unknown as TopicContext };
+    return profileBatch(sealed, SKETCH_SEED, null, null);
   });
 }
 

@@ -50,13 +50,15 @@ export class SimGroup {
     const shift = this.#rng.between(0, 100);
     for (const [i, { process, source }] of this.#members.entries()) {
       const logs = this.#logs.filter((_, p) => (p + shift) % this.#members.length === i);
-      const tell = (what: readonly LogId[] | null, ms: number): void =>
-        process.hear(ms, () => {
-          if (generation === this.#generation) source.assign(what);
+      const tell = (what: readonly LogId[] | null, thenWhat: () => void): void =>
+        process.hear(this.#rng.fraction() * NEWS_MS_MAX, () => {
+          if (generation !== this.#generation) return;
+          const names = what?.map(({ topic, partition }) => `${topic}/${partition}`);
+          this.#world.trace.add(`${process.name} is given ${names?.join(' ') ?? 'nothing yet'}`);
+          source.assign(what);
+          thenWhat();
         });
-      const revokedMs = this.#rng.fraction() * NEWS_MS_MAX;
-      tell(null, revokedMs);
-      tell(logs, revokedMs + this.#rng.fraction() * NEWS_MS_MAX);
+      tell(null, () => tell(logs, () => undefined));
     }
   }
 }

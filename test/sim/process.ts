@@ -120,9 +120,13 @@ export class SimProcess {
 
   /** Lets the process hear of something after `ms`, or when it wakes up; never when it is dead. */
   hear(ms: number, what: () => void): void {
-    this.#world.after(ms, () => {
+    this.#hearAt(this.#world.nowMs + ms, what);
+  }
+
+  #hearAt(ms: number, what: () => void): void {
+    this.#world.at(ms, () => {
       if (this.#isDead) return;
-      if (this.#frozenUntilMs > this.#world.nowMs) this.hear(this.#frozenUntilMs - this.#world.nowMs, what);
+      if (this.#frozenUntilMs > this.#world.nowMs) this.#hearAt(this.#frozenUntilMs, what);
       else what();
     });
   }

@@ -1,18 +1,22 @@
 import { MemoryBroker } from '../../src/adapters/memory/broker.ts';
 import type { MemoryCommits } from '../../src/adapters/memory/source.ts';
-import { HeadgateError, UnavailableError } from '../../src/errors.ts';
-import type { Alert } from '../../src/ports/alert-channel.ts';
+import { HeadgateError, IntegrityError } from '../../src/errors.ts';
+import type { Clock } from '../../src/ports/clock.ts';
 import { formatLogId, type LogId } from '../../src/record/log-id.ts';
+import { alterHint, tamper } from './attacker.ts';
 import { FaultPlan } from './faults.ts';
-import { putGenesis, TOPIC } from './genesis.ts';
+import { putGenesis, TOPICS } from './genesis.ts';
 import { SimGroup } from './group.ts';
-import { LedgerWatch, type WatchedBatch } from './ledger-watch.ts';
-import { brokenOrderOf, garbageOf, orderOf } from './orders.ts';
+import { Hook } from './hook.ts';
+import { LedgerWatch } from './ledger-watch.ts';
+import type { WatchedBatch } from './watched.ts';
 import { perform, type Act } from './person.ts';
 import { SimProcess, type CallFaults } from './process.ts';
+import { Producers } from './producers.ts';
 import { SharedQueue, SimQueue } from './queue.ts';
 import { SeededRng } from './rng.ts';
-import type { PlannedEvent, PlannedWrite, Scenario } from './scenario.ts';
+import type { PlannedEvent, Scenario } from './scenario.ts';
+import { assertAlertsTrue, assertVerified, isBeyondReach, unsettled, waitsForResume, type Run } from './settled.ts';
 import { SimSource } from './source.ts';
 import { SharedStore, SimStore } from './store.ts';
 import { Worker } from './worker.ts';
@@ -20,9 +24,12 @@ import { Violation, World, WORLD_BEGINS_MS } from './world.ts';
 
 /** After the faults have ended, everything must be settled within so long, ms. */
 const SETTLED_WITHIN_MS = 300_000;
+/** Where something was damaged, nobody promises that; what goes on does so for so long, ms. */
+const DAMAGED_FOR_MS = 10_000;
+/** Of so many runs, the verifier decodes every file of one. */
+const DEEP_EVERY = 5;
 /** While it is calm, a person looks this often whether something waits for them. */
 const TENDING_MS = 5_000;
-const CHANNEL = 'hook';
 const CALM: CallFaults = { crashBefore: 0, crashAfter: 0, slow: 0 };
 
 /** What a run has shown. */
@@ -56,11 +63,11 @@ export class Simulation {
   readonly #group: SimGroup;
   readonly #skews: number[];
   readonly #workers: (SimProcess | null)[];
-  readonly #delivered: Alert[] = [];
+  readonly #hook: Hook;
+  readonly #producers: Producers;
   #watch!: LedgerWatch;
   #incarnations = 0;
   #halts = 0;
-  #produced = 0;
   /** Simulated second in which it was looked at last whether all is settled. */
   #lookedAt = -1;
 
@@ -70,7 +77,12 @@ export class Simulation {
     this.#faults = new FaultPlan(scenario.seed, only);
     this.#faults.endAt(scenario.calmFromMs);
     this.#rng = new SeededRng(scenario.seed, 'simulation');
-    this.#logs = Array.from({ length: scenario.partitions }, (_, p) => this.#broker.create(TOPIC, p));
+    this.#hook = new Hook(scenario.faults.undelivered);
+    const { topics } = scenario;
+    this.#logs = Array.from({ length: scenario.partitions }, (_, i) =>
+      this.#broker.create(TOPICS[i % topics]!, Math.floor(i / topics)),
+    );
+    this.#producers = new Producers(this.world, this.#broker, this.#logs, this.#rng);
     this.#group = new SimGroup(this.world, this.#logs, new SeededRng(scenario.seed, 'group'));
     this.#skews = Array.from({ length: scenario.workers }, () => 0);
     this.#workers = this.#skews.map(() => null);
@@ -88,11 +100,11 @@ export class Simulation {
   }
 
   async #run(): Promise<Outcome> {
-    const { calmFromMs, writes, events, workers } = this.#scenario;
+    const { calmFromMs, writes, events, workers, onGap } = this.#scenario;
     await putGenesis(this.#store);
-    this.#watch = new LedgerWatch(this.#store, this.#broker);
+    this.#watch = new LedgerWatch(this.#store, this.#producers.produced, onGap);
     this.#store.watch((key, bytes) => this.#guard(() => this.#watch.created(key, bytes)));
-    for (const write of writes) this.#plan(write);
+    for (const write of writes) this.#producers.plan(write);
     for (const event of events)
       this.world.after(event.atMs, () => {
         if (this.#faults.allows(event.name)) this.#happen(event);
@@ -100,8 +112,9 @@ export class Simulation {
     for (let i = 0; i < workers; i++) this.#start(i);
     await this.world.run(calmFromMs);
     this.#tend();
-    await this.world.run(calmFromMs + SETTLED_WITHIN_MS, () => this.#isSettled());
-    if (this.world.violation === null) this.#guard(() => this.#assertSettled());
+    const untilMs = calmFromMs + (this.#isTampered ? DAMAGED_FOR_MS : SETTLED_WITHIN_MS);
+    await this.world.run(untilMs, () => !this.#isTampered && this.#isSettled());
+    if (this.world.violation === null) await this.#assertKept();
     return {
       seed: this.#scenario.seed,
       violation: this.world.violation,
@@ -110,8 +123,8 @@ export class Simulation {
       events: this.world.events,
       simulatedMs: Math.round(this.world.nowMs),
       batches: this.#watch.batches.size,
-      records: this.#produced,
-      snapshots: this.#watch.control.filter(({ kind }) => kind === 'publish').length,
+      records: this.#producers.records,
+      snapshots: this.#watch.acts.filter(({ entry }) => entry.kind === 'publish').length,
       halts: this.#halts,
     };
   }
@@ -137,9 +150,10 @@ export class Simulation {
     const store = new SimStore(this.#store, process, this.world, faults);
     const source = new SimSource(this.#broker, process, faults, this.#commits);
     const queue = new SimQueue(this.#queue, process, faults.refused);
-    const channel = { name: CHANNEL, deliver: (alert: Alert) => this.#deliver(process, alert) };
+    const channel = this.#hook.channelOf(process);
     const worker = new Worker({ process, store, source, queue, channel }, this.#scenario, {
       halted: (log, error) => this.#halted(process, log, error),
+      isTampered: () => this.#isTampered,
     });
     this.world.trace.add(`${name} starts`);
     process.hear(1, () => {
@@ -148,52 +162,28 @@ export class Simulation {
     });
   }
 
-  /** A worker that ends by itself is started again; it may only end for a reason that it can name. */
+  /** A worker may only end where what it reads was damaged; it is started again then. */
   #ended(process: SimProcess, error: unknown): void {
     this.world.trace.add(`${process.name} ends: ${String(error)}`);
+    if (this.#isTampered && error instanceof IntegrityError) return process.kill();
     this.world.violate(new Violation('crash', `${process.name} ended with ${describe(error)}`, { cause: error }));
   }
 
-  #halted(process: SimProcess, log: string, error: HeadgateError): void {
+  #halted(process: SimProcess, name: string, error: HeadgateError): void {
     this.#halts++;
-    this.world.trace.add(`${process.name} halts ${log}: ${error.code}`);
-    if (error.code !== 'RULE')
+    this.world.trace.add(`${process.name} halts ${name}: ${error.code}`);
+    const log = this.#logs.find((each) => formatLogId(each) === name)!;
+    const isDue =
+      error.code === 'RULE' ||
+      (error.code === 'GAP' && isBeyondReach(this.#seen, log)) ||
+      (this.#isTampered && error.code !== 'INTERNAL');
+    if (!isDue)
       this.world.violate(
         new Violation(
           'I9',
-          `${process.name} halted ${log} with ${describe(error)}, and nobody had done anything to it`,
+          `${process.name} halted ${name} with ${describe(error)}, and nobody had done anything to it`,
         ),
       );
-  }
-
-  #deliver(process: SimProcess, alert: Alert): Promise<void> {
-    return process.call(`deliver ${alert.id}`, (strikes) => {
-      const fails = strikes('undelivered', this.#scenario.faults.undelivered);
-      if (fails && strikes('unheard', 0.5)) throw undelivered(alert);
-      this.#delivered.push(alert);
-      if (fails) throw undelivered(alert);
-    });
-  }
-
-  /** Writes at once, or one record after the other. */
-  #plan({ atMs, partition, records, ms, nature }: PlannedWrite): void {
-    const log = this.#logs[partition]!;
-    if (ms === 0) return this.world.after(atMs, () => this.#produce(log, records, nature));
-    for (let i = 0; i < records; i++) this.world.after(atMs + (ms * i) / records, () => this.#produce(log, 1, nature));
-  }
-
-  #produce(log: LogId, records: number, nature: PlannedWrite['nature']): void {
-    if (nature === 'skipped') return this.#broker.skip(log, records, 'aborted');
-    const value = (): string => {
-      const id = this.#produced++;
-      if (nature === 'garbage') return garbageOf(this.#rng);
-      return nature === 'broken' && this.#rng.chance(0.2) ? brokenOrderOf(this.#rng, id) : orderOf(this.#rng, id);
-    };
-    const timestamp = BigInt(Math.floor(WORLD_BEGINS_MS + this.world.nowMs));
-    this.#broker.append(
-      log,
-      Array.from({ length: records }, () => ({ value: Buffer.from(value()), timestamp })),
-    );
   }
 
   #happen({ name, what }: PlannedEvent): void {
@@ -203,6 +193,10 @@ export class Simulation {
     else if (what.kind === 'clock-jump') this.#skews[what.worker]! += what.ms;
     else if (what.kind === 'rebalance') this.#group.rebalance();
     else if (what.kind === 'queue-wiped') this.#queue.wipe();
+    else if (what.kind === 'retention') this.#producers.retain(what.partition, what.records, what.share);
+    else if (what.kind === 'hint-altered') this.world.trace.add(String(alterHint(this.#store, what.place, what.how)));
+    else if (what.kind === 'tampering')
+      this.world.trace.add(String(tamper(this.#store, this.#watch.named, what.place, what.how)));
     else this.#act(what.kind);
   }
 
@@ -233,17 +227,8 @@ export class Simulation {
 
   /** While it is calm, a person lets go on what waits for them. */
   #tend(): void {
-    if (this.#watch.isOnHold || this.#waitsForResume()) this.#act('resume');
+    if (this.#watch.isOnHold || waitsForResume(this.#watch)) this.#act('resume');
     this.world.after(TENDING_MS, () => this.#tend());
-  }
-
-  /** Whether a rule has halted a log after the newest resume that its writer knew. */
-  #waitsForResume(): boolean {
-    const resumed = this.#watch.control.findLastIndex(({ kind }) => kind === 'resume');
-    return [...this.#watch.batches.values()].some(
-      ({ digest, entry, log }) =>
-        entry.halt !== null && this.#watch.logs.get(formatLogId(log))?.digest === digest && entry.controlSeq >= resumed,
-    );
   }
 
   /** Looks once a simulated second. */
@@ -251,51 +236,47 @@ export class Simulation {
     const second = Math.floor(this.world.nowMs / 1_000);
     if (second === this.#lookedAt) return false;
     this.#lookedAt = second;
-    return this.#unsettled() === null;
+    return unsettled(this.#seen) === null;
   }
 
-  /** What is still to be done; null when all is. */
-  #unsettled(): string | null {
-    for (const log of this.#logs) {
-      const name = formatLogId(log);
-      const { latest } = this.#broker.bounds(log);
-      const next = this.#watch.logs.get(name)?.next ?? 0;
-      // Offsets without a record make no batch by themselves.
-      if (next < latest && this.#broker.recordsIn(log, next, latest) > 0)
-        return `${name} is committed up to ${next} of ${latest}`;
-    }
-    if (this.#watch.isOnHold) return 'the ref is on hold';
-    return this.#unpublished() ?? this.#untold();
+  /** Looks at everything once more when all is over. */
+  async #assertKept(): Promise<void> {
+    this.#guard(() => {
+      const left = this.#isTampered ? null : unsettled(this.#seen);
+      if (left !== null) throw new Violation(left.startsWith('nobody') ? 'I8' : 'I9', left);
+      assertAlertsTrue(this.#seen);
+      this.#watch.named.assertUnchanged();
+    });
+    const clock: Clock = {
+      // A day later: clocks may have gone ahead while entries were written.
+      now: () => WORLD_BEGINS_MS + 86_400_000,
+      monotonic: () => this.world.nowMs,
+      sleep: async () => undefined,
+    };
+    const deep = this.#isTampered || this.#scenario.seed % DEEP_EVERY === 0;
+    const failure = await assertVerified(this.#store, this.#watch, clock, deep).then(
+      () => null,
+      (error: unknown) => error,
+    );
+    if (failure !== null)
+      this.#guard(() => {
+        throw failure;
+      });
   }
 
-  /** Whether a batch is not where its newest verdict or decision puts it. */
-  #unpublished(): string | null {
-    const snapshot = this.#watch.newestSnapshot;
-    const digestsOf = (sequence: 'batches' | 'held'): ReadonlySet<string> =>
-      new Set(snapshot === null ? [] : this.#watch.linesOf(snapshot, sequence).map(({ digest }) => digest));
-    const [batches, held] = [digestsOf('batches'), digestsOf('held')];
-    for (const batch of this.#watch.batches.values()) {
-      const wanted = isWanted(batch) ? batches : held;
-      if (!wanted.has(batch.digest))
-        return `batch ${formatLogId(batch.log)}@${batch.entry.start} is not ${wanted === held ? 'held' : 'in the dataset'}`;
-    }
-    return null;
+  /** Whether an attacker has altered what is signed. */
+  get #isTampered(): boolean {
+    return this.#watch.named.tampered.length > 0;
   }
 
-  /** Whether a suspect batch is left that nobody was told of. */
-  #untold(): string | null {
-    const told = new Set(this.#delivered.map(({ id }) => id));
-    for (const { digest, log, entry, verdict, isKnown } of this.#watch.batches.values())
-      if (entry.verdict === 'suspect' && verdict !== 'clean' && !isKnown && !told.has(`batch-${digest.slice(0, 32)}`))
-        return `nobody was told of batch ${formatLogId(log)}@${entry.start}`;
-    return null;
-  }
-
-  /** @throws Violation where something is not as it should be once nothing goes wrong any more */
-  #assertSettled(): void {
-    const unsettled = this.#unsettled();
-    if (unsettled !== null) throw new Violation(unsettled.startsWith('nobody') ? 'I8' : 'I9', unsettled);
-    for (const [key, digest] of this.#watch.digests) this.#watch.assertUnchanged(key, digest);
+  get #seen(): Run {
+    return {
+      scenario: this.#scenario,
+      watch: this.#watch,
+      produced: this.#producers.produced,
+      logs: this.#logs,
+      delivered: this.#hook.delivered,
+    };
   }
 
   #guard(check: () => void): void {
@@ -306,16 +287,6 @@ export class Simulation {
       this.world.violate(error);
     }
   }
-}
-
-/** Whether a batch belongs to the dataset. */
-function isWanted({ entry, decision, verdict }: WatchedBatch): boolean {
-  if (decision !== null) return decision === 'released';
-  return entry.mode === 'observe' || (verdict ?? entry.verdict) === 'clean';
-}
-
-function undelivered({ id }: Alert): UnavailableError {
-  return new UnavailableError('ALERT_UNDELIVERED', `Cannot deliver alert "${id}": simulated fault`);
 }
 
 function describe(error: unknown): string {

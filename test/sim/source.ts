@@ -10,7 +10,7 @@ import type {
   RecordSource,
   StartPosition,
 } from '../../src/ports/record-source.ts';
-import type { LogId } from '../../src/record/log-id.ts';
+import { formatLogId, type LogId } from '../../src/record/log-id.ts';
 import type { SimProcess } from './process.ts';
 
 /** What may become of a call to the brokers. Each is a probability. */
@@ -82,11 +82,17 @@ export class SimSource implements RecordSource {
       if (strikes('straggling', this.#faults.straggling)) stragglesMs = STRAGGLING_MS_MAX * this.#process.fraction();
       return requests.map((request) => {
         const { earliest } = this.#broker.bounds(request.log);
-        const isBack = request.offset > earliest && strikes(`again ${request.log.partition}`, this.#faults.redelivered);
+        const isBack =
+          request.offset > earliest && strikes(`again ${formatLogId(request.log)}`, this.#faults.redelivered);
         return isBack ? { ...request, offset: Math.max(earliest, request.offset - REDELIVERED_MAX) } : request;
       });
     });
-    const found = await this.#inner.poll(asked, waitMs, signal);
+    // What retention has deleted meanwhile is not delivered again.
+    const there = asked.map((request, i) => {
+      const { earliest } = this.#broker.bounds(request.log);
+      return request.offset < earliest ? { ...request, offset: Math.min(requests[i]!.offset, earliest) } : request;
+    });
+    const found = await this.#inner.poll(there, waitMs, signal);
     if (stragglesMs > 0) await this.#process.clock.sleep(stragglesMs);
     return this.#process.call(`fetched ${found.filter(({ kind }) => kind === 'records').length}`, () => found);
   }

@@ -21,7 +21,7 @@ import { AlertDesk } from '../../src/respond/alerts.ts';
 import { HaltNotes } from '../../src/respond/halt-notes.ts';
 import { openLedger, type LedgerContext } from '../../src/respond/ledger-context.ts';
 import { SimEncoder } from './encoder.ts';
-import { KEYS, PIPELINE, REF, SCHEMA, SKETCH_SEED, TRUST } from './genesis.ts';
+import { KEYS, PIPELINE, REF, SKETCH_SEED, TRUST } from './genesis.ts';
 import type { SimProcess } from './process.ts';
 import type { Scenario } from './scenario.ts';
 
@@ -42,6 +42,8 @@ export interface WorkerPorts {
 /** Told what a worker does, besides what it writes. */
 export interface WorkerEvents {
   halted(log: string, error: HeadgateError): void;
+  /** Whether an attacker has been at what is stored: only then may anything be damaged. */
+  isTampered(): boolean;
 }
 
 /** How batches are judged in a simulation. */
@@ -106,7 +108,7 @@ export class Worker {
         ref: REF,
         settings: () => ({
           format: 'json',
-          columns: SCHEMA.columns,
+          columns: null,
           roles: { label: null, source: null, time: null },
           ignoredColumns: [],
           rules: this.#rules(),
@@ -145,7 +147,7 @@ export class Worker {
         memoryBytesMax: 1 << 24,
       },
       start: { at: 'earliest' },
-      onGap: 'halt',
+      onGap: this.#scenario.onGap,
       events,
       once: false,
     });
@@ -180,7 +182,8 @@ export class Worker {
 
   async #reconcileLoop(desk: AlertDesk, causes: CauseFinder): Promise<void> {
     for (;;) {
-      await passing(desk.catchUp(causes, this.#never));
+      // Damage ends only those who read and publish.
+      await passing(desk.catchUp(causes, this.#never), this.#events.isTampered());
       await this.#ledger.clock.sleep(RECONCILE_MS);
     }
   }
@@ -198,10 +201,10 @@ export class Worker {
 }
 
 /** Waits for work whose failure is made good by the next round. @throws what is not */
-async function passing(work: Promise<unknown>): Promise<void> {
+async function passing(work: Promise<unknown>, isDamagePassing = false): Promise<void> {
   try {
     await work;
   } catch (error) {
-    if (error instanceof IntegrityError || !(error instanceof HeadgateError)) throw error;
+    if ((error instanceof IntegrityError && !isDamagePassing) || !(error instanceof HeadgateError)) throw error;
   }
 }

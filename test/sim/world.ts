@@ -53,7 +53,12 @@ export class World {
 
   /** Lets something happen after `ms`. */
   after(ms: number, happen: () => void): void {
-    const event = { atMs: this.#nowMs + Math.max(0, ms), order: this.#made++, happen };
+    this.at(this.#nowMs + ms, happen);
+  }
+
+  /** Lets something happen at a time, or now if that is over; what was planned first for a time happens first. */
+  at(ms: number, happen: () => void): void {
+    const event = { atMs: Math.max(this.#nowMs, ms), order: this.#made++, happen };
     const heap = this.#events;
     let at = heap.push(event) - 1;
     while (at > 0) {
