@@ -33,6 +33,9 @@ export const ERROR_CODES = {
   STORE_UNAVAILABLE: 'The object store cannot be reached or refuses; ingestion pauses and resumes by itself.',
   STORE_UNCERTAIN:
     'A write to the object store ended without an answer; the object must be read before anything else is done.',
+  STOPPED: 'The command was told to stop (SIGINT, SIGTERM) before it had done all of its work; it says what was done.',
+  CLOCK_WRONG:
+    'The clock of this machine, or of one that has signed before, is more than a day off; nothing is signed under it.',
   FOREIGN_WRITER: 'Another deployment writes to the same log.',
   ALREADY_RUNNING:
     'Another process of this machine reads the same files into the same pipeline; it says which and since when.',

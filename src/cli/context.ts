@@ -1,9 +1,11 @@
 import { resolve } from 'node:path';
 
+import { systemClock } from '../adapters/system/clock.ts';
 import { openLedgerOf, type OpenedLedger } from '../compose/ledger.ts';
 import { loadConfig, type LoadedConfig } from '../config/load.ts';
-import { RequestError } from '../errors.ts';
-import { aheadWarning } from '../ledger/entry-time.ts';
+import { HeadgateError, RequestError } from '../errors.ts';
+import { aheadWarning, assertClock } from '../ledger/entry-time.ts';
+import { ActLimit } from './act-limit.ts';
 import type { Called } from './called-as.ts';
 import { EXIT } from './exit-codes.ts';
 import type { Output } from './output.ts';
@@ -19,7 +21,7 @@ export interface CommandContext {
   readonly configPath: string | null;
   /** Aborted by the first SIGINT or SIGTERM: finish what is begun and stop. */
   readonly stop: AbortSignal;
-  /** Aborted by the second one, or when draining takes too long: stop now. */
+  /** Aborted by the second one, or when draining takes too long: stop now. For an act, see {@link withAct}. */
   readonly kill: AbortSignal;
   /** Set once a SIGINT came. */
   readonly interrupted: () => boolean;
@@ -42,9 +44,10 @@ export function load({ configPath, folder, environment }: CommandContext): Promi
 export async function withLedger(
   context: CommandContext,
   work: (loaded: LoadedConfig, ledger: OpenedLedger) => Promise<CommandResult>,
+  limit?: ActLimit,
 ): Promise<CommandResult> {
   const loaded = await load(context);
-  await using ledger = await openLedgerOf(loaded, tellRetry(context));
+  await using ledger = await openLedgerOf(loaded, tellRetry(context), limit?.watch, limit?.act);
   await ledger.marks.check(ledger.control, await ledger.control.head());
   const result = await work(loaded, ledger);
   // What this command has written, too: a store that loses it again is noticed by the next one.
@@ -52,10 +55,43 @@ export async function withLedger(
   return result;
 }
 
-/** Checks the store against what this machine has seen of it, and tells people when one of two clocks is wrong. @throws as Marks.check */
-export async function checkHead({ output }: CommandContext, { marks, control, clock }: OpenedLedger): Promise<void> {
+/**
+ * Runs `work`, which signs what a person decides, as {@link withLedger} does. `kill` of its context aborts with the first
+ * signal, and when the store takes nothing for too long: what is not sent by then is not done, and what is sent is found
+ * out and told. @see ActLimit
+ */
+export async function withAct(
+  context: CommandContext,
+  work: (context: CommandContext, loaded: LoadedConfig, ledger: OpenedLedger) => Promise<CommandResult>,
+): Promise<CommandResult> {
+  using limit = new ActLimit({ clock: systemClock, stop: context.stop, kill: context.kill });
+  const act = { ...context, kill: limit.ended };
+  try {
+    return await withLedger(context, (loaded, ledger) => work(act, loaded, ledger), limit);
+  } catch (error) {
+    const told = limit.explain(error);
+    if (told === error || !(told instanceof HeadgateError)) throw error;
+    context.output.error(told);
+    return told.code === 'STOPPED' ? signalCode(context) : EXIT.unavailable;
+  }
+}
+
+/** Exit code of a command that a signal has ended. */
+function signalCode({ interrupted }: CommandContext): number {
+  return interrupted() ? EXIT.interrupted : EXIT.terminated;
+}
+
+/**
+ * Checks the store against what this machine has seen of it, and tells people when one of two clocks is wrong.
+ * @throws as Marks.check; HaltError CLOCK_WRONG when one is so wrong that nothing may be signed
+ */
+export async function checkHead(
+  { output }: CommandContext,
+  { marks, control, clock, store }: OpenedLedger,
+): Promise<void> {
   const head = await control.head();
   await marks.check(control, head);
+  assertClock(head.newest?.entry ?? null, store.clockOffsetMs ?? null, clock.now());
   const ahead = head.newest === null ? null : aheadWarning(head.newest.entry.time, clock.now());
   if (ahead !== null) output.note(`warning: ${ahead}`);
 }

@@ -11,6 +11,7 @@ export const EXIT = {
   usage: 64,
   config: 78,
   interrupted: 130,
+  terminated: 143,
 } as const;
 
 /** What each code means, for the help and the reference. */
@@ -24,6 +25,8 @@ const MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   usage: 'the command line or the request cannot be carried out as it stands',
   config: 'configuration, key or trust file cannot be used',
   interrupted: 'interrupted (SIGINT)',
+  terminated:
+    'told to stop (SIGTERM) before what was asked for was signed; run and its like end with the code of their work',
 };
 
 /** The list of exit codes, one a line, code first. */

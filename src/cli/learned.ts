@@ -1,5 +1,6 @@
 import type { LearnedBaseline } from '../respond/learn-baseline.ts';
 import type { ProfilePlace } from '../respond/stored-profiles.ts';
+import { describeUndecoded } from './dead-letters.ts';
 import { counted, formatBytes, formatCount } from './output.ts';
 
 /** Places of batches that a sentence names. */
@@ -22,8 +23,13 @@ export function describeLearned(learned: LearnedBaseline, read: ReadHistory, rec
     count === 0 ? [] : [`left out: ${counted(count, 'batch')} ${why}`];
   const few = `fewer than ${formatCount(recordsMin)} decoded records`;
   const older = learned.older + read.older;
+  const from =
+    learned.undecoded === null
+      ? counted(learned.records, 'record')
+      : `${counted(learned.rows, 'row')} of ${counted(learned.records, 'record')}`;
   return [
-    `learned ${learned.baseline.slice(0, 12)} for "${learned.topic}" from ${counted(learned.records, 'record')} in ${counted(learned.batches, 'batch')} (${formatBytes(learned.bytes)})`,
+    `learned ${learned.baseline.slice(0, 12)} for "${learned.topic}" from ${from} in ${counted(learned.batches, 'batch')} (${formatBytes(learned.bytes)})`,
+    ...describeUndecoded(learned.content),
     ...(learned.joined > 0
       ? [`${counted(learned.joined, 'batch')} of ${few} joined to be learned from, as small batches are judged`]
       : []),

@@ -63,7 +63,7 @@ export class Output {
   /**
    * Rows of text in columns; on a terminal that is too narrow for them, each row as a block of lines `name: value`, and a blank
    * line between. Programs that read it always get columns.
-   * @param names of the columns. @param isTitled true if they stand above the columns, too
+   * @param names of the columns; '' for one whose cells say by themselves what they are. @param isTitled true if they stand above the columns, too
    */
   table(names: readonly string[], rows: readonly (readonly string[])[], isTitled = false): string[] {
     const lines = table(isTitled ? [names, ...rows] : rows);
@@ -71,7 +71,7 @@ export class Output {
     if (!isTTY || lines.every((line) => line.length <= columns)) return lines;
     return rows.flatMap((row, i) => [
       ...(i === 0 ? [] : ['']),
-      ...row.flatMap((cell, at) => (cell === '' ? [] : [`${names[at]}: ${cell.trim()}`])),
+      ...row.flatMap((cell, at) => (cell === '' ? [] : [`${names[at] === '' ? '' : `${names[at]}: `}${cell.trim()}`])),
     ]);
   }
 

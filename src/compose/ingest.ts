@@ -2,6 +2,7 @@ import { hkdfSync, randomBytes } from 'node:crypto';
 
 import { systemRng } from '../adapters/system/rng.ts';
 import { ThreadEncoder } from '../adapters/thread/encoder.ts';
+import { ConfigError } from '../errors.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { topicConfig } from '../config/topic-config.ts';
 import type { TopicConfig } from '../config/schema.ts';
@@ -34,8 +35,17 @@ const ENCODE_SCRIPT = import.meta.url.endsWith('.ts')
  * seed could be found by trying all.
  */
 export function sketchSeed({ config }: LoadedConfig): number {
-  const key = hkdfSync('sha256', config.deployment, '', `headgate sketch ${config.pipeline}`, 4);
+  const key = hkdfSync('sha256', deploymentOf(config), '', `headgate sketch ${config.pipeline}`, 4);
   return new DataView(key).getUint32(0);
+}
+
+/** @throws ConfigError where there is none, as for machines that only read the store */
+function deploymentOf({ deployment }: LoadedConfig['config']): string {
+  if (deployment !== undefined) return deployment;
+  throw new ConfigError(
+    'CONFIG_INVALID',
+    'Cannot read records: the configuration has no deployment, it is one of a machine that only reads the store (mend: give it source and deployment)',
+  );
 }
 
 /** What topics are decoded with where nothing is judged, pinned by the given key. @param note told what is worth a look @throws ConfigError */
@@ -114,7 +124,7 @@ export async function openIngest(
         signer,
         clock,
         pipeline: config.pipeline,
-        deployment: config.deployment,
+        deployment: deploymentOf(config),
         writer: randomBytes(12).toString('hex'),
       },
       covered: new CoveredHeads(control, snapshots),

@@ -19,6 +19,7 @@ import type { ObjectStore } from '../ports/object-store.ts';
 import type { Signer } from '../ports/signer.ts';
 import { openLedger, type LedgerContext } from '../respond/ledger-context.ts';
 import { Marks } from '../respond/marks.ts';
+import type { ActSettling } from '../ledger/control-log.ts';
 import { WatchedStore, type StoreWatch } from './watched-store.ts';
 
 /** Which private key a process needs: each signs in the role of its name. */
@@ -65,8 +66,14 @@ export async function openKey(
   trust: TrustRoot,
   name: KeyName,
 ): Promise<Signer> {
+  const path = config.keys[name];
+  if (path === null)
+    throw new ConfigError(
+      'KEY_INVALID',
+      `Cannot sign as ${name}: keys.${name} is null, this machine does not act in that role (mend: call this on the machine that has the key, or name its file under keys.${name})`,
+    );
   const passphrase = passphraseFault === undefined ? (config.keys.passphrase ?? undefined) : undefined;
-  const signer = await openPemSigner(resolve(folder, config.keys[name]), passphrase).catch((error: unknown) => {
+  const signer = await openPemSigner(resolve(folder, path), passphrase).catch((error: unknown) => {
     if (passphraseFault === undefined || !(error instanceof ConfigError)) throw error;
     throw new ConfigError(error.code, error.message, [passphraseFault], { cause: error });
   });
@@ -79,21 +86,38 @@ export interface OpenedLedger extends LedgerContext, AsyncDisposable {
   readonly marks: Marks;
 }
 
+/** How a command that signs learns what became of its entries. */
+export interface ActWatch extends Pick<ActSettling, 'appended'> {
+  /** Watches the calls that find out what became of an entry that was sent. */
+  readonly watch: StoreWatch;
+}
+
 /**
  * Opens the pipeline's ledger.
  * @param onRetry told of writes that failed and are tried again. @param watch told of all calls, if anyone is to be
+ * @param act for a command that signs what a person decides: how its outcome is found out when it is stopped
  * @throws ConfigError, UnavailableError
  */
 export async function openLedgerOf(
   loaded: LoadedConfig,
   onRetry: (error: Error) => void,
   watch?: StoreWatch,
+  act?: ActWatch,
 ): Promise<OpenedLedger> {
   const trust = await readTrust(loaded);
   const opened = await openStore(loaded);
   const store = new WatchedStore(opened, { onRetry, watch });
   const marks = new Marks(openState(loaded), store.location, loaded.config.pipeline);
-  return { ...openLedger(store, trust, systemClock), marks, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
+  const settling = act && {
+    ...act,
+    store: new WatchedStore(opened, { onRetry, watch: act.watch }),
+    ended: act.watch.ended,
+  };
+  return {
+    ...openLedger(store, trust, systemClock, settling),
+    marks,
+    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
+  };
 }
 
 /** Where this machine remembers what it has seen of the store. */
@@ -115,7 +139,7 @@ function userName(): string {
 }
 
 /** Reads one object by its s3:// address, with the store's endpoint and credentials. @throws RequestError, UnavailableError */
-export async function openS3Object({ config }: LoadedConfig, url: string): Promise<Buffer> {
+export async function openS3Object({ config }: LoadedConfig, url: string, signal?: AbortSignal): Promise<Buffer> {
   const { S3Store } = await import('../adapters/s3/store.ts');
   const [bucket = '', ...rest] = url.slice('s3://'.length).split('/');
   const { endpoint, region, forcePathStyle, requestTimeoutMs } = config.store;
@@ -128,7 +152,7 @@ export async function openS3Object({ config }: LoadedConfig, url: string): Promi
     kmsKeyId: null,
     requestTimeoutMs,
   });
-  const bytes = await store.get(rest.join('/'), BYTES_MAX.data);
+  const bytes = await store.get(rest.join('/'), BYTES_MAX.data, signal === undefined ? {} : { signal });
   if (bytes === null) throw new NotFoundError('NOT_FOUND', `Cannot read "${url}": it is not there`);
   return bytes;
 }

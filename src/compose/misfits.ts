@@ -29,10 +29,10 @@ export interface Misfits {
 /** Rules that a sentence names. */
 const HALTS_NAMED_MAX = 5;
 
-/** The topics that the configured source reads. */
+/** The topics that the configured source reads; none where none is configured, as on machines that only read the store. */
 export function topicsOfSource({ config }: LoadedConfig): readonly string[] {
   const { files, kafka } = config.source;
-  return files === null ? kafka!.topics : [files.topic];
+  return files === null ? (kafka?.topics ?? []) : [files.topic];
 }
 
 /**

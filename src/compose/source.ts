@@ -6,6 +6,7 @@ import { DiskStore } from '../adapters/disk/store.ts';
 import { FileSource, type FileSourceOptions } from '../adapters/file/file-source.ts';
 import { RunLock } from '../adapters/file/run-lock.ts';
 import { systemClock } from '../adapters/system/clock.ts';
+import { ConfigError } from '../errors.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { ownPaths } from '../config/own-files.ts';
 import type { FilesConfig, KafkaConfig } from '../config/schema.ts';
@@ -43,6 +44,11 @@ async function openWith(
   lock: AsyncDisposable | null,
 ): Promise<RecordSource> {
   const { files, kafka } = loaded.config.source;
+  if (files === null && kafka === null)
+    throw new ConfigError(
+      'CONFIG_INVALID',
+      `Cannot read records: configuration "${loaded.path}" has no source, it is one of a machine that only reads the store (mend: give it source and deployment)`,
+    );
   if (files === null) return openKafka(kafka!, log);
   return openFileSource(loaded, { topic: files.topic, paths: files.paths, base: loaded.folder, once, lock });
 }

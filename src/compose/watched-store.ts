@@ -48,6 +48,10 @@ export class WatchedStore implements ObjectStore {
     return this.#store.arbiter;
   }
 
+  get clockOffsetMs(): number | null {
+    return this.#store.clockOffsetMs ?? null;
+  }
+
   async create(key: string, bytes: Uint8Array, options?: StoreCallOptions): Promise<'created' | 'exists'> {
     const failed = (error: Error): void => {
       this.#onRetry(error);
@@ -93,17 +97,23 @@ export class WatchedStore implements ObjectStore {
     return this.#follow(options, call, (error) => this.#watch?.failed(error));
   }
 
+  #isEnded(): boolean {
+    return this.#watch?.ended.aborted === true;
+  }
+
   async #follow<Answer>(
     options: StoreCallOptions | undefined,
     call: (own: StoreCallOptions) => Promise<Answer>,
     failed: (error: Error) => void = () => undefined,
   ): Promise<Answer> {
+    // A disk does not look at signals.
+    if (this.#isEnded()) throw new UnavailableError('STOPPED', 'Stopped before the next call of the store');
     try {
       const answer = await underBoth(options?.signal, this.#watch?.ended, call);
       this.#watch?.answered();
       return answer;
     } catch (error) {
-      const isEnded = options?.signal?.aborted === true || this.#watch?.ended.aborted === true;
+      const isEnded = options?.signal?.aborted === true || this.#isEnded();
       if (!isEnded && (error instanceof UnavailableError || error instanceof UncertainError)) failed(error);
       throw error;
     }

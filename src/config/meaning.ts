@@ -26,13 +26,16 @@ export function checkMeaning(config: Config, sound: SoundParts, shown: Shown): C
   ];
 }
 
-function checkSource({ source }: Config, sound: SoundParts): ConfigFault[] {
+/** Who reads only the store needs neither source nor deployment; one alone has lost the other. */
+function checkSource({ source, deployment }: Config, sound: SoundParts): ConfigFault[] {
   if (!sound.has('/source')) return [];
   const given = ['files', 'kafka'] as const;
   const count = given.filter((key) => source[key] !== null).length;
+  const isLost = deployment === undefined && sound.has('/deployment');
   if (count === 2) return [{ path: '/source', message: 'has both files and kafka, wanted one of them' }];
+  if (count === 1 && isLost) return [{ path: '/deployment', message: 'is missing, wanted a text' }];
   // An unknown key may be one of them, misspelt.
-  if (count === 0 && sound.hasKeysOf('/source'))
+  if (count === 0 && !isLost && sound.hasKeysOf('/source'))
     return [{ path: '/source', message: 'has neither files nor kafka, wanted one of them' }];
   return [];
 }

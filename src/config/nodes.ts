@@ -72,6 +72,10 @@ export const mustChoose = <const Values extends readonly [string, ...string[]]>(
 export const maybe = <Schema extends TSchema>(schema: Schema, description: string) =>
   Type.Union([schema, Type.Null()], { description, default: null });
 
+/** A text that may be null, and is not by default. */
+export const textOrNull = (description: string, fallback: string) =>
+  Type.Union([text(''), Type.Null()], { description, default: fallback });
+
 /** A list that is empty by default. @param example a list to show in the documentation. */
 export const list = <Schema extends TSchema>(
   schema: Schema,

@@ -88,7 +88,10 @@ export function sourceAround(folder: string, { source }: Config, path: string): 
 }
 
 function* keyFiles({ keys }: Config, sound: SoundParts): Generator<string> {
-  for (const name of ['ingest', 'publisher', 'approver'] as const) if (sound.has(`/keys/${name}`)) yield keys[name];
+  for (const name of ['ingest', 'publisher', 'approver'] as const) {
+    const path = keys[name];
+    if (path !== null && sound.has(`/keys/${name}`)) yield path;
+  }
 }
 
 /** Null where the store is no folder. */

@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox';
 
-import { block, choice, count, flag, group, list, maybe, mustChoose, text } from './nodes.ts';
+import { block, choice, count, flag, group, list, maybe, mustChoose, text, textOrNull } from './nodes.ts';
 import { Files, Kafka } from './schema-source.ts';
 import { Topic } from './schema-topic.ts';
 
@@ -25,11 +25,12 @@ const Store = group('Where everything is kept: ledger, data, quarantine.', {
 });
 
 const Keys = group(
-  'Private keys of this machine (PEM files that only their owner can read). A command asks only for those that it needs.',
+  'Private keys of this machine (PEM files that only their owner can read). A command asks only for those that it needs. ' +
+    'null = this machine does not act in that role, and headgate doctor does not look for the key.',
   {
-    ingest: text('Signs what was read.', { default: './keys/ingest.pem' }),
-    publisher: text('Signs what is published.', { default: './keys/publisher.pem' }),
-    approver: text('Signs what a person decides; does not belong on servers.', { default: './keys/approver.pem' }),
+    ingest: textOrNull('Signs what was read.', './keys/ingest.pem'),
+    publisher: textOrNull('Signs what is published.', './keys/publisher.pem'),
+    approver: textOrNull('Signs what a person decides; does not belong on servers.', './keys/approver.pem'),
     passphrase: maybe(
       text('', { writeOnly: true, examples: ['${HEADGATE_PASSPHRASE}'] }),
       'Passphrase of encrypted keys; null = they are not encrypted.',
@@ -123,23 +124,28 @@ export const ConfigSchema = Type.Object(
       examples: ['my-pipeline'],
       maxLength: 200,
     }),
-    deployment: text(
-      'Id of this deployment, as headgate init made it. Two deployments must not write to one pipeline. Do not show it to ' +
-        'producers: which of their records are sampled follows from it.',
-      {
-        examples: ['0123456789abcdef'],
-        maxLength: 200,
-      },
+    deployment: Type.Optional(
+      text(
+        'Id of this deployment, as headgate init made it. Two deployments must not write to one pipeline. Do not show it to ' +
+          'producers: which of their records are sampled follows from it. Needed with a source.',
+        {
+          examples: ['0123456789abcdef'],
+          maxLength: 200,
+        },
+      ),
     ),
     mode: choice(
       'enforce publishes only what is clean or was released; observe publishes everything and counts what it would have held back. ' +
         'Rules with the action halt stop their partition in both.',
       ['enforce', 'observe'],
     ),
-    source: group('Where records come from: exactly one of files and kafka.', {
-      files: maybe(Files, 'Read files; null = read Kafka.'),
-      kafka: maybe(Kafka, 'Read Kafka; null = read files.'),
-    }),
+    source: group(
+      'Where records come from: exactly one of files and kafka. A machine that only reads the store needs none.',
+      {
+        files: maybe(Files, 'Read files; null = read Kafka.'),
+        kafka: maybe(Kafka, 'Read Kafka; null = read files.'),
+      },
+    ),
     store: Store,
     trust: text('Trust root: the file with the public keys that are believed.', { default: './trust.json' }),
     keys: Keys,

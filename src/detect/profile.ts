@@ -1,5 +1,5 @@
 import type { SkipReason } from '../record/chunk.ts';
-import type { DeadLetterReason } from '../record/dead-letter.ts';
+import type { DeadLetterCause, DeadLetterReason } from '../record/dead-letter.ts';
 import type { ColumnType } from '../record/schema.ts';
 import type { LabelLosses } from './baseline/label-model.ts';
 import type { RowSample } from './profile/row-sample.ts';
@@ -28,6 +28,15 @@ export interface BatchCounts {
   readonly deadLetters: Readonly<Partial<Record<DeadLetterReason, number>>>;
   /** Offsets without a record, by reason; reasons that did not occur are left out. */
   readonly skipped: Readonly<Partial<Record<SkipReason, number>>>;
+}
+
+/** Records that did not decode, of those that something is said of. */
+export interface UndecodedRecords {
+  /** All records, decoded or not. */
+  readonly records: number;
+  readonly deadLetters: number;
+  /** What they did not decode for, the most frequent first. */
+  readonly causes: readonly DeadLetterCause[];
 }
 
 /** Times of a batch in milliseconds since 1970 UTC; null where unknown. */
@@ -122,6 +131,8 @@ export interface Profile {
   readonly schema: string;
   readonly roles: Roles;
   readonly counts: BatchCounts;
+  /** What records did not decode for, the most frequent first; absent where all decode, and from before it was kept. */
+  readonly deadLetterCauses?: readonly DeadLetterCause[];
   readonly times: BatchTimes;
   /** Batches it was merged from; 1 for a batch of its own. */
   readonly parts: number;

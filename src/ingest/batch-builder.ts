@@ -3,10 +3,11 @@ import type { BatchContent } from '../record/batch-content.ts';
 import type { ChunkSpan, RecordChunk, SkipReason, SourcePosition } from '../record/chunk.ts';
 import { TIMESTAMP_NONE } from '../record/chunk.ts';
 import { int64ToNumber } from '../record/columns.ts';
-import { DEAD_LETTER } from '../record/dead-letter.ts';
+import { DEAD_LETTER, type DeadLetterCause } from '../record/dead-letter.ts';
 import { int64Words, LEAF_VERSION, LeafHasher } from '../record/leaf.ts';
 import { formatLogId, type LogId } from '../record/log-id.ts';
 import { SHA256_BYTES } from '../record/sha256.ts';
+import { DeadLetterCounter } from './dead-letter-counter.ts';
 import type { Decoder } from './decode/decoder.ts';
 import { RawRecordsBuilder, type SpareMemory } from './raw-records-builder.ts';
 import { RecordTimeLimit } from './record-time-limit.ts';
@@ -29,6 +30,8 @@ export interface BuiltBatch {
   readonly leaves: Buffer;
   readonly records: number;
   readonly bytes: number;
+  /** What records did not decode for, the most frequent first. */
+  readonly deadLetterCauses: readonly DeadLetterCause[];
   readonly skipped: Readonly<Record<SkipReason, number>>;
   readonly skippedRanges: readonly SkippedRange[];
   readonly leaderEpoch: number | null;
@@ -64,6 +67,7 @@ export class BatchBuilder {
   readonly #decoded: RawRecordsBuilder;
   readonly #dead = new RawRecordsBuilder({ memory: null, recordsExpected: 0 });
   #reasons: number[] = [];
+  readonly #causes = new DeadLetterCounter();
   #leaves = Buffer.alloc(LEAVES_FIRST * SHA256_BYTES);
   /** The same memory as no Buffer; see withPlainBytes. */
   #leafBytes = plain(this.#leaves);
@@ -155,6 +159,7 @@ export class BatchBuilder {
   /** The batch; the builder must not be used afterwards. */
   finish(): BuiltBatch {
     const compacted = this.#end - this.start - this.#records - this.#aborted - this.#control;
+    const columns = this.#decoder.take();
     return {
       content: {
         log: this.#log,
@@ -162,12 +167,13 @@ export class BatchBuilder {
         end: this.#end,
         leafVersion: LEAF_VERSION,
         batchKey: this.#batchKey,
-        decoded: { raw: this.#decoded.finish(), columns: this.#decoder.take() },
+        decoded: { raw: this.#decoded.finish(), columns },
         dead: { raw: this.#dead.finish(), reasons: Uint8Array.from(this.#reasons) },
       },
       leaves: this.#leaves.subarray(0, this.#records * SHA256_BYTES),
       records: this.#records,
       bytes: this.bytes,
+      deadLetterCauses: this.#causes.causes(columns.schema),
       skipped: { aborted: this.#aborted, control: this.#control, compacted },
       skippedRanges: this.#skippedRanges,
       leaderEpoch: this.#leaderEpoch,
@@ -206,7 +212,10 @@ export class BatchBuilder {
       const start = valueStarts[i]!;
       const length = valueLengths[i]!;
       const reason = this.#decode(bytes, start, length);
-      if (reason !== 0) this.#reasons.push(reason);
+      if (reason !== 0) {
+        this.#reasons.push(reason);
+        this.#causes.add(reason, this.#decoder.refusedColumn, chunk.offsets[i]!);
+      }
       if (isDead !== (reason !== 0)) {
         this.#append(chunk, runFrom, i, isDead);
         runFrom = i;

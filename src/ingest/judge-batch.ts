@@ -1,7 +1,8 @@
 import { encodeEvidence } from '../detect/evidence.ts';
 import type { PreparedBaseline } from '../detect/baseline/prepare.ts';
-import type { Profile } from '../detect/profile.ts';
+import type { ExtraField, Profile } from '../detect/profile.ts';
 import { buildProfile } from '../detect/profile/build.ts';
+import { causesOf } from '../detect/profile/dead-letters.ts';
 import { brokenHaltRules } from '../detect/rules/halt-rules.ts';
 import { brokenObserveRules, type ObservedRule } from '../detect/rules/observed-rules.ts';
 import { RowHashSketch } from '../detect/sketch/row-hashes.ts';
@@ -9,7 +10,7 @@ import type { Judgement } from '../detect/judgement.ts';
 import { judge, type JudgeSettings } from '../detect/verdict.ts';
 import type { UndecidedReason, VerdictOutcome } from '../ledger/partition-entry.ts';
 import type { Clock } from '../ports/clock.ts';
-import { DEAD_LETTER_REASONS, type DeadLetterReason } from '../record/dead-letter.ts';
+import { DEAD_LETTER_REASONS, type DeadLetterCause, type DeadLetterReason } from '../record/dead-letter.ts';
 import type { BuiltBatch, RowObserver } from './batch-builder.ts';
 import type { TopicContext } from './topic.ts';
 
@@ -32,6 +33,10 @@ export interface JudgedBatch {
   readonly brokenHaltRules: readonly string[];
   /** The broken rules with action observe, which leave no other trace than the profile. */
   readonly brokenObserveRules: readonly ObservedRule[];
+  /** What records did not decode for, the most frequent first. */
+  readonly deadLetterCauses: readonly DeadLetterCause[];
+  /** Fields outside of the schema, which are in no column. */
+  readonly extraFields: readonly ExtraField[];
   /** Bytes of the evidence object. */
   readonly evidence: Buffer;
 }
@@ -67,6 +72,8 @@ export class BatchJudge {
       judgement,
       brokenHaltRules: brokenHaltRules(profile.rules),
       brokenObserveRules: brokenObserveRules(profile.rules),
+      deadLetterCauses: causesOf(profile),
+      extraFields: profile.extraFields,
       evidence,
     };
   }
@@ -93,6 +100,7 @@ export function profileBatch(
     columns: built.content.decoded.columns,
     roles: topic.roles,
     counts: { records: built.records, bytes: built.bytes, deadLetters: countReasons(built), skipped: built.skipped },
+    deadLetterCauses: built.deadLetterCauses,
     times: { firstMs: built.timestamps?.firstMs ?? null, lastMs: built.timestamps?.lastMs ?? null, sealedMs },
     rowHashes: observer.sketch,
     seed,

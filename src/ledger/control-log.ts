@@ -18,7 +18,7 @@ import { BYTES_MAX, type Layout } from './layout.ts';
 import { firstBehind } from './listing.ts';
 import { getVerified, putContent } from './objects.ts';
 import { firstFree } from './first-free.ts';
-import { createSlot } from './slot.ts';
+import { createSlot, createSlotOrSettle, type Settling, type SlotOutcome } from './slot.ts';
 import { signStatement, verifyBundle } from './statements/bundle.ts';
 import type { TrustRoot } from './trust.ts';
 
@@ -34,6 +34,12 @@ export interface VerifiedControlEntry {
 export interface ControlHead {
   readonly newest: VerifiedControlEntry | null;
   readonly state: ControlState;
+}
+
+/** For a process that tells a person what became of each act, also when it is stopped. */
+export interface ActSettling extends Settling {
+  /** An entry of this process is in the log. */
+  readonly appended: (entry: VerifiedControlEntry) => void;
 }
 
 /** Seq of the next entry. */
@@ -56,14 +62,17 @@ export class ControlLog {
   readonly #layout: Layout;
   readonly #trust: TrustRoot;
   readonly #clock: Clock;
+  readonly #settling: ActSettling | null;
   /** Newest entry this process has verified: where the next look begins. */
   #known: ControlHead = { newest: null, state: EMPTY_STATE };
 
-  constructor(store: ObjectStore, layout: Layout, trust: TrustRoot, clock: Clock) {
+  /** @param settling how the outcome of an append that is stopped is found out; null if it need not be known */
+  constructor(store: ObjectStore, layout: Layout, trust: TrustRoot, clock: Clock, settling: ActSettling | null = null) {
     this.#store = store;
     this.#layout = layout;
     this.#trust = trust;
     this.#clock = clock;
+    this.#settling = settling;
   }
 
   /** The newest head that this process has verified or written. Cost: none; {@link head} looks at the store. */
@@ -96,7 +105,7 @@ export class ControlLog {
    * @throws ConfigError TRUST_INVALID when the signer has not the role that the act wants; ConflictError when the act does
    *   not fit the newest state; RequestError when it cannot be written as an entry;
    *   IntegrityError SLOT_INVALID when the next slot holds bytes that are no valid entry, SLOT_MISSING when entries lie
-   *   behind it; UncertainError when stopped
+   *   behind it; UncertainError when stopped, UnavailableError STOPPED where it is known that nothing was written
    */
   async append(
     signer: Signer,
@@ -116,9 +125,10 @@ export class ControlLog {
       const bytes = await this.#sign(act, head, state, signer);
       await this.#assertNoHole(seq);
       await this.#storeState(state, signal);
-      const outcome = await createSlot(this.#store, this.#layout.controlEntry(seq), bytes, this.#clock, signal);
+      const outcome = await this.#createSlot(seq, bytes, signal);
       if (outcome.owner === 'us') {
         const newest = this.#verify(seq, bytes);
+        this.#settling?.appended(newest);
         // Others of this process may have gone on from it before its store had answered.
         if (seq >= nextSeq(this.#known)) this.#known = { newest, state };
         await this.#store.put(this.#layout.controlHint(), Buffer.from(String(seq))).catch(() => undefined);
@@ -163,6 +173,13 @@ export class ControlLog {
     const bytes = encodeState(state);
     const key = this.#layout.state(sha256Hex(bytes));
     await putContent(this.#store, key, bytes, this.#clock, signal);
+  }
+
+  #createSlot(seq: number, bytes: Buffer, signal: AbortSignal): Promise<SlotOutcome> {
+    const key = this.#layout.controlEntry(seq);
+    return this.#settling === null
+      ? createSlot(this.#store, key, bytes, this.#clock, signal)
+      : createSlotOrSettle(this.#settling, key, bytes, this.#clock, signal);
   }
 
   #verify(seq: number, bytes: Uint8Array): VerifiedControlEntry {

@@ -4,8 +4,9 @@ import type { ObjectStore } from '../ports/object-store.ts';
 import { sha256Hex } from '../record/sha256.ts';
 import { contentBytesMax } from './layout.ts';
 
-const PAUSE_FIRST_MS = 100;
-const PAUSE_MAX_MS = 5_000;
+/** Pause after the first failure of a create, in ms; it doubles with each, up to the longest. */
+export const PAUSE_FIRST_MS = 100;
+export const PAUSE_MAX_MS = 5_000;
 
 /**
  * Reads an object that a signed entry names and checks its digest.

@@ -53,6 +53,8 @@ export interface ObjectStore extends AsyncDisposable {
    * itself by a primitive that was made for it.
    */
   readonly arbiter: 'server' | 'machine';
+  /** How far the server's clock is ahead of this machine's, ms, as its answers so far tell; null or absent where there is no other clock. */
+  readonly clockOffsetMs?: number | null;
   create(key: string, bytes: Uint8Array, options?: StoreCallOptions): Promise<'created' | 'exists'>;
   get(key: string, bytesMax: number, options?: StoreCallOptions): Promise<Buffer | null>;
   stat(key: string, options?: StoreCallOptions): Promise<ObjectStat | null>;

@@ -90,7 +90,7 @@ export const ERROR_REMEDIES: Readonly<Record<ErrorCode, Remedy>> = {
   },
   STORE_ROLLED_BACK: {
     unharmed: 'What this machine and the source remember. Nothing was written on the older copy.',
-    mend: 'Bring the newest copy of the store back. If the store is new on purpose, give the pipeline and the consumer group new names.',
+    mend: 'Put the newest copy of the store back. If the older one is all that is left, `docs/operating/incident.md` has the step that accepts it, and what is lost. If the store is new on purpose, give the pipeline and the consumer group new names.',
   },
   STORE_UNAVAILABLE: {
     unharmed: 'What is committed. Reading waits and goes on by itself.',
@@ -99,6 +99,14 @@ export const ERROR_REMEDIES: Readonly<Record<ErrorCode, Remedy>> = {
   STORE_UNCERTAIN: {
     unharmed: 'What is committed: the object is read before anything else is done.',
     mend: 'None is needed, as long as the store answers again.',
+  },
+  STOPPED: {
+    unharmed: 'Everything: what the message does not name as signed was not done, and will not be.',
+    mend: 'Call the command again, if it is still wanted.',
+  },
+  CLOCK_WRONG: {
+    unharmed: 'Everything: nothing was signed.',
+    mend: 'Set the clock of the machine that is wrong (NTP). Where entries are dated in the future already, `docs/operating/incident.md` has what leads out.',
   },
   FOREIGN_WRITER: {
     unharmed: OTHER_PARTITIONS,

@@ -1,4 +1,5 @@
 import { IntegrityError } from '../errors.ts';
+import { DEAD_LETTERS_TOLD } from '../record/dead-letter.ts';
 import { parseBatchLine, type BatchLine, type Snapshot, type Standing } from '../ledger/snapshot.ts';
 import type { ControlHead } from '../ledger/control-log.ts';
 import type { ControlState } from '../ledger/control-state.ts';
@@ -20,6 +21,8 @@ export interface GateReport {
   /** What was looked at, and the only thing that the verdict is about: a ref may move on at any time. */
   readonly snapshot: string | null;
   readonly records: number;
+  /** Records of its batches that are in none of its rows, because they did not decode. */
+  readonly deadLetters: number;
   readonly batches: number;
   /** Batches kept out of the snapshot. */
   readonly held: number;
@@ -58,6 +61,7 @@ export async function gate(ledger: LedgerContext, { ref, maxAgeMs, signal }: Gat
     ref,
     snapshot: null,
     records: 0,
+    deadLetters: 0,
     batches: 0,
     held: 0,
     observed: {},
@@ -102,6 +106,7 @@ type Draft = Omit<GateReport, 'verdict' | 'observed' | 'reasons' | 'warnings' | 
   snapshot: string | null;
   newestTime: string | null;
   records: number;
+  deadLetters: number;
   batches: number;
   held: number;
   observed: Partial<Record<Standing, number>>;
@@ -140,6 +145,7 @@ async function checkSnapshot(
   const totals: BatchTotals[] = [];
   await eachLimited(batchesOf(ledger, snapshot, totals, report), READS_AT_ONCE, async (line) => {
     if (signal.aborted) return;
+    report.deadLetters += line.records - line.rows;
     if (await checkBatch(ledger, state, line, report))
       report.observed[line.standing] = (report.observed[line.standing] ?? 0) + 1;
   });
@@ -148,6 +154,11 @@ async function checkSnapshot(
     report.problems.push({ object: ledger.layout.snapshot(sha256), ...fault });
   const warning = observedWarning(report);
   if (warning !== null) report.warnings.push(warning);
+  const deadShare = report.deadLetters / (report.records + report.deadLetters);
+  if (deadShare > DEAD_LETTERS_TOLD)
+    report.warnings.push(
+      `${Number((100 * deadShare).toPrecision(3))} % of the records of its batches do not decode and are in no row (headgate status names the logs, headgate log LOG the batches)`,
+    );
   if (report.held > 0) report.warnings.push(`batches held back: ${report.held}`);
 }
 

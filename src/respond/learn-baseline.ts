@@ -3,7 +3,7 @@ import type { Baseline } from '../detect/baseline/baseline.ts';
 import { encodeBaseline } from '../detect/baseline/format.ts';
 import { learnBaseline } from '../detect/baseline/learn.ts';
 import { BATCHES_MIN } from '../detect/baseline/reference.ts';
-import type { Profile } from '../detect/profile.ts';
+import type { Profile, UndecodedRecords } from '../detect/profile.ts';
 import { RECORDS_MIN_DEFAULT } from '../detect/verdict.ts';
 import { putContent } from '../ledger/objects.ts';
 import { sha256Hex } from '../record/sha256.ts';
@@ -20,7 +20,11 @@ export interface LearnedBaseline extends Omit<Learnable, 'units' | 'parts' | 'co
   readonly batches: number;
   /** Batches below which hard rules alone decide. */
   readonly batchesMin: number;
+  /** Records learned from, decoded or not, and those that decoded. */
   readonly records: number;
+  readonly rows: number;
+  /** What of the records did not decode; null where all did. */
+  readonly undecoded: UndecodedRecords | null;
   readonly bytes: number;
   /** Batches left out because all of their rows are those of an earlier one, and their positions in what was given. */
   readonly copies: number;
@@ -69,6 +73,8 @@ export async function learn(
     batches: used.length,
     batchesMin: BATCHES_MIN,
     records: used.reduce((sum, { counts }) => sum + counts.records, 0),
+    rows: learned.rows,
+    undecoded: learned.undecoded ?? null,
     bytes: bytes.length,
     copies: copies.length,
     copiesAt: copies,

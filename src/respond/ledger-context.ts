@@ -1,4 +1,4 @@
-import { ControlLog } from '../ledger/control-log.ts';
+import { ControlLog, type ActSettling } from '../ledger/control-log.ts';
 import { Layout } from '../ledger/layout.ts';
 import { PartitionLogs } from '../ledger/partition-log.ts';
 import { Snapshots } from '../ledger/snapshot.ts';
@@ -17,8 +17,16 @@ export interface LedgerContext {
   readonly snapshots: Snapshots;
 }
 
-/** Opens the ledger of the pipeline that the trust root names. */
-export function openLedger(store: ObjectStore, trust: TrustRoot, clock: Clock): LedgerContext {
+/**
+ * Opens the ledger of the pipeline that the trust root names.
+ * @param settling see ControlLog
+ */
+export function openLedger(
+  store: ObjectStore,
+  trust: TrustRoot,
+  clock: Clock,
+  settling: ActSettling | null = null,
+): LedgerContext {
   const layout = new Layout(trust.document.pipeline);
   return {
     store,
@@ -26,7 +34,7 @@ export function openLedger(store: ObjectStore, trust: TrustRoot, clock: Clock): 
     trust,
     clock,
     logs: new PartitionLogs(store, layout, trust),
-    control: new ControlLog(store, layout, trust, clock),
+    control: new ControlLog(store, layout, trust, clock, settling),
     snapshots: new Snapshots(store, layout, clock),
   };
 }

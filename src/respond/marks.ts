@@ -40,7 +40,7 @@ export class Marks {
         throw new IntegrityError(
           'STORE_ROLLED_BACK',
           `control entry ${mark.seq}`,
-          `Cannot trust the store: control entry ${mark.seq} was ${mark.digest} when this machine last looked, now it is ${found} (mark: ${this.#state.locate(this.#name)})`,
+          `Cannot trust the store: control entry ${mark.seq} was ${mark.digest} when this machine last looked, now it is ${found} (mend: put the newest copy of the store back; if an older one is all that is left, docs/operating/incident.md, "An older copy of the store", has the step that accepts it and what is lost; mark: ${this.#state.locate(this.#name)})`,
         );
       }
     }

@@ -17,13 +17,15 @@ import {
   writeClaim,
   writeOwnPaths,
 } from './pull/own-files.ts';
-import { filesOf, type PullFile } from './pull/snapshot-files.ts';
+import { readFiles, type PullFile } from './pull/snapshot-files.ts';
 
 /** What a pull brought, and how much of it was there before. */
 export interface PullReport {
   readonly snapshot: string;
   readonly files: number;
   readonly records: number;
+  /** Records of its batches that are in no file, because they did not decode. */
+  readonly deadLetters: number;
   readonly bytes: number;
   readonly downloaded: number;
   /** Files that were there already with the right content, in the folder or set aside by an interrupted pull. */
@@ -62,7 +64,7 @@ export async function pull(
   signal: AbortSignal,
   onProgress: (files: number, of: number) => void,
 ): Promise<PullReport> {
-  const files = await filesOf(ledger, snapshot);
+  const { files, deadLetters } = await readFiles(ledger, snapshot);
   await target.assertFolders([MANIFEST, stagedName('file')]);
   await assertNotWithinOther(target);
   const { own, missing } = await inspect(target, files);
@@ -75,6 +77,7 @@ export async function pull(
     snapshot,
     files: files.length,
     records: sum(({ rows }) => rows),
+    deadLetters,
     bytes: sum(({ bytes }) => bytes),
     downloaded,
     kept: complete ? files.length - downloaded : files.length - missing.length,

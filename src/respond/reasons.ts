@@ -1,4 +1,12 @@
+import type { Evidence } from '../detect/evidence.ts';
 import type { Finding, Judgement } from '../detect/judgement.ts';
+import { causesOf } from '../detect/profile/dead-letters.ts';
+import type { DeadLetterCause } from '../record/dead-letter.ts';
+
+/** What the records of a batch did not decode for, the most frequent first. */
+export function whyUndecoded({ profile }: Pick<Evidence, 'profile'>): readonly DeadLetterCause[] {
+  return causesOf(profile);
+}
 
 /**
  * Findings that speak against a batch, what decided first: broken hard rules, then the most unusual. Rules that only

@@ -1,4 +1,5 @@
 import { aheadWarning } from '../ledger/entry-time.ts';
+import type { BatchEntry } from '../ledger/partition-entry.ts';
 import type { FileFormat } from '../ports/file-format.ts';
 import type { LedgerContext } from './ledger-context.ts';
 import { ControlVerification } from './verify/control-log.ts';
@@ -18,6 +19,8 @@ export interface VerifyReport {
   readonly logs: number;
   readonly batches: number;
   readonly records: number;
+  /** Of them, those that did not decode. */
+  readonly deadLetters: number;
   readonly objects: number;
   readonly bytes: number;
   readonly deep: boolean;
@@ -46,9 +49,11 @@ export async function verifyPipeline(ledger: LedgerContext, options: VerifyOptio
   const findings = new Findings(ledger.store);
   let batches = 0;
   let records = 0;
-  const onBatch = (entry: { readonly records: number }): void => {
+  let deadLetters = 0;
+  const onBatch = (entry: Pick<BatchEntry, 'records' | 'deadLetterRecords'>): void => {
     batches++;
     records += entry.records;
+    deadLetters += entry.deadLetterRecords;
     onProgress?.(batches);
   };
   const index = await verifyPartitionLogs({ ledger, findings, deep: deep ? format : null, signal, onBatch });
@@ -61,11 +66,12 @@ export async function verifyPipeline(ledger: LedgerContext, options: VerifyOptio
     ok: complete && problems.length === 0,
     complete,
     problems,
-    warnings: ahead === null ? [] : [ahead],
+    warnings: [...control.warnings, ...(ahead === null ? [] : [ahead])],
     controlEntries: control.entries,
     logs: index.logs.size,
     batches,
     records,
+    deadLetters,
     objects,
     bytes,
     deep,

@@ -126,7 +126,7 @@ describe.each(VERSIONS)('the golden store %s', (version) => {
   });
 
   it('verifies to the last record, with exact counts', async () => {
-    const { batches, records } = expected.totals;
+    const { batches, records, deadLetters } = expected.totals;
     expect(await json('verify', '--deep')).toEqual({
       ok: true,
       complete: true,
@@ -136,6 +136,7 @@ describe.each(VERSIONS)('the golden store %s', (version) => {
       logs: Object.keys(expected.logs).length,
       batches,
       records,
+      deadLetters,
       objects: expect.any(Number) as number,
       bytes: expect.any(Number) as number,
       deep: true,

@@ -38,6 +38,8 @@ export class FakeS3 implements AsyncDisposable {
   /** Answers to the next requests, in order; null = the one that it deserves. */
   readonly answers: (S3Answer | null)[] = [];
   conditions: Conditions = 'honoured';
+  /** What its clock says, for the Date of its answers; null = the time. */
+  date: Date | null = null;
   /** Asked first, for each request; null leaves it to the rest. */
   answer: (request: S3Request) => S3Answer | null = () => null;
   readonly #server: Server;
@@ -82,6 +84,7 @@ export class FakeS3 implements AsyncDisposable {
       body: Buffer.concat(parts),
     };
     this.requests.push(request);
+    if (this.date !== null) response.setHeader('date', this.date.toUTCString());
     const planned = this.answer(request) ?? this.answers.shift() ?? null;
     if (planned === null) this.#serve(request, response);
     else send(response, planned, request.method === 'HEAD');

@@ -65,6 +65,11 @@ export class S3Store implements ObjectStore {
     this.#reader = new S3Client(clientConfig(options, READ_ATTEMPTS_MAX));
   }
 
+  /** The SDK notes it from the Date of each answer, to a second or two; 0 before the first. */
+  get clockOffsetMs(): number {
+    return this.#reader.config.systemClockOffset;
+  }
+
   async create(key: string, bytes: Uint8Array, options: StoreCallOptions = {}): Promise<'created' | 'exists'> {
     assertKey(key);
     try {

@@ -8,8 +8,9 @@ import { openS3Object } from '../../compose/ledger.ts';
 import { scopeOf, topicsOfSource } from '../../compose/misfits.ts';
 import { openFilesFor, pathsWithoutFiles } from '../../compose/source.ts';
 import { readBaseline } from '../../publish/rejudge.ts';
+import type { Baseline } from '../../detect/baseline/baseline.ts';
 import type { Profile } from '../../detect/profile.ts';
-import { NotFoundError, RequestError } from '../../errors.ts';
+import { HeadgateError, NotFoundError, RequestError } from '../../errors.ts';
 import { profileSource } from '../../ingest/profile-source.ts';
 import { formatLogId } from '../../record/log-id.ts';
 import { quoteName } from '../../record/quote-name.ts';
@@ -23,6 +24,7 @@ import {
   type StoredHistory,
 } from '../../respond/stored-profiles.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
+import { describeUndecoded } from '../dead-letters.ts';
 import { copiesOf, describeLearned, type ReadHistory } from '../learned.ts';
 import { counted } from '../output.ts';
 import { onRef, type RefAct } from './refs.ts';
@@ -101,7 +103,7 @@ async function profileFiles(
   try {
     const local = await Promise.all(
       paths.map(async (path, i) =>
-        path.startsWith('s3://') ? download(loaded, path, join(scratch, `${i}-${basename(path)}`)) : path,
+        path.startsWith('s3://') ? download(loaded, path, join(scratch, `${i}-${basename(path)}`), context.stop) : path,
       ),
     );
     const empty = await pathsWithoutFiles(loaded, topic, local, context.folder);
@@ -136,8 +138,8 @@ async function profileFiles(
   }
 }
 
-async function download(loaded: RefAct['loaded'], url: string, path: string): Promise<string> {
-  await writeFile(path, await openS3Object(loaded, url));
+async function download(loaded: RefAct['loaded'], url: string, path: string, stop: AbortSignal): Promise<string> {
+  await writeFile(path, await openS3Object(loaded, url, stop));
   return path;
 }
 
@@ -161,13 +163,30 @@ async function putInForce(act: RefAct, id: string | undefined, options: ApproveO
   const { context, loaded, ledger, actor } = act;
   const topic = await topicOf(act, options.topic);
   const baseline = await approve(ledger, topic, id, actor, context.kill, options.fewer);
+  const undecoded = await undecodedIn(context, ledger, baseline);
   const next = 'batches held for want of a baseline are judged with the next publish: headgate publish --once';
-  context.output.result({ topic, baseline }, [
+  context.output.result({ topic, baseline, undecoded: undecoded.undecoded ?? null }, [
     `${baseline.slice(0, 12)} is in force for "${topic}"`,
+    ...describeUndecoded(undecoded).map((each) => context.output.called(each)),
     // Observe mode holds nothing.
     ...(loaded.config.mode === 'observe' ? [] : [context.output.called(next)]),
   ]);
   return undefined;
+}
+
+/** What a baseline was learned from that did not decode. It is in force by now: that it cannot be read must not hide that. */
+async function undecodedIn(
+  { output }: CommandContext,
+  ledger: RefAct['ledger'],
+  sha256: string,
+): Promise<Pick<Baseline, 'undecoded' | 'undecodedMax'>> {
+  try {
+    return (await readBaseline(ledger, sha256)).baseline;
+  } catch (error) {
+    if (!(error instanceof HeadgateError)) throw error;
+    output.note(`what it was learned from cannot be told: ${error.message}`);
+    return {};
+  }
 }
 
 /** `headgate baseline show`. @throws RequestError */
@@ -197,6 +216,7 @@ export async function showBaseline(
       [
         `baseline  ${sha256}${state.baselines[topic] === sha256 ? ' (in force)' : ' (candidate)'}`,
         `learned   from ${counted(baseline.rows, 'row')} in ${counted(baseline.batches, 'batch')}, schema ${baseline.schema.slice(0, 12)}`,
+        ...describeUndecoded(baseline).map((each) => `          ${context.output.called(each)}`),
         `checks    ${counted(baseline.statistics.length, 'statistic')} in ${counted(baseline.families.length, 'family')}`,
         ...describeIgnored(ignoredColumns).map((names) => `ignores   ${names}`),
         ...unchecked.map((each) => `but       ${context.output.called(each)}`),

@@ -9,6 +9,7 @@ import type { LoadedConfig } from '../../config/load.ts';
 import { systemClock } from '../../adapters/system/clock.ts';
 import { systemRng } from '../../adapters/system/rng.ts';
 import { ConfigError, HeadgateError } from '../../errors.ts';
+import { assertClock } from '../../ledger/entry-time.ts';
 import { Layout } from '../../ledger/layout.ts';
 import { probeFully } from '../../ledger/probe.ts';
 import { openLedger } from '../../respond/ledger-context.ts';
@@ -52,7 +53,11 @@ export async function doctor(context: CommandContext, mustWrite: boolean): Promi
   await checks.run('clock', ['trust', 'store'], () => checkClock(loaded));
   await checks.run('topics', ['trust', 'store'], () => checkTopics(loaded));
   await checks.run('halts', ['trust', 'store'], () => checkHalts(loaded));
-  await checks.run('source', [], async () => (use === 'run' ? checkSource(loaded) : NOT_NEEDED));
+  await checks.run('source', [], async () => {
+    if (use === 'run' && loaded.config.keys.ingest === null)
+      return 'not checked: nothing is read here (keys.ingest: null)';
+    return use === 'run' ? checkSource(loaded) : NOT_NEEDED;
+  });
   await checks.run('alerts', ['trust', 'store'], async () =>
     use === 'run' ? checkAlerts(context, loaded) : NOT_NEEDED,
   );
@@ -65,7 +70,10 @@ type Use = 'run' | 'decide' | 'read';
 const NOT_NEEDED = 'not checked: nothing is run without the private keys (--write checks it)';
 
 async function useOf({ folder, config }: LoadedConfig, mustWrite: boolean): Promise<Use> {
-  const isHere = (name: KeyName): Promise<boolean> => exists(resolve(folder, config.keys[name]));
+  const isHere = async (name: KeyName): Promise<boolean> => {
+    const path = config.keys[name];
+    return path !== null && exists(resolve(folder, path));
+  };
   if (mustWrite || (await isHere('ingest')) || (await isHere('publisher'))) return 'run';
   return (await isHere('approver')) ? 'decide' : 'read';
 }
@@ -130,14 +138,24 @@ async function checkTrust(loaded: LoadedConfig): Promise<string> {
   return `${resolve(loaded.folder, loaded.config.trust)}: ${counted(document.keys.length, 'key')}`;
 }
 
+/** What a machine does with a key. */
+const SIGNING = { ingest: 'read (run, ingest)', publisher: 'publish (run, publish, resume)' } as const;
+
 async function checkKey(loaded: LoadedConfig, name: KeyName, use: Use): Promise<Found> {
-  const path = resolve(loaded.folder, loaded.config.keys[name]);
+  const configured = loaded.config.keys[name];
+  if (configured === null) return 'not on this machine (null)';
+  const path = resolve(loaded.folder, configured);
   if (name === 'approver' && !(await exists(path)))
     return use === 'read'
       ? 'not here, not needed for reading'
       : `not here (fine on servers: decisions are signed where "${path}" is)`;
   if (name !== 'approver' && use !== 'run')
     return `not here, not needed for ${use === 'read' ? 'reading' : 'decisions'} (--write checks it)`;
+  if (name !== 'approver' && !(await exists(path)))
+    throw new ConfigError(
+      'KEY_INVALID',
+      `Cannot read key file "${path}": it does not exist (mend: copy it here, if this machine is to ${SIGNING[name]}; if another one does that, set keys.${name}: null here)`,
+    );
   const { keyId } = await openKey(loaded, await readTrust(loaded), name);
   return `${keyId} may sign as ${name}`;
 }
@@ -176,10 +194,16 @@ async function checkStore(context: CommandContext, loaded: LoadedConfig, use: Us
   return `${store.location} creates each key exactly once`;
 }
 
-/** A clock that lags behind the newest entry would make `--to TIME` and freshness lie. */
+/** A clock that lags behind the newest entry would make `--to TIME` and freshness lie; one far off must sign nothing. */
 async function checkClock(loaded: LoadedConfig): Promise<Found> {
   await using store = await openStore(loaded);
   const { newest } = await openLedger(store, await readTrust(loaded), systemClock).control.head();
+  const offsetMs = store.clockOffsetMs ?? null;
+  assertClock(newest?.entry ?? null, offsetMs, systemClock.now());
+  if (offsetMs !== null && Math.abs(offsetMs) > BEHIND_MAX_MS)
+    return {
+      warn: `this machine's clock is ${Math.round(Math.abs(offsetMs) / 1_000)} s ${offsetMs > 0 ? 'behind' : 'ahead of'} the store's (mend: synchronise it, NTP)`,
+    };
   const behindMs = newest === null ? 0 : Date.parse(newest.entry.time) - systemClock.now();
   if (behindMs <= BEHIND_MAX_MS) return 'not behind the newest entry';
   return {
@@ -199,6 +223,7 @@ async function checkTopics(loaded: LoadedConfig): Promise<string> {
       'Cannot check all that the configuration asks for (mend: correct it under topicDefaults or topics, or as a line says):',
       misfits.map(({ topic, message }) => ({ path: topic, message })),
     );
+  if (topicsOfSource(loaded).length === 0) return 'none is configured here';
   const pinned = topicsOfSource(loaded).length - unpinned.length;
   const rest = `${counted(unpinned.length, 'topic')} without a schema yet: whether all columns that are named exist shows when the first records are read`;
   if (pinned === 0) return rest;

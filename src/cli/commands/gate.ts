@@ -9,6 +9,7 @@ import { pull } from '../../respond/pull.ts';
 import { listFiles } from '../../respond/pull/snapshot-files.ts';
 import { resolveSnapshot } from '../../respond/refs.ts';
 import { endCode, withLedger, type CommandContext, type CommandResult } from '../context.ts';
+import { besides } from '../dead-letters.ts';
 import { EXIT } from '../exit-codes.ts';
 import { counted, formatBytes, formatCount, type Output } from '../output.ts';
 
@@ -43,7 +44,7 @@ function gateLines(report: GateReport, output: Output): string[] {
   const what =
     report.snapshot === null
       ? `"${report.ref}"`
-      : `"${report.ref}" at ${report.snapshot.slice(0, 12)}, ${counted(report.records, 'record')} in ${counted(report.batches, 'batch')}`;
+      : `"${report.ref}" at ${report.snapshot.slice(0, 12)}, ${counted(report.records, 'record')} in ${counted(report.batches, 'batch')}${besides(report.deadLetters)}`;
   const head = report.verdict === 'pass' ? `pass: ${what}` : `${report.verdict.toUpperCase()}: ${what}`;
   return [
     head,
@@ -89,7 +90,7 @@ export async function pullRef(
     const report = await pull(ledger, snapshot, target, context.stop, (done, of) =>
       context.output.progress(`${formatCount(done)} of ${counted(of, 'file')}`),
     );
-    const summary = `${counted(report.records, 'record')} in ${counted(report.files, 'file')}, ${formatBytes(report.bytes)}: ${formatCount(report.downloaded)} downloaded, ${formatCount(report.kept)} kept, ${formatCount(report.removed)} removed`;
+    const summary = `${counted(report.records, 'record')} in ${counted(report.files, 'file')}${besides(report.deadLetters)}, ${formatBytes(report.bytes)}: ${formatCount(report.downloaded)} downloaded, ${formatCount(report.kept)} kept, ${formatCount(report.removed)} removed`;
     const line = report.complete
       ? `pulled ${snapshot.slice(0, 12)} into ${dir}: ${summary}`
       : `interrupted: ${dir} is as it was; ${formatCount(report.downloaded)} of ${counted(report.files, 'file')} set aside for the next pull`;

@@ -4,7 +4,7 @@ import { basename, dirname, join, relative, resolve } from 'node:path';
 
 import { generateKeyFile } from '../../adapters/keys/pem-signer.ts';
 import { makeLocalFolder } from '../../compose/local-folder.ts';
-import { parseConfig } from '../../config/load.ts';
+import { loadConfig, parseConfig } from '../../config/load.ts';
 import { ConfigError, HeadgateError, RequestError } from '../../errors.ts';
 import { ROLES as ALL_ROLES, type TrustDocument } from '../../ledger/trust.ts';
 import { sshFingerprint } from '../../record/public-key.ts';
@@ -23,7 +23,7 @@ export async function init(context: CommandContext, dir: string, given: InitOpti
   const configPath = join(folder, CONFIG_NAME);
   const text = configText(answers);
   assertUsable(text, configPath, context);
-  await assertFree(folder, [configPath, ...madeIn(folder)]);
+  await assertFree(context, folder, [configPath, ...madeIn(folder)]);
   const keys = await orRefuse(folder, async () => {
     const made = await writeKeys(folder, answers.pipeline, answers.store);
     await writeFile(configPath, text, { flag: 'wx' });
@@ -55,7 +55,7 @@ async function initKeys(context: CommandContext, folder: string, pipeline: strin
     join(folder, CONFIG_NAME),
     context,
   );
-  await assertFree(folder, madeIn(folder));
+  await assertFree(context, folder, madeIn(folder));
   const keys = await orRefuse(folder, () => writeKeys(folder, pipeline, null));
   context.output.result(
     { ok: true, folder, config: null, pipeline, keys: keys.map(({ keyId, name }) => ({ keyId, name })), notes: [] },
@@ -80,9 +80,22 @@ function madeIn(folder: string): string[] {
 function orRefuse<Made>(folder: string, make: () => Promise<Made>): Promise<Made> {
   return make().catch((cause: unknown) => {
     if (cause instanceof HeadgateError) throw cause;
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const isImpossible = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+    const why = isImpossible ? 'no folder can be made there (ENOENT) (mend: name another)' : whyUnusable(folder, cause);
     throw new RequestError('REQUEST_INVALID', `Cannot set up "${folder}": ${why}`, { cause });
   });
+}
+
+/** What a person can do about a folder in which nothing can be written. */
+function whyUnusable(folder: string, cause: unknown): string {
+  const { code = '', message } = cause as NodeJS.ErrnoException;
+  if (code === 'ENOENT')
+    return `folder "${folder}" does not exist (mend: mkdir -p ${shellWord(folder)}, or name another)`;
+  if (['ENOTDIR', 'EEXIST'].includes(code))
+    return 'it, or what stands above it, is a file and no folder (mend: name another folder, or move the file away)';
+  if (['EACCES', 'EPERM', 'EROFS'].includes(code))
+    return `this process may not write there (${code}) (mend: name another folder, or call it as the owner of this one)`;
+  return code === 'ENOSPC' ? 'its disk is full (mend: free space there, or name another folder)' : message;
 }
 
 /**
@@ -126,22 +139,41 @@ function assertUsable(text: string, path: string, { environment }: CommandContex
 }
 
 /**
- * Refuses before anything is written; names all that is in the way, so that one removal is enough. An init that was cut off
- * has left keys that have signed nothing: without a configuration nobody can have used them.
+ * Refuses before anything is written; names all that is in the way. To remove it is advised only where nothing speaks of a
+ * store that was signed with these keys: without them nobody can ever go on there.
  * @throws RequestError
  */
-async function assertFree(folder: string, paths: readonly string[]): Promise<void> {
+async function assertFree({ environment }: CommandContext, folder: string, paths: readonly string[]): Promise<void> {
   const present: string[] = [];
   for (const path of paths) if (await exists(path)) present.push(`"${path}"`);
   if (present.length === 0) return;
+  const found = `Cannot set up "${folder}": ${present.join(', ')} ${present.length === 1 ? 'exists' : 'exist'} already`;
+  const another = 'set up another pipeline in another folder, headgate init OTHER-FOLDER --pipeline OTHER';
+  const user = await userOf(folder, environment);
+  if (user !== null)
+    throw new RequestError(
+      'REQUEST_INVALID',
+      `${found}, and must stay: these keys and this trust root are used by ${user}, and whoever removes them can never sign there again (mend: ${another})`,
+    );
   const isCutOff = !(await exists(join(folder, CONFIG_NAME)));
-  const mend = isCutOff
-    ? `another folder; or, if an earlier init was cut off and these keys are used nowhere else, remove ${present.join(', ')}`
-    : `another folder, or remove ${present.join(', ')}`;
-  throw new RequestError(
-    'REQUEST_INVALID',
-    `Cannot set up "${folder}": ${present.join(', ')} ${present.length === 1 ? 'exists' : 'exist'} already (mend: ${mend})`,
-  );
+  const unused = isCutOff
+    ? 'if an earlier init was cut off and these keys are used nowhere else'
+    : 'if no store was ever written with these keys, on any machine (who removes keys that are in use can never sign in that store again)';
+  throw new RequestError('REQUEST_INVALID', `${found} (mend: ${another}; or, ${unused}, remove ${present.join(', ')})`);
+}
+
+/** What the keys in a folder are used by, as far as this machine can tell; null where nothing says that they are. */
+async function userOf(folder: string, environment: CommandContext['environment']): Promise<string | null> {
+  const path = join(folder, CONFIG_NAME);
+  const loaded = await loadConfig(path, environment).catch((error: unknown) => error as Error);
+  const isLost = loaded instanceof Error;
+  if (isLost && (await exists(path))) return `whatever store "${path}" names`;
+  const url = isLost ? './store' : loaded.config.store.url;
+  if (isUrl(url)) return `store "${url}"`;
+  const store = resolve(folder, url);
+  if (await exists(store)) return `store "${store}"`;
+  const state = resolve(folder, isLost ? './.headgate' : loaded.config.stateFolder);
+  return (await exists(state)) ? `a store that this machine has seen (it remembers it in "${state}")` : null;
 }
 
 function configText({ pipeline, source, topics, csv, store, label, sender }: Answers): string {
@@ -216,7 +248,13 @@ export async function generate(
       'REQUEST_INVALID',
       `Cannot encrypt the key: environment variable "${passphraseEnv}" is not set`,
     );
-  const publicKey = await generateKeyFile(resolve(context.folder, file), passphrase);
+  const path = resolve(context.folder, file);
+  const publicKey = await generateKeyFile(path, passphrase).catch((error: unknown) => {
+    const cause = error instanceof ConfigError ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
+    if (cause?.code === undefined || cause.code === 'EEXIST') throw error;
+    const why = whyUnusable(dirname(path), cause);
+    throw new ConfigError('KEY_INVALID', `Cannot write key file "${path}": ${why}`, [], { cause });
+  });
   const entry = { keyId: sshFingerprint(publicKey), name: basename(file, '.pem'), roles, publicKey };
   context.output.result(entry, [
     `wrote ${file}; add this to "keys" in trust.json:`,

@@ -4,6 +4,7 @@ import { parseLogId } from '../../record/log-id.ts';
 import { newestEntries } from '../../respond/newest-entries.ts';
 import { currentSnapshot, resolveSnapshot } from '../../respond/refs.ts';
 import { parseLimit, withLedger, type CommandContext, type CommandResult } from '../context.ts';
+import { ofThem } from '../dead-letters.ts';
 import { counted, formatBytes, formatCount } from '../output.ts';
 
 /** `headgate log`: entries of one log, newest first. */
@@ -46,7 +47,7 @@ export async function showLog(
       entry.kind,
       entry.kind === 'batch' || entry.kind === 'gap' ? `[${entry.start}, ${entry.end})` : '',
       entry.kind === 'batch'
-        ? `${counted(entry.records, 'record')}, ${entry.verdict}${entry.undecided === null ? '' : ` (${entry.undecided})`}`
+        ? `${counted(entry.records, 'record')}${ofThem(entry.deadLetterRecords)}, ${entry.verdict}${entry.undecided === null ? '' : ` (${entry.undecided})`}`
         : `epoch ${entry.epoch}`,
       digest.slice(0, 12),
     ]);

@@ -10,10 +10,11 @@ import { formatLogId, parseLogId } from '../../record/log-id.ts';
 import { decide, findBatch } from '../../respond/decisions.ts';
 import { judgementInForce } from '../../respond/judgement-in-force.ts';
 import type { LedgerContext } from '../../respond/ledger-context.ts';
-import { describeUnion, reasonsOf, whySuspect } from '../../respond/reasons.ts';
+import { describeUnion, reasonsOf, whySuspect, whyUndecoded } from '../../respond/reasons.ts';
 import { currentSnapshot } from '../../respond/refs.ts';
 import { parseLimit, withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { damageOfBatch, describeDamage, damageOfBatches, placeOf, readable, type Damage } from '../damage.ts';
+import { listCauses } from '../dead-letters.ts';
 import { EXIT } from '../exit-codes.ts';
 import { WHY_OTHER_SCHEMA, WHY_STALE, whyNoBaseline, whySmall } from '../hints.ts';
 import { counted, formatCount, type Output } from '../output.ts';
@@ -214,7 +215,8 @@ export async function show(context: CommandContext, id: string, ref: string | un
   return withLedger(context, async (loaded, ledger) => {
     const batch = await findBatch(ledger, ref ?? loaded.config.publish.ref, id);
     const { judgement, baseline, seq, together } = await judgementInForce(ledger, batch);
-    const { skipped } = await readEvidence(ledger, batch);
+    const { skipped, ...evidence } = await readEvidence(ledger, batch);
+    const deadLetterCauses = whyUndecoded(evidence);
     const { entry, digest } = batch;
     const reasons = reasonsOf(judgement);
     const observed = judgement.findings.filter(({ action }) => action === 'observe');
@@ -224,6 +226,7 @@ export async function show(context: CommandContext, id: string, ref: string | un
       `batch      ${digest}`,
       `log        ${formatLogId(batch.log)} slot ${entry.slot}, offsets [${entry.start}, ${entry.end})`,
       `records    ${formatCount(entry.records)}, of them ${counted(entry.deadLetterRecords, 'dead letter')}`,
+      ...listCauses(deadLetterCauses).map((line) => `           ${context.output.called(line)}`),
       `committed  ${entry.time}, ${entry.mode} mode, then ${entry.verdict}${entry.undecided === null ? '' : ` (${entry.undecided})`}`,
       `verdict    ${judgement.outcome}${reason}, score ${judgement.score.toFixed(2)}${seq === null ? '' : `, judged again by control entry ${seq}`}${union}`,
       ...(judgement.failure === undefined
@@ -238,7 +241,17 @@ export async function show(context: CommandContext, id: string, ref: string | un
       ...(observed.length === 0 ? [] : ['observed only (these rules hold nothing)', ...observed.map(describeFinding)]),
     ];
     context.output.result(
-      { digest, entry, judgement, judgedBySeq: seq, judgedTogether: together, reasons, baseline, skipped },
+      {
+        digest,
+        entry,
+        judgement,
+        judgedBySeq: seq,
+        judgedTogether: together,
+        reasons,
+        baseline,
+        skipped,
+        deadLetterCauses,
+      },
       lines,
     );
     return undefined;

@@ -16,7 +16,7 @@ import {
   type BaselineChange,
   type RollbackReport,
 } from '../../respond/refs.ts';
-import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
+import { withAct, withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { counted, formatCount } from '../output.ts';
 
@@ -41,10 +41,10 @@ export function onRef(
   { reason, ref }: ActOptions,
   work: (act: RefAct) => Promise<CommandResult>,
 ): Promise<CommandResult> {
-  return withLedger(context, async (loaded, ledger) => {
+  return withAct(context, async (act, loaded, ledger) => {
     const signer = await openKey(loaded, ledger.trust, 'approver');
     return work({
-      context,
+      context: act,
       loaded,
       ledger,
       ref: ref ?? loaded.config.publish.ref,
@@ -96,7 +96,9 @@ async function resumeOne({ context, loaded, ledger, ref, actor }: RefAct): Promi
       ? `; judged again first: ${counted(rejudged, 'batch')}, of them ${formatCount(clean)} clean, which the next publish brings back, and ${formatCount(suspect)} suspect`
       : '';
   const left = damaged.length > 0 ? `; left where they are: ${counted(damaged.length, 'damaged log')}` : '';
-  context.output.result({ ref, held: false, unchanged: false, ...report }, [`"${ref}" may move again${again}${left}`]);
+  context.output.result({ ref, held: false, unchanged: false, ...report }, [
+    `${isSettled ? `"${ref}" was not on hold; partitions that a rule has halted go on` : `"${ref}" may move again`}${again}${left}`,
+  ]);
   return damaged.length > 0 ? EXIT.tampered : undefined;
 }
 

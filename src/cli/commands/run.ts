@@ -20,6 +20,7 @@ import { EXIT } from '../exit-codes.ts';
 import { Unjudged } from '../hints.ts';
 import { ObservedRules } from '../observed-rules.ts';
 import { counted, formatCount } from '../output.ts';
+import { RunLosses } from '../run-losses.ts';
 import { Patience } from './patience.ts';
 import { describeTally, describeUnread, type Tally, type Unread } from './tally.ts';
 import { waitForAlerts } from './wait-for-alerts.ts';
@@ -72,6 +73,7 @@ class Session {
   #damaged: readonly DamagedLog[] = [];
   readonly #unjudged = new Unjudged();
   readonly #observed = new ObservedRules();
+  readonly #losses = new RunLosses();
   readonly #patience: Patience;
   /** Ends what is begun, too. */
   readonly #kill: AbortSignal;
@@ -182,7 +184,8 @@ class Session {
     }
   }
 
-  #committed({ log, slot, digest, records, deadLetters, judged }: CommittedBatch): void {
+  #committed(batch: CommittedBatch): void {
+    const { log, slot, digest, records, deadLetters, judged } = batch;
     const tally = this.#tally;
     tally.records += records;
     tally.batches++;
@@ -190,6 +193,9 @@ class Session {
     tally.deadLetters += deadLetters;
     if (judged.undecided !== null) this.#unjudged.add(log.topic, judged.undecided);
     this.#observed.add(log.topic, judged.brokenObserveRules);
+    const news = this.#losses.add(batch);
+    // A process without an end has no summary to tell it in.
+    if (!this.#once) for (const line of news) this.#context.output.note(line);
     this.#context.output.progress(
       `${counted(tally.records, 'record')}, ${counted(tally.batches, 'batch')}: ${formatCount(tally.clean)} clean, ${formatCount(tally.suspect)} suspect, ${formatCount(tally.undecided)} undecided`,
     );
@@ -259,10 +265,12 @@ class Session {
     const onHold = state.holds[ref] !== undefined;
     const tally = this.#tally;
     const lines = parts.ingest ? [describeTally(tally)] : [];
-    lines.push(...this.#observed.lines());
+    const { output } = this.#context;
+    const losses = this.#losses.totals();
+    const observed = this.#observed.totals();
+    lines.push(...this.#losses.lines().map((line) => output.called(line)), ...this.#observed.lines());
     const unread = [...this.#unread.values()];
     lines.push(...unread.map(describeUnread));
-    const { output } = this.#context;
     if (parts.publish)
       lines.push(
         `"${ref}" ${snapshot === null ? 'is not published yet' : `names ${snapshot.slice(0, 12)}`}, ${counted(held, 'batch')} held back`,
@@ -277,10 +285,7 @@ class Session {
     const warnings = misfits.map(({ topic, message }) => `topic "${topic}": ${message}`);
     const halted = [...this.#halts.values()];
     const damaged = this.#damaged.map(({ log, code, message }) => ({ log, code, message }));
-    output.result(
-      { ...tally, held, onHold, snapshot, halted, damaged, unread, observed: this.#observed.totals(), warnings },
-      lines,
-    );
+    output.result({ ...tally, held, onHold, snapshot, halted, damaged, unread, observed, losses, warnings }, lines);
     return endCode(this.#context, damaged.length > 0 ? EXIT.tampered : halted.length > 0 ? EXIT.halted : EXIT.ok);
   }
 }

@@ -10,14 +10,14 @@ import { findHalts, type Halt } from '../../respond/halts.ts';
 import type { LedgerContext } from '../../respond/ledger-context.ts';
 import { withLedger, type CommandContext, type CommandResult } from '../context.ts';
 import { describeDamage, damageOfBatches, readable, type Damage } from '../damage.ts';
+import { besides, ofThem } from '../dead-letters.ts';
 import { counted, formatBytes, formatCount, type Output } from '../output.ts';
+import { LogDeadLetters, readListed } from './status-pages.ts';
 
 const LOGS_SHOWN_MAX = 50;
 const READS_AT_ONCE = 16;
 /** Batches that no snapshot lists for good, whose objects are looked for: a request or three each. */
 const CHECKED_MAX = 500;
-/** List pages of the dataset that are read: with 64, some 60,000 batches. */
-const PAGES_READ_MAX = 64;
 
 /** `headgate status`: where the pipeline stands. What is damaged is told beside what can be read, and never instead of it. */
 export async function status(context: CommandContext): Promise<CommandResult> {
@@ -39,18 +39,19 @@ export async function readStatus({ config }: LoadedConfig, ledger: LedgerContext
   const damage: Damage[] = [];
   const snapshot = sha256 === null ? null : await readable(damage, () => ledger.snapshots.read(sha256));
   const unknown = sha256 !== null && snapshot === null ? null : 0;
-  const { standings, waiting } = await readHeld(ledger, snapshot, damage);
-  await readPages(ledger, snapshot, damage);
+  const dead = new LogDeadLetters();
+  const { standings, waiting, deadLetters, heldDeadLetters } = await readListed(ledger, snapshot, dead, damage);
   const covered = unknown === null ? null : await readable(damage, () => coveredHeads(ledger, snapshot));
   const isOpen = ({ digest }: { readonly digest: string }): boolean => state.decisions[digest]?.outcome !== 'condemned';
-  const { heads, batches, count } = await readHeads(ledger, { covered, isOpen }, damage);
+  const { heads, batches, count } = await readHeads(ledger, { covered, isOpen, dead }, damage);
   const damagedLogs = new Set(damage.map(({ object }) => object));
   const held = waiting.filter((line) => isOpen(line) && !damagedLogs.has(line.log));
   const checked = [...batches, ...held].slice(0, CHECKED_MAX);
   damage.push(...(await damageOfBatches(ledger, await readBatches(ledger, checked, damage))));
   for (const { log, code, message } of new Set(unjudgedLogs(ledger.layout, state, ref).values()))
     if (!damagedLogs.has(log)) damage.push({ object: log, code, message, wayOut: 'headgate resume --reason TEXT' });
-  const known = { damage, covered, resumed: state.resumed[ref] ?? -1 };
+  const counts = deadLetters === null || heldDeadLetters === null || covered === null ? null : dead;
+  const known = { damage, covered, dead: counts, resumed: state.resumed[ref] ?? -1 };
   const { logs, halts } = await describeLogs(ledger, heads, known);
   return {
     pipeline: config.pipeline,
@@ -59,10 +60,12 @@ export async function readStatus({ config }: LoadedConfig, ledger: LedgerContext
     ref,
     snapshot: sha256,
     records: snapshot?.records ?? unknown,
+    deadLetters: unknown === null ? null : deadLetters,
     bytes: snapshot?.bytes ?? unknown,
     batches: snapshot?.batches.count ?? unknown,
     held: snapshot?.held.count ?? unknown,
     standings: unknown === null ? null : standings,
+    heldDeadLetters: unknown === null ? null : heldDeadLetters,
     onHold: state.holds[ref] !== undefined,
     baselines: state.baselines,
     candidates: state.candidates,
@@ -76,32 +79,6 @@ export async function readStatus({ config }: LoadedConfig, ledger: LedgerContext
     checked: { batches: checked.length, of: count + held.length },
     logs,
   };
-}
-
-/** How many held batches stand where (null where a page cannot be read), and those of them that the next publish looks at. */
-async function readHeld(
-  { snapshots }: LedgerContext,
-  snapshot: Snapshot | null,
-  damage: Damage[],
-): Promise<{ readonly standings: Record<string, number> | null; readonly waiting: readonly BatchLine[] }> {
-  const standings: Record<string, number> = {};
-  const waiting: BatchLine[] = [];
-  let isWhole = true;
-  for (const page of snapshot?.held.pages ?? []) {
-    const lines = await readable(damage, () => snapshots.page(page));
-    isWhole &&= lines !== null;
-    for (const line of lines ?? []) {
-      standings[line.standing] = (standings[line.standing] ?? 0) + 1;
-      if (line.standing === 'small' || line.standing === 'no-baseline') waiting.push(line);
-    }
-  }
-  return { standings: isWhole ? standings : null, waiting };
-}
-
-/** The list pages of the dataset, as far as they are few: only damage of them is of interest. */
-async function readPages({ snapshots }: LedgerContext, snapshot: Snapshot | null, damage: Damage[]): Promise<void> {
-  for (const page of snapshot?.batches.pages.slice(-PAGES_READ_MAX) ?? [])
-    await readable(damage, () => snapshots.page(page));
 }
 
 /** Batches as they are, and those that a page lists as their logs have them. */
@@ -133,11 +110,19 @@ interface FoundHead {
 /**
  * Heads of all partition logs, and the first and the number of the batches that no snapshot covers.
  * @param of `covered`: how far each log is covered; null if that cannot be read, and no batch is found then. `isOpen`: says
- *   which batches are meant
+ *   which batches are meant. `dead`: is added to
  */
 async function readHeads(
   ledger: LedgerContext,
-  { covered, isOpen }: { readonly covered: Covered | null; readonly isOpen: (batch: NewBatch) => boolean },
+  {
+    covered,
+    isOpen,
+    dead,
+  }: {
+    readonly covered: Covered | null;
+    readonly isOpen: (batch: NewBatch) => boolean;
+    readonly dead: LogDeadLetters;
+  },
   damage: Damage[],
 ): Promise<{ readonly heads: readonly FoundHead[]; readonly batches: readonly NewBatch[]; readonly count: number }> {
   const { logs } = ledger;
@@ -155,6 +140,7 @@ async function readHeads(
           at = next;
           const { entry, digest } = verified;
           if (entry.kind !== 'batch' || covered === null || !isOpen({ log, entry, digest })) continue;
+          dead.add(name, entry.deadLetterRecords);
           if (count++ < CHECKED_MAX) batches.push({ log, entry, digest });
         }
         return at;
@@ -175,14 +161,19 @@ async function readHeads(
 
 /**
  * A line for each log, and which have halted.
- * @param known `resumed`: number of the control entry of the last resume, −1 = none
+ * @param known `resumed`: number of the control entry of the last resume, −1 = none. `dead`: null where not all batches are known
  */
 async function describeLogs(
   ledger: LedgerContext,
   heads: readonly FoundHead[],
-  known: { readonly damage: readonly Damage[]; readonly covered: Covered | null; readonly resumed: number },
+  known: {
+    readonly damage: readonly Damage[];
+    readonly covered: Covered | null;
+    readonly dead: LogDeadLetters | null;
+    readonly resumed: number;
+  },
 ) {
-  const { damage, covered, resumed } = known;
+  const { damage, covered, dead, resumed } = known;
   const halts = await findHalts(
     ledger,
     heads.flatMap(({ head }) => head ?? []),
@@ -203,6 +194,8 @@ async function describeLogs(
         slots: head === null ? null : head.slot + 1,
         epoch: head?.epoch ?? null,
         unpublishedSlots: head === null || covered === null ? null : head.slot - (covered.get(name)?.slot ?? -1),
+        /** Of the batches that are published, held, or wait for a publish. */
+        deadLetters: dead?.of(name) ?? null,
         halted: code,
         haltedByRule: code === 'RULE',
         damaged: damaged.get(name) ?? damaged.get(layout.headHint(log)) ?? null,
@@ -243,14 +236,15 @@ function describe(report: Status, output: Output): string[] {
     ...damage.slice(0, LOGS_SHOWN_MAX).map((each) => output.called(describeDamage(each))),
     ...halts.slice(0, LOGS_SHOWN_MAX).map((halt) => output.called(describeHalt(halt))),
     ...output.table(
-      ['log', 'next', 'slots', 'published', 'state'],
+      ['log', '', '', 'published', 'undecoded', 'state'],
       logs
         .slice(0, LOGS_SHOWN_MAX)
-        .map(({ log, next, slots, unpublishedSlots, halted, damaged }) => [
+        .map(({ log, next, slots, unpublishedSlots, deadLetters, halted, damaged }) => [
           `  ${log}`,
           next === null ? '' : `next offset ${formatCount(next)}`,
           slots === null ? '' : counted(slots, 'slot'),
           (unpublishedSlots ?? 0) > 0 ? `${unpublishedSlots} not covered` : '',
+          (deadLetters ?? 0) > 0 ? counted(deadLetters!, 'dead letter') : '',
           [halted === null ? [] : `HALTED (${halted})`, damaged === null ? [] : `DAMAGED (${damaged})`]
             .flat()
             .join(', '),
@@ -260,20 +254,17 @@ function describe(report: Status, output: Output): string[] {
   ];
 }
 
-function describePublished({ snapshot, records, batches, bytes }: Status): string {
+function describePublished({ snapshot, records, deadLetters, batches, bytes }: Status): string {
   if (snapshot === null) return 'not published yet';
   const name = snapshot.slice(0, 12);
   if (records === null || batches === null || bytes === null) return `${name}: cannot be read`;
-  return `${name}: ${counted(records, 'record')} in ${counted(batches, 'batch')}, ${formatBytes(bytes)}`;
+  return `${name}: ${counted(records, 'record')} in ${counted(batches, 'batch')}${besides(deadLetters ?? 0)}, ${formatBytes(bytes)}`;
 }
 
-function describeHeld({ standings }: Status): string {
+function describeHeld({ standings, heldDeadLetters }: Status): string {
   if (standings === null) return 'cannot be read';
-  return (
-    Object.entries(standings)
-      .map(([standing, count]) => `${formatCount(count)} ${standing}`)
-      .join(', ') || 'nothing'
-  );
+  const counts = Object.entries(standings).map(([standing, count]) => `${formatCount(count)} ${standing}`);
+  return counts.length === 0 ? 'nothing' : `${counts.join(', ')}${ofThem(heldDeadLetters ?? 0)}`;
 }
 
 /** One line: what happened is told in full by the process, its alert and --json. */

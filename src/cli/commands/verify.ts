@@ -3,6 +3,7 @@ import { openLedgerOf, type OpenedLedger } from '../../compose/ledger.ts';
 import { IntegrityError } from '../../errors.ts';
 import { verifyPipeline, type VerifyReport } from '../../respond/verify.ts';
 import { endCode, load, tellRetry, type CommandContext, type CommandResult } from '../context.ts';
+import { ofThem } from '../dead-letters.ts';
 import { EXIT } from '../exit-codes.ts';
 import { counted, formatBytes } from '../output.ts';
 
@@ -15,7 +16,7 @@ export async function verify(context: CommandContext, deep: boolean): Promise<Co
   const found = await verifyPipeline(ledger, { deep, format: parquetFormat, signal: context.stop, onProgress });
   const isNew = atMark !== null && found.problems.every(({ object }) => object !== atMark.object);
   const report = isNew ? { ...found, ok: false, problems: [atMark, ...found.problems] } : found;
-  const checked = `${counted(report.batches, 'batch')}, ${counted(report.records, 'record')}, ${counted(report.controlEntries, 'control entry')}, ${counted(report.objects, 'object')}, ${formatBytes(report.bytes)}`;
+  const checked = `${counted(report.batches, 'batch')}, ${counted(report.records, 'record')}${ofThem(report.deadLetters)}, ${counted(report.controlEntries, 'control entry')}, ${counted(report.objects, 'object')}, ${formatBytes(report.bytes)}`;
   const lines = report.ok
     ? [`ok: ${checked}${deep ? ', every record re-hashed' : ''}`]
     : [

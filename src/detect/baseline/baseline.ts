@@ -3,7 +3,7 @@ import type { LabelModel } from './label-model.ts';
 import type { ColumnReference } from './reference.ts';
 import type { PastHashes } from '../detectors/detector.ts';
 import type { BinCounts } from '../observe.ts';
-import type { Roles } from '../profile.ts';
+import type { Roles, UndecodedRecords } from '../profile.ts';
 import type { TopValues } from '../sketch/top-values.ts';
 
 /** One column as learned: what it was like and how many rows fell in each bin. */
@@ -27,6 +27,8 @@ export interface Baseline {
   readonly rows: number;
   /** Largest share of records that did not decode in a learning batch; absent from baselines of before it was kept. */
   readonly undecodedMax?: number;
+  /** Absent where all records decode, and from baselines of before it was kept. */
+  readonly undecoded?: UndecodedRecords;
   /** In schema order. */
   readonly columns: readonly BaselineColumn[];
   /** Rows by the set of their null columns. */

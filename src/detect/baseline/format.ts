@@ -6,6 +6,7 @@ import { BASELINE_BYTES_MAX } from '../../record/stored-limits.ts';
 import { FAMILIES } from '../detectors/detector.ts';
 import { BINS_MAX } from '../observe.ts';
 import { decodeNumbers, encodeNumbers } from '../sketch/array-text.ts';
+import { CausesSchema } from '../profile/dead-letters.ts';
 import { ROW_HASH_SPACE, ROW_HASHES_MAX } from '../sketch/row-hashes.ts';
 import {
   Count,
@@ -87,6 +88,7 @@ const BaselineSchema = Exactly({
   batches: Count,
   rows: Count,
   undecodedMax: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+  undecoded: Type.Optional(Exactly({ records: Count, deadLetters: Count, causes: CausesSchema })),
   columns: Type.Array(
     Exactly({
       reference: ReferenceSchema,

@@ -8,6 +8,7 @@ import type { BinCounts, ObservedBatch } from '../observe.ts';
 import { undecodedShare } from '../detectors/schema.ts';
 import { usualVolumeOf } from '../detectors/volume.ts';
 import type { Profile } from '../profile.ts';
+import { undecodedOf } from '../profile/dead-letters.ts';
 import { readRowHashes } from '../sketch/row-hashes.ts';
 import { KllSketch } from '../sketch/kll.ts';
 import { compareText, mergeTop, NO_VALUES } from '../sketch/top-values.ts';
@@ -53,6 +54,7 @@ export function learnBaseline(
   const hashes = used.map(hashesOf);
   const past = hashes.map(toPast);
   const usualVolume = usualVolumeOf(used);
+  const undecoded = undecodedOf(used);
   const statistics = withoutOwnRange(observed).map((batch, i) => {
     const others = past.filter((entry, j): entry is PastHashes => j !== i && entry !== null);
     const knownPatterns = patternsWithout(nullPatterns, batch.nullPatterns);
@@ -73,6 +75,7 @@ export function learnBaseline(
     batches: used.length,
     rows: used.reduce((sum, profile) => sum + profile.rows, 0),
     undecodedMax: used.reduce((most, profile) => Math.max(most, undecodedShare(profile)), 0),
+    ...(undecoded === null ? {} : { undecoded }),
     columns: references.map((reference) => ({ reference, counts: totals.get(reference.name)! })),
     nullPatterns,
     labels,

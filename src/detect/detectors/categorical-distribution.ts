@@ -42,9 +42,14 @@ function compareShares(column: ObservedColumn, expected: BinCounts): Statistic[]
   });
   const shown = { side: 'high', votes: false } as const;
   const statistics: Statistic[] = [
-    plainStatistic(about('g', 'Distance beyond chance (root G per row)'), (Math.sqrt(g) - Math.sqrt(freedom)) / root, 0.7 / root, {
-      side: 'high',
-    }),
+    plainStatistic(
+      about('g', 'Distance beyond chance (root G per row)'),
+      (Math.sqrt(g) - Math.sqrt(freedom)) / root,
+      0.7 / root,
+      {
+        side: 'high',
+      },
+    ),
     plainStatistic(
       about('chi-square', 'Chi-square per row'),
       chiSquare(own, all) / Math.max(1, column.filled),

@@ -1,4 +1,5 @@
 import type { DecodedColumns } from '../../record/columns.ts';
+import type { DeadLetterCause } from '../../record/dead-letter.ts';
 import { schemaDigest } from '../../record/schema.ts';
 import type { PreparedBaseline } from '../baseline/prepare.ts';
 import type { BatchCounts, BatchTimes, Profile, Roles } from '../profile.ts';
@@ -9,6 +10,7 @@ import type { RowHashSketch } from '../sketch/row-hashes.ts';
 import { compareText } from '../sketch/top-values.ts';
 import type { TopValues } from '../sketch/top-values.ts';
 import { BatchBinder } from './bound.ts';
+import { mostFrequent } from './dead-letters.ts';
 import { countLabels } from './labels.ts';
 import { measureColumn } from './measure-column.ts';
 import { NullPatterns } from './null-patterns.ts';
@@ -19,6 +21,8 @@ export interface ProfileInput {
   readonly columns: DecodedColumns;
   readonly roles: Roles;
   readonly counts: BatchCounts;
+  /** What records did not decode for; none where it is not known. */
+  readonly deadLetterCauses?: readonly DeadLetterCause[];
   readonly times: BatchTimes;
   /** Fed with the raw value of every record while reading; null = replay is not looked for. */
   readonly rowHashes: RowHashSketch | null;
@@ -40,6 +44,7 @@ export function buildProfile(input: ProfileInput): Profile {
   const binder = input.baseline === null ? null : new BatchBinder(input.baseline, decoded, roles.label);
   const scratch = { aligned: new Float64Array(decoded.rows), dense: new Float64Array(decoded.rows) };
   const nullPatterns = new NullPatterns(decoded.rows);
+  const deadLetterCauses = mostFrequent(input.deadLetterCauses ?? []);
   let labels: TopValues | null = null;
   const columns = decoded.columns.map((data, i) => {
     const measured = measureColumn(data, decoded.rows, scratch, seed + i);
@@ -54,6 +59,7 @@ export function buildProfile(input: ProfileInput): Profile {
     schema: schemaDigest(decoded.schema),
     roles,
     counts: input.counts,
+    ...(deadLetterCauses.length === 0 ? {} : { deadLetterCauses }),
     times: input.times,
     parts: 1,
     rows: decoded.rows,

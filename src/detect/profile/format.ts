@@ -23,6 +23,7 @@ import {
   Text,
   TopValuesSchema,
 } from '../stored.ts';
+import { CausesSchema } from './dead-letters.ts';
 import { EXTREMES_MAX } from './measure-column.ts';
 import { EXTRA_FIELDS_MAX } from './merge.ts';
 import { SAMPLE_COLUMNS_MAX, SAMPLE_ROWS_MAX } from './row-sample.ts';
@@ -118,6 +119,7 @@ const ProfileSchema = Exactly({
     deadLetters: Exactly(Object.fromEntries(DEAD_LETTER_REASONS.map((reason) => [reason, Type.Optional(Count)]))),
     skipped: Exactly({ aborted: Type.Optional(Count), control: Type.Optional(Count), compacted: Type.Optional(Count) }),
   }),
+  deadLetterCauses: Type.Optional(CausesSchema),
   times: Exactly({ firstMs: OrNull(Finite), lastMs: OrNull(Finite), sealedMs: OrNull(Finite) }),
   parts: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
   rows: Count,

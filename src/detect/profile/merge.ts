@@ -17,6 +17,7 @@ import { DistinctCounter } from '../sketch/hyperloglog.ts';
 import { KllSketch } from '../sketch/kll.ts';
 import { mergeRowHashes } from '../sketch/row-hashes.ts';
 import { compareText, mergeTop } from '../sketch/top-values.ts';
+import { causesOf, mergeCauses } from './dead-letters.ts';
 import { LABELS_MAX } from './labels.ts';
 import { EXTREMES_MAX } from './measure-column.ts';
 import { SAMPLE_ROWS_MAX } from './row-sample.ts';
@@ -44,11 +45,13 @@ function mergeTwo(a: Profile, b: Profile): Profile {
   const columns = a.columns.map((column, i) => mergeColumns(column, b.columns[i]!));
   const counts = mergeCounts(a.counts, b.counts);
   const times = mergeTimes(a.times, b.times);
+  const deadLetterCauses = mergeCauses([causesOf(a), causesOf(b)]);
   return {
     version: 1,
     schema: a.schema,
     roles: a.roles,
     counts,
+    ...(deadLetterCauses.length === 0 ? {} : { deadLetterCauses }),
     times,
     parts: a.parts + b.parts,
     rows: a.rows + b.rows,

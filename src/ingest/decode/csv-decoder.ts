@@ -62,6 +62,7 @@ class CsvDecoder implements Decoder {
   readonly #text: CsvText;
   readonly #number = new NumberText();
   readonly #json = new JsonReader();
+  refusedColumn = -1;
   #given: Uint8Array | null = null;
   #bytes: Uint8Array = new Uint8Array(0);
 
@@ -114,12 +115,16 @@ class CsvDecoder implements Decoder {
     let p = start;
     // A row with too many or too few fields is that, even if one that slid into another column has the wrong type.
     let refused = 0;
+    let written = NO_COLUMN;
     for (let index = 0; ; index++) {
       if (index === count) return FIELD_COUNT;
       p = this.#text.scanField(p);
       if (p < 0) return -p;
       const target = targets[index]!;
-      if (refused === 0 && target !== NO_COLUMN) refused = this.#writeField(target);
+      if (refused === 0 && target !== NO_COLUMN) {
+        refused = this.#writeField(target);
+        written = target;
+      }
       if (p < end && bytes[p] === delimiter) {
         p++;
         continue;
@@ -128,6 +133,7 @@ class CsvDecoder implements Decoder {
       if (fault !== 0) return fault;
       if (index + 1 !== count) return FIELD_COUNT;
       if (refused === 0) this.#writeAbsent();
+      else this.refusedColumn = written;
       return refused;
     }
   }

@@ -12,6 +12,11 @@ export interface Decoder {
   /** Rows of the last batch under the schema: what comes now is likely as much. 0 if there was none. */
   readonly rowsExpected: number;
   /**
+   * Column of the schema that could not take its value, after `decode` has returned `wrong-type` or `unrepresentable`; the
+   * first column below where a value stands in the place of an object. Means nothing after any other answer.
+   */
+  readonly refusedColumn: number;
+  /**
    * Appends the record `bytes[start, start + length)` as one row. A length of −1 is a null value (a dead letter).
    * @param bytes Must not change during the call; nothing of it is kept after the next `take`.
    * @returns 0, or a code of DEAD_LETTER_REASONS; then no row was added and no count of any column changed.

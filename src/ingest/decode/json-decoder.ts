@@ -56,6 +56,9 @@ class JsonDecoder implements Decoder {
   readonly #next: Int32Array;
   /** The field that each node began with last time. */
   readonly #first: Int32Array;
+  /** The innermost field whose value was refused in this record. */
+  #refusedField = NO_FIELD;
+  refusedColumn = -1;
 
   constructor(plan: JsonPlan, rows: RowWriter) {
     this.#plan = plan;
@@ -90,6 +93,8 @@ class JsonDecoder implements Decoder {
     const p = this.#readRecord(start);
     if (p < 0) {
       this.#rows.rollback();
+      if (this.#refusedField >= 0) this.refusedColumn = this.#columnOf(this.#refusedField);
+      this.#refusedField = NO_FIELD;
       return -p;
     }
     this.#rows.commit();
@@ -185,7 +190,7 @@ class JsonDecoder implements Decoder {
       } else {
         p = reader.skipValue(p, depth, reader.lastKeyIsConstructor);
       }
-      if (p < 0) return p;
+      if (p < 0) return this.#refuse(field, p);
       if (p < end && bytes[p]! <= SPACE) p = text.skipSpace(p);
       const c = p < end ? bytes[p]! : 0;
       if (c === BRACE_CLOSE) return this.#closeObject(node, seen, p + 1);
@@ -193,6 +198,20 @@ class JsonDecoder implements Decoder {
       p++;
       if (p < end && bytes[p]! <= SPACE) p = text.skipSpace(p);
     }
+  }
+
+  /** Notes what a record dies of; an object's field is refused after the field in it. @returns `code` */
+  #refuse(field: number, code: number): number {
+    if (field >= 0 && this.#refusedField < 0) this.#refusedField = field;
+    return code;
+  }
+
+  /** The column of a field, of an object the first one below. */
+  #columnOf(field: number): number {
+    const { kinds, targets, fieldStarts } = this.#plan;
+    let at = field;
+    while (kinds[at] === OBJECT) at = fieldStarts[targets[at]!]!;
+    return targets[at]!;
   }
 
   /** Length of the key of `field` if exactly it and a quote lie at `at`; −1 otherwise. */

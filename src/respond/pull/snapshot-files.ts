@@ -27,17 +27,31 @@ export interface ListedFile extends PullFile {
 
 const LOOKS_AT_ONCE = 8;
 
-/** The data files of a snapshot, in order. Cost: about 600 bytes of memory a file. @throws IntegrityError, UnavailableError */
-export async function filesOf({ snapshots, layout }: LedgerContext, snapshot: string): Promise<PullFile[]> {
+/** The data files of a snapshot, in order, and how many records are in none of them. */
+export interface SnapshotFiles {
+  readonly files: PullFile[];
+  /** Records that did not decode. */
+  readonly deadLetters: number;
+}
+
+/** The data files of a snapshot, in order. @throws IntegrityError, UnavailableError */
+export async function filesOf(ledger: LedgerContext, snapshot: string): Promise<PullFile[]> {
+  return (await readFiles(ledger, snapshot)).files;
+}
+
+/** The data files of a snapshot. Cost: about 600 bytes of memory a file. @throws IntegrityError, UnavailableError */
+export async function readFiles({ snapshots, layout }: LedgerContext, snapshot: string): Promise<SnapshotFiles> {
   const files: PullFile[] = [];
+  let deadLetters = 0;
   const { batches } = await snapshots.read(snapshot);
   for await (const line of snapshots.batches(batches)) {
+    deadLetters += line.records - line.rows;
     const log = parseLogId(line.log);
     if (line.data === null || log === undefined) continue;
     const key = layout.data('data', { log, epoch: line.epoch, start: line.start, end: line.end }, line.data.sha256);
     files.push({ path: pathOf(line, log), sha256: line.data.sha256, bytes: line.data.bytes, rows: line.rows, key });
   }
-  return files;
+  return { files, deadLetters };
 }
 
 /** Addresses, versions and digests of the files, for reading them in place. @throws IntegrityError, UnavailableError */

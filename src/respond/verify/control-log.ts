@@ -2,7 +2,7 @@ import type { ControlEntry } from '../../ledger/control-entry.ts';
 import type { VerifiedControlEntry } from '../../ledger/control-log.ts';
 import { actFault, rolesOf } from '../../ledger/control-rules.ts';
 import { EMPTY_STATE, applyAct, stateDigest, type ControlState } from '../../ledger/control-state.ts';
-import { timeFault } from '../../ledger/entry-time.ts';
+import { isFarAhead, timeFault } from '../../ledger/entry-time.ts';
 import { BYTES_MAX } from '../../ledger/layout.ts';
 import { firstBehind } from '../../ledger/listing.ts';
 import { parseLogId } from '../../record/log-id.ts';
@@ -20,11 +20,16 @@ export class ControlVerification {
   entries = 0;
   /** Time of the newest entry; null before the first. */
   newestTime: string | null = null;
+  /** What a person should know, and is no problem. */
+  readonly warnings: string[] = [];
   readonly #ledger: LedgerContext;
   readonly #findings: Findings;
   readonly #index: LogIndex;
   readonly #snapshots: SnapshotVerification;
   readonly #past = new Past();
+  readonly #ahead: { readonly key: string; readonly time: string; readonly controlSeq: number }[] = [];
+  /** The newest act of a person that is not dated ahead. */
+  #acted: Extract<ControlEntry, { kind: 'hold' | 'resume' }> | null = null;
   #state: ControlState = EMPTY_STATE;
 
   constructor(ledger: LedgerContext, findings: Findings, index: LogIndex) {
@@ -48,6 +53,7 @@ export class ControlVerification {
     await noteStrays({ ledger: this.#ledger, findings: this.#findings, signal }, layout.control(), (key) =>
       layout.isControlEntry(key),
     );
+    this.#datedAhead();
     if (signal.aborted || !sound) return;
     this.#logsAgree();
     for (const sha256 of new Set(Object.values(this.#state.refs))) await this.#snapshots.covers(sha256, this.#state);
@@ -56,7 +62,11 @@ export class ControlVerification {
   async #entry({ entry, keyId, key }: VerifiedControlEntry): Promise<void> {
     const { layout, clock, trust } = this.#ledger;
     await this.#findings.guard(key, async () => trust.assertRole(keyId, rolesOf(this.#state, entry), key));
-    const fault = actFault(this.#state, entry) ?? (await this.#reference(entry)) ?? timeFault(entry.time, clock.now());
+    const isAhead = isFarAhead(entry.time, clock.now());
+    if (isAhead) this.#ahead.push({ key, time: entry.time, controlSeq: entry.seq });
+    else if (entry.kind === 'hold' || entry.kind === 'resume') this.#acted = entry;
+    const time = isAhead ? null : timeFault(entry.time, clock.now());
+    const fault = actFault(this.#state, entry) ?? (await this.#reference(entry)) ?? time;
     if (fault !== null) this.#findings.found(key, 'CHAIN_BROKEN', fault);
     if (entry.kind === 'publish') await this.#snapshots.published(entry, key, this.#state);
     if (entry.kind === 'rollback') await this.#snapshots.rolledBack(entry, key, this.#state);
@@ -69,6 +79,24 @@ export class ControlVerification {
     this.#past.note(entry);
     if (entry.kind === 'decision' && entry.outcome === 'condemned')
       this.#snapshots.condemned(entry.batch.log, entry.batch.digest);
+  }
+
+  /**
+   * An entry that is dated far ahead would be fresh for ever, if it were the newest (matrix M29). Behind one, a person who holds
+   * or resumes a ref under a right clock says that it was a clock: it stays told of, and is no tampering any more.
+   */
+  #datedAhead(): void {
+    const acted = this.#acted;
+    const all = [...this.#index.ahead, ...this.#ahead];
+    const open = all.filter(({ controlSeq }) => acted === null || controlSeq >= acted.seq);
+    for (const { key, time } of open)
+      this.#findings.found(key, 'CHAIN_BROKEN', timeFault(time, this.#ledger.clock.now()) ?? '');
+    const known = all.filter((each) => !open.includes(each));
+    const [first] = known;
+    if (acted !== null && first !== undefined)
+      this.warnings.push(
+        `${known.length === 1 ? '1 entry is' : `${known.length} entries are`} dated more than a day ahead of this machine's clock, first ${first.key} (${first.time}); ${acted.by} has acted since (control entry ${acted.seq}, "${acted.reason}")`,
+      );
   }
 
   /** Objects that an entry names beside the state and a snapshot. */

@@ -1,4 +1,4 @@
-import { timeFault } from '../../ledger/entry-time.ts';
+import { isFarAhead, timeFault } from '../../ledger/entry-time.ts';
 import { BYTES_MAX } from '../../ledger/layout.ts';
 import { pagesOf } from '../../ledger/listing.ts';
 import type { BatchEntry, StoredObject } from '../../ledger/partition-entry.ts';
@@ -19,6 +19,8 @@ export interface LogIndex {
   readonly afterHalts: { readonly key: string; readonly haltedAt: number; readonly controlSeq: number }[];
   /** The batch whose writer had read the newest control entry of all. */
   newestControl: { readonly key: string; readonly seq: number } | null;
+  /** Entries that are dated far ahead, and the newest control entry that their log had named by then. */
+  readonly ahead: { readonly key: string; readonly time: string; readonly controlSeq: number }[];
 }
 
 /** What the rest of a verification asks of a batch: there may be millions. */
@@ -55,7 +57,7 @@ const BATCHES_AT_ONCE = 8;
 /** Checks every partition log and every object that its entries name. @throws UnavailableError */
 export async function verifyPartitionLogs(run: LogVerification): Promise<LogIndex> {
   const { ledger, findings } = run;
-  const index: LogIndex = { batches: new Map(), logs: new Map(), afterHalts: [], newestControl: null };
+  const index: LogIndex = { batches: new Map(), logs: new Map(), afterHalts: [], newestControl: null, ahead: [] };
   for await (const key of ledger.logs.firstKeys()) {
     if (run.signal.aborted) break;
     if (!ledger.layout.isSlot(key)) continue;
@@ -97,13 +99,17 @@ function bytesOf({ data, deadLetters, evidence }: BatchEntry): number {
 async function* entriesOf(run: LogVerification, index: LogIndex, indexed: IndexedLog): AsyncGenerator<BatchEntry> {
   const { ledger, findings, signal } = run;
   let haltedAt: number | null = null;
+  let controlSeq = -1;
   const shared = new Map<string, string>();
   for await (const { verified, head } of ledger.logs.walk(indexed.log, null)) {
     if (signal.aborted) return;
     const { entry, digest, key } = verified;
     indexed.digests.push(digest);
-    const fault = timeFault(entry.time, ledger.clock.now());
-    if (fault !== null) findings.found(key, 'CHAIN_BROKEN', fault);
+    if (entry.kind === 'batch') controlSeq = entry.controlSeq;
+    const nowMs = ledger.clock.now();
+    const fault = timeFault(entry.time, nowMs);
+    if (isFarAhead(entry.time, nowMs)) index.ahead.push({ key, time: entry.time, controlSeq });
+    else if (fault !== null) findings.found(key, 'CHAIN_BROKEN', fault);
     if (entry.kind !== 'batch') continue;
     index.batches.set(digest, indexedBatch(entry, shared));
     indexed.batches.push({ slot: entry.slot, digest });

@@ -12,6 +12,8 @@ const LEARNED: LearnedBaseline = {
   batches: 30,
   batchesMin: 8,
   records: 30_000,
+  rows: 30_000,
+  undecoded: null,
   bytes: 50_000,
   joined: 0,
   small: 0,

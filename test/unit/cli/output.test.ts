@@ -69,6 +69,14 @@ describe('the output of a command', () => {
     expect(texts.err).toBe('the queue is away\nstore: object 0 waits\n');
   });
 
+  it('names no cell, where columns do not fit, that says by itself what it is', () => {
+    const narrow = new Output(Object.assign(new PassThrough(), { isTTY: true, columns: 20 }), new PassThrough(), false);
+    expect(narrow.table(['log', ''], [['  orders/0', 'next offset 30,000']])).toEqual([
+      'log: orders/0',
+      'next offset 30,000',
+    ]);
+  });
+
   it('draws progress on a terminal only, in one line of its width, and clears it before anything else', () => {
     const nobody = captured();
     nobody.output.progress('10 records');

@@ -99,13 +99,22 @@ describe.each(CALLS)('a %s of a store that is watched', (name, call) => {
       (who === 'the watch' ? end : callers).abort();
       for (const { status } of await Promise.allSettled(calls)) expect(status).toBe('rejected');
       // One that comes too late is not begun.
-      await expect(call(store, { signal: callers.signal })).rejects.toBe(away);
+      const late = call(store, { signal: callers.signal });
+      await expect(late).rejects.toMatchObject({ code: who === 'the watch' ? 'STOPPED' : 'STORE_UNAVAILABLE' });
       expect(told).toEqual([]);
       for (const { signal } of [end, callers]) expect(getEventListeners(signal, 'abort')).toEqual([]);
       expect(warned).not.toHaveBeenCalled();
       warned.mockRestore();
     },
   );
+
+  it('is not begun once the watch has ended, on a store that looks at no signals, too', async () => {
+    const called = vi.spyOn(inner, name as 'get');
+    store = new WatchedStore(inner, { onRetry, watch: { ...watch, ended: AbortSignal.abort() } });
+    await expect(call(store)).rejects.toMatchObject({ code: 'STOPPED', name: 'UnavailableError' });
+    expect(called).not.toHaveBeenCalled();
+    expect(told).toEqual([]);
+  });
 
   it('without a signal of its own is ended by the watch', async () => {
     const end = new AbortController();

@@ -10,6 +10,12 @@ describe('a configuration', () => {
   it.each([
     ['no source', '', 'pipeline: p\ndeployment: d\n', ['/source: has neither files nor kafka, wanted one of them']],
     [
+      'a source without a deployment',
+      '',
+      'pipeline: p\nsource: { files: { topic: t, paths: [x] } }\n',
+      ['/deployment: is missing, wanted a text'],
+    ],
+    [
       'two sources',
       '',
       'pipeline: p\ndeployment: d\nsource: { files: { topic: t, paths: [x] }, kafka: { brokers: ["a:1"], topics: [b] } }\n',
@@ -394,4 +400,10 @@ topics: { orders: { schema: [{ path: id, type: int64 }], time: null } }`;
       { rule: pattern, column: s, pattern: x }, { rule: set, column: s, values: ["5"] }, { rule: unique, column: n }, { rule: not_null, column: t }`;
     expect(parse(schema(columns, `, rules: [${rules}]`)).config.topicDefaults.rules).toHaveLength(7);
   });
+});
+
+it('a configuration of a machine that only reads the store needs neither source nor deployment', () => {
+  const { config } = parse('store: { url: s3://bucket/prefix }\n', { base: 'pipeline: p\n' });
+  expect(config).toMatchObject({ source: { files: null, kafka: null }, store: { url: 's3://bucket/prefix' } });
+  expect(config.deployment).toBeUndefined();
 });

@@ -130,7 +130,7 @@ describe('a source of files', () => {
   it('is looked at although other settings are wrong', () => {
     expect(faultsOf('mode: x\nkeys: { ingest: 5 }\nstore: { url: s3://bucket }', { base: base('*.json') })).toEqual([
       '/mode: is "x", wanted one of enforce, observe',
-      '/keys/ingest: is 5, wanted a text',
+      '/keys/ingest: is 5, wanted a text or null',
       taken('trust.json'),
     ]);
   });

@@ -116,7 +116,8 @@ describe('a batch of which next to nothing decodes', () => {
     expect(findings[0]).toMatchObject({
       hard: true,
       statistic: 'dead-letters',
-      sentence: '1000 of 1000 records do not decode; at most 0 % did not in any batch learned from',
+      sentence:
+        '1000 of 1000 records do not decode (all for wrong-type); at most 0 % did not in any batch learned from',
     });
   });
 

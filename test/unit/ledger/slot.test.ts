@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { MemoryStore } from '../../../src/adapters/memory/store.ts';
 import { BYTES_MAX, Layout } from '../../../src/ledger/layout.ts';
 import { assertFits, getVerified, parseJson, putContent } from '../../../src/ledger/objects.ts';
-import { createSlot } from '../../../src/ledger/slot.ts';
+import { createSlot, createSlotOrSettle } from '../../../src/ledger/slot.ts';
 import { sha256Hex } from '../../../src/record/sha256.ts';
 import { CREATE_FAULTS, FaultyStore } from '../../support/faulty-store.ts';
 import { LeapingClock } from '../../support/leaping-clock.ts';
@@ -76,6 +76,84 @@ describe('createSlot', () => {
 
   it('passes on what is no fault of the store', async () => {
     await expect(createSlot(store, 'log//1', ours, clock, never)).rejects.toThrow(RangeError);
+  });
+});
+
+describe('createSlotOrSettle', () => {
+  /** A clock whose sleep tells the writer to stop, once it has slept `sleeps` times, and the finding out 20 times later. */
+  const stopping = (sleeps: number) => {
+    const [stop, ended] = [new AbortController(), new AbortController()];
+    let slept = 0;
+    const sleep = async (): Promise<void> => {
+      if (++slept === sleeps) stop.abort();
+      if (slept === sleeps + 20) ended.abort();
+      await Promise.resolve();
+    };
+    const begin = () =>
+      createSlotOrSettle(
+        { store, ended: ended.signal },
+        'log/1',
+        ours,
+        { now: () => 0, monotonic: () => 0, sleep },
+        stop.signal,
+      );
+    return { stop, ended, begin };
+  };
+
+  it.each([null, ...CREATE_FAULTS])('creates a slot as createSlot does, with the create going %s', async (fault) => {
+    store.creates.push(fault);
+    expect(await stopping(-1).begin()).toEqual({ owner: 'us' });
+    expect(await store.inner.get('log/1', 100)).toEqual(ours);
+  });
+
+  it('sends nothing when it is stopped before, and says so', async () => {
+    const { stop, begin } = stopping(-1);
+    stop.abort();
+    await expect(begin()).rejects.toMatchObject({ code: 'STOPPED', name: 'UnavailableError' });
+    expect(store.attempts).toBe(0);
+  });
+
+  it('knows that nothing was written where the store has refused all that was sent', async () => {
+    store.creates.push('refused', 'refused', 'refused', 'refused');
+    await expect(stopping(3).begin()).rejects.toMatchObject({ code: 'STOPPED', name: 'UnavailableError' });
+    expect(store.attempts).toBe(3);
+    expect(await store.inner.get('log/1', 100)).toBeNull();
+  });
+
+  it.each(['answer-lost', 'late'] as const)(
+    'finds what was sent before it was stopped, with the create going %s',
+    async (fault) => {
+      store.creates.push(fault);
+      store.failingReads = 3;
+      expect(await stopping(1).begin()).toEqual({ owner: 'us' });
+      expect(await store.inner.get('log/1', 100)).toEqual(ours);
+    },
+  );
+
+  it('sends nothing new once it was stopped, and does not know what became of a create that the store lost', async () => {
+    store.creates.push('lost');
+    await expect(stopping(1).begin()).rejects.toMatchObject({
+      code: 'STORE_UNCERTAIN',
+      name: 'UncertainError',
+      fields: { slot: 'log/1' },
+    });
+    expect(store.attempts).toBe(1);
+  });
+
+  it('learns that someone else was first though it was stopped', async () => {
+    await store.inner.create('log/1', theirs);
+    store.creates.push('lost');
+    expect(await stopping(1).begin()).toEqual({ owner: 'other', bytes: theirs });
+  });
+
+  it('lets a create that is on its way end, and believes its answer', async () => {
+    const { stop, begin } = stopping(-1);
+    const create = store.create.bind(store);
+    store.create = (...call) => {
+      stop.abort();
+      return create(...call);
+    };
+    expect(await begin()).toEqual({ owner: 'us' });
   });
 });
 

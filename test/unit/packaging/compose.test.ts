@@ -183,7 +183,7 @@ describe('the configuration that docker-compose.yml mounts', () => {
   ] as const)('lies in %s together with the trust root, its keys and no other, and the state', (name, keys) => {
     const { config, folder } = parseConfig(text, path, environmentOf(name));
     expect(service(name).command?.slice(1)).toEqual(['--config', path]);
-    const wanted = [path, config.trust, config.stateFolder, ...keys.map((key) => config.keys[key])];
+    const wanted = [path, config.trust, config.stateFolder, ...keys.map((key) => config.keys[key]!)];
     expect(mountsOf(name).map(({ target }) => target)).toEqual(wanted.map((each) => resolve(folder, each)));
     for (const key of keys)
       expect(interpolate(mountsOf(name).find(({ target }) => target === config.keys[key])!.source)).toBe(

@@ -35,6 +35,7 @@ describe('the gate', () => {
       ref: 'main',
       snapshot: (await test.ledger.control.head()).state.refs['main'],
       records: 2,
+      deadLetters: 0,
       batches: 1,
       held: 0,
       observed: {},

@@ -526,6 +526,15 @@ describe('verifying what a stolen key has signed', () => {
     expect((await verify(test)).problems).not.toContainEqual(problem(old, /time/));
   });
 
+  it('tells of entries that are dated ahead, and calls them no tampering once a person has acted under a right clock', async () => {
+    const late = await replaceNewest({ time: '9999-12-31T23:59:59.999Z' });
+    expect((await verify(test)).problems).toContainEqual(problem(late, /more than a day ahead/));
+    await test.act({ kind: 'hold', by: 'Ada', ref: 'main', reason: 'a wrong clock' });
+    const { problems, warnings } = await verify(test);
+    expect(problems).not.toContainEqual(problem(late, /more than a day ahead/));
+    expect(warnings).toEqual([expect.stringMatching(/^1 entry is dated .*Ada has acted since .*"a wrong clock"/)]);
+  });
+
   it('finds a batch that follows a halt that nobody has resumed', async () => {
     const halting = await test.commit(b, { verdict: 'suspect', halts: true });
     await test.act({ kind: 'hold', by: 'a person', ref: 'beta', reason: 'something else happens' });

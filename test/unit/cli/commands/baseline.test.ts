@@ -121,7 +121,7 @@ describe('headgate baseline learn', () => {
   it('leaves batches that are too small to be judged to be judged together', async () => {
     expect((await run('run', '--once')).code).toBe(0);
     expect((await run('baseline', 'learn', '--held')).stdout).toContain(
-      '50 batches of fewer than 500 decoded records joined to be learned from, as small batches are judged\nleft out: 30 batches of fewer than 500 decoded records, too small to be judged',
+      '50 batches of fewer than 500 decoded records joined to be learned from, as small batches are judged\nleft out: 40 batches of fewer than 500 decoded records, too small to be judged',
     );
     expect((await run('baseline', 'approve')).code).toBe(0);
     const list = await run('quarantine', 'list', '--limit', '1', '--config', 'headgate.yaml');

@@ -1,4 +1,4 @@
-import { copyFile, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -80,6 +80,57 @@ describe('headgate doctor', () => {
     expect(await check('publisher')).toMatchObject({ code: 78, ok: false, status: 'fail' });
   });
 
+  it.each(['ingest', 'publisher'])('names both ways out where %s.pem alone is missing', async (name) => {
+    await rm(join(folder, 'keys', `${name}.pem`));
+    expect(await check(name)).toMatchObject({
+      code: 78,
+      ok: false,
+      status: 'fail',
+      detail: expect.stringMatching(
+        new RegExp(`does not exist \\(mend: copy it here, if this machine is to .*set keys.${name}: null here\\)$`),
+      ) as string,
+    });
+  });
+
+  it('passes a machine whose configuration says that another one has a key, and whoever needs it here is told', async () => {
+    await rm(join(folder, 'keys', 'publisher.pem'));
+    await rm(approver());
+    await appendFile(join(folder, 'headgate.yaml'), 'keys: { publisher: null, approver: null }\n');
+    for (const name of ['publisher', 'approver'])
+      expect(await check(name)).toMatchObject({ code: 0, status: 'ok', detail: 'not on this machine (null)' });
+    expect(await check('source')).toMatchObject({ code: 0, status: 'ok', detail: '1 file' });
+    expect((await runHere(folder, 'ingest', '--once')).code).toBe(0);
+    for (const args of [
+      ['publish', '--once'],
+      ['run', '--once'],
+    ])
+      expect(await runHere(folder, ...args)).toMatchObject({
+        code: 78,
+        stderr: expect.stringMatching(
+          /^headgate: Cannot sign as publisher: keys.publisher is null, .*\(mend: /,
+        ) as string,
+      });
+    expect(await runHere(folder, 'hold', '--reason', 'x')).toMatchObject({
+      code: 78,
+      stderr: expect.stringContaining('keys.approver is null') as string,
+    });
+  });
+
+  it('looks at no source on a machine that only publishes', async () => {
+    await rm(join(folder, 'keys', 'ingest.pem'));
+    await rm(join(folder, 'a.ndjson'));
+    await appendFile(join(folder, 'headgate.yaml'), 'keys: { ingest: null }\n');
+    expect(await check('ingest')).toMatchObject({ code: 0, status: 'ok', detail: 'not on this machine (null)' });
+    expect(await check('source')).toMatchObject({
+      status: 'ok',
+      detail: 'not checked: nothing is read here (keys.ingest: null)',
+    });
+    expect(await check('publisher')).toMatchObject({
+      status: 'ok',
+      detail: expect.stringMatching(/may sign/) as string,
+    });
+  });
+
   it('warns of a clock that is more than a minute behind the newest entry', async () => {
     await actAhead(30_000);
     expect(await check('clock')).toMatchObject({ code: 0, status: 'ok' });
@@ -91,6 +142,32 @@ describe('headgate doctor', () => {
       detail: expect.stringMatching(/(599|600) s behind the newest entry \(mend: .*Ada/),
     });
     expect((await runHere(folder, 'doctor')).stdout).toMatch(/^WARN {2}clock/m);
+  });
+
+  it('fails where the newest entry is dated more than a day ahead; run signs nothing then, and a person leads out', async () => {
+    expect((await runHere(folder, 'run', '--once')).code).toBe(0);
+    await actAhead(400 * 86_400_000);
+    const wrong = /^Cannot sign under this clock: it says .* control entry \d+ by Ada is dated .*\(mend: /;
+    expect(await check('clock')).toMatchObject({
+      code: 5,
+      status: 'fail',
+      detail: expect.stringMatching(wrong) as string,
+    });
+    for (const command of ['run', 'ingest', 'publish'])
+      expect(await runHere(folder, command, '--once', '--json')).toMatchObject({
+        code: 5,
+        stdout: expect.stringContaining('"code":"CLOCK_WRONG"') as string,
+      });
+    expect((await runHere(folder, 'verify')).code).toBe(2);
+    for (const act of ['hold', 'resume'])
+      expect(await runHere(folder, act, '--reason', 'a wrong clock'), act).toMatchObject({ code: 0 });
+    expect(await check('clock')).toMatchObject({ code: 0, status: 'ok' });
+    expect((await runHere(folder, 'run', '--once')).code).toBe(0);
+    const { code, stdout } = await runHere(folder, 'verify');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /warning: 1 entry is dated more than a day ahead .* has acted since \(control entry \d+, "a wrong clock"\)/,
+    );
   });
 
   it('fails on a key that trust does not know, or has for another role, with what to do', async () => {

@@ -93,6 +93,58 @@ keys: { ingest: ${folder}/keys/ingest.pem, publisher: ${folder}/keys/publisher.p
     expect(stderr).not.toContain('cut off');
   });
 
+  it('says what to do where a folder is not there, or is none', async () => {
+    await writeFile(join(folder, 'afile'), '');
+    expect(await runHere(folder, 'init', 'afile', '--files', 'a.ndjson')).toMatchObject({
+      code: 64,
+      stderr: expect.stringMatching(
+        /^headgate: Cannot set up ".*afile": .* is a file and no folder \(mend: /,
+      ) as string,
+    });
+    for (const [path, why] of [
+      ['new/x.pem', /folder ".*new" does not exist \(mend: mkdir -p .*new, or name another\)/],
+      ['afile/x.pem', /is a file and no folder \(mend: /],
+    ] as const)
+      expect(await runHere(folder, 'keys', 'generate', path)).toMatchObject({
+        code: 78,
+        stderr: expect.stringMatching(why) as string,
+      });
+  });
+
+  it.each([
+    ['its store', 'store', /used by store ".*store", and whoever removes them can never sign there again/],
+    ['what this machine remembers of one', '.headgate', /used by a store that this machine has seen/],
+  ])('never advises to remove keys where there is %s', async (_, made, why) => {
+    await init();
+    await mkdir(join(folder, made));
+    for (const args of [
+      ['.', '--files', 'a.ndjson'],
+      ['.', '--keys-only'],
+    ]) {
+      const { code, stderr } = await runHere(folder, 'init', ...args);
+      expect(code).toBe(64);
+      expect(stderr).toMatch(why);
+      expect(stderr).toContain('init OTHER-FOLDER --pipeline OTHER');
+      expect(stderr).not.toContain('remove "');
+    }
+    await rm(join(folder, 'headgate.yaml'));
+    expect((await init()).stderr).toMatch(why);
+  });
+
+  it('takes keys for used where the store is not of this machine, or the configuration cannot be read', async () => {
+    await runHere(folder, 'init', '.', '--files', 'a.ndjson', '--store', 's3://bucket/prefix');
+    expect((await init()).stderr).toContain('used by store "s3://bucket/prefix", and whoever removes them');
+    await writeFile(join(folder, 'headgate.yaml'), 'pipeline: [');
+    expect((await init()).stderr).toContain('used by whatever store');
+  });
+
+  it('says of keys that nothing was signed with here what becomes of those that were elsewhere', async () => {
+    await init();
+    expect((await init()).stderr).toMatch(
+      /if no store was ever written with these keys, on any machine \(.*never sign/,
+    );
+  });
+
   it('keeps keys from version control before there are any', async () => {
     await mkdir(join(folder, '.gitignore'));
     expect(await init()).toMatchObject({ code: 64, stderr: expect.stringMatching(/Cannot set up .*EISDIR/) as string });
@@ -166,7 +218,9 @@ keys: { ingest: ${folder}/keys/ingest.pem, publisher: ${folder}/keys/publisher.p
   it('ends where no folder can be made, and says so', async () => {
     const { code, stderr } = await headgate('/proc/headgate', '--files', 'a');
     expect(code).toBe(64);
-    expect(stderr).toMatch(/^headgate: Cannot set up "\/proc\/headgate": ENOENT/);
+    expect(stderr).toMatch(
+      /^headgate: Cannot set up "\/proc\/headgate": no folder can be made there \(ENOENT\) \(mend: /,
+    );
   });
 
   it('says how to read files that come later when a shell has expanded a pattern', async () => {

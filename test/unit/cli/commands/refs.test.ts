@@ -84,11 +84,17 @@ describe('headgate resume', () => {
 
   it('lets a partition go on that a rule has halted, published or not, once', async () => {
     await test.commit(partition(0), { verdict: 'suspect', halts: true });
-    expect(await resume()).toEqual({ code: 0, text: '"main" may move again\n' });
+    expect(await resume()).toEqual({
+      code: 0,
+      text: '"main" was not on hold; partitions that a rule has halted go on\n',
+    });
     expect((await resume()).text).toContain('Cannot find ref "main"');
     await test.publisher().publish(never);
     await test.commit(partition(1), { verdict: 'suspect', halts: true });
-    expect(await resume()).toEqual({ code: 0, text: '"main" may move again\n' });
+    expect(await resume()).toEqual({
+      code: 0,
+      text: '"main" was not on hold; partitions that a rule has halted go on\n',
+    });
     expect((await resume()).text).toContain('is not on hold');
   });
 });

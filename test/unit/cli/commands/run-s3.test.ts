@@ -95,3 +95,17 @@ it('a service whose S3 refused reads for seconds, and answers again, still write
     expect.objectContaining({ records: 1, snapshot: expect.stringMatching(/^[0-9a-f]{64}$/) as string }),
   ]);
 }, 60_000);
+
+it('signs nothing under a clock that is more than a day off that of its S3, and doctor fails there', async () => {
+  server.date = new Date(Date.now() - 400 * 86_400_000);
+  const { code, stdout } = await runHere(folder, 'run', '--once', '--json');
+  expect([code, stdout]).toEqual([5, expect.stringContaining('"code":"CLOCK_WRONG"') as string]);
+  expect([...server.objects.keys()].filter((key) => /\/(log|control)\//.test(key))).toEqual([]);
+  const doctor = await runHere(folder, 'doctor');
+  expect(doctor.stdout).toMatch(/^FAIL {2}clock .*the store's says/m);
+  server.date = new Date(Date.now() - 600_000);
+  expect((await runHere(folder, 'doctor')).stdout).toMatch(
+    /^WARN {2}clock .* (599|60\d) s ahead of the store's \(mend: /m,
+  );
+  expect((await runHere(folder, 'run', '--once')).code).toBe(0);
+});
