@@ -163,23 +163,28 @@ async function putInForce(act: RefAct, id: string | undefined, options: ApproveO
   const { context, loaded, ledger, actor } = act;
   const topic = await topicOf(act, options.topic);
   const baseline = await approve(ledger, topic, id, actor, context.kill, options.fewer);
-  const undecoded = await undecodedIn(context, ledger, baseline);
-  const next = 'batches held for want of a baseline are judged with the next publish: headgate publish --once';
-  context.output.result({ topic, baseline, undecoded: undecoded.undecoded ?? null }, [
+  const known = await contentOf(context, ledger, baseline);
+  const { recordsMin } = loaded.config.judge;
+  // Batches like those that it was learned from wait for others.
+  const isSmall = known.rows !== undefined && known.rows < recordsMin;
+  const next = isSmall
+    ? `all that it was learned from is ${counted(known.rows, 'record')}: as small batches are held until they have ${recordsMin} together (judge.recordsMin), or a person lets them in: headgate quarantine release BATCH… --reason TEXT`
+    : 'batches held for want of a baseline are judged with the next publish: headgate publish --once';
+  context.output.result({ topic, baseline, undecoded: known.undecoded ?? null }, [
     `${baseline.slice(0, 12)} is in force for "${topic}"`,
-    ...describeUndecoded(undecoded).map((each) => context.output.called(each)),
+    ...describeUndecoded(known).map((each) => context.output.called(each)),
     // Observe mode holds nothing.
     ...(loaded.config.mode === 'observe' ? [] : [context.output.called(next)]),
   ]);
   return undefined;
 }
 
-/** What a baseline was learned from that did not decode. It is in force by now: that it cannot be read must not hide that. */
-async function undecodedIn(
+/** What a baseline was learned from. It is in force by now: that it cannot be read must not hide that. */
+async function contentOf(
   { output }: CommandContext,
   ledger: RefAct['ledger'],
   sha256: string,
-): Promise<Pick<Baseline, 'undecoded' | 'undecodedMax'>> {
+): Promise<Partial<Pick<Baseline, 'rows' | 'undecoded' | 'undecodedMax'>>> {
   try {
     return (await readBaseline(ledger, sha256)).baseline;
   } catch (error) {

@@ -118,6 +118,16 @@ describe('headgate baseline learn', () => {
     expect(JSON.parse((await run('baseline', 'learn', '--json')).stdout)).toMatchObject({ batches: 80, older: 10 });
   });
 
+  it('from less than can be judged leads to the release of batches, for no publish judges them', async () => {
+    await writeFile(join(folder, 'a.ndjson'), orders(60));
+    expect((await run('run', '--once')).code).toBe(0);
+    expect((await run('baseline', 'learn', '--held')).code).toBe(0);
+    const { stdout } = await run('baseline', 'approve');
+    expect(stdout).toContain('all that it was learned from is 60 records: as small batches are held until');
+    expect(stdout).toContain('headgate quarantine release BATCH…');
+    expect(stdout).not.toContain('publish --once');
+  });
+
   it('leaves batches that are too small to be judged to be judged together', async () => {
     expect((await run('run', '--once')).code).toBe(0);
     expect((await run('baseline', 'learn', '--held')).stdout).toContain(
