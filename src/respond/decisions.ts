@@ -13,13 +13,15 @@ export interface DecisionReport {
   readonly log: string;
   readonly slot: number;
   readonly outcome: 'released' | 'condemned';
+  /** True when it was so already, and nothing was signed: a call that is repeated does no harm. */
+  readonly unchanged: boolean;
 }
 
 /**
  * Releases or condemns a batch. The publisher carries it out with its next snapshot: a released batch enters the dataset,
  * a condemned one never does or leaves it.
  * @param id digest of the batch's entry or a unique prefix (≥ 6 digits), or `LOG@OFFSET`.
- * @throws NotFoundError; RequestError when the decision would change nothing
+ * @throws NotFoundError; RequestError when a batch that is clean is released
  */
 export async function decide(
   ledger: LedgerContext,
@@ -31,6 +33,7 @@ export async function decide(
 ): Promise<DecisionReport> {
   const batch = await findBatch(ledger, ref, id);
   const target = { log: formatLogId(batch.log), slot: batch.entry.slot, digest: batch.digest };
+  let unchanged = false;
   await ledger.control.append(
     signer,
     async (head) => {
@@ -38,11 +41,8 @@ export async function decide(
       const isOpen = state.decisions[batch.digest] !== undefined || state.verdicts[batch.digest] !== undefined;
       const published = isOpen ? null : await standingIn(ledger, head, ref, batch);
       const standing = published ?? standingOf(batch, state);
-      if (standing === outcome)
-        throw new RequestError(
-          'REQUEST_INVALID',
-          `Cannot decide on batch ${batch.digest.slice(0, 12)}: it is ${outcome} already`,
-        );
+      unchanged = standing === outcome;
+      if (unchanged) return null;
       // On hold, a clean batch may need a person's word: after a rollback it may be impossible to judge it again.
       if (outcome === 'released' && standing === 'clean' && state.holds[ref] === undefined)
         throw new RequestError(
@@ -53,7 +53,7 @@ export async function decide(
     },
     signal,
   );
-  return { ...target, outcome };
+  return { ...target, outcome, unchanged };
 }
 
 /** What the snapshot of a ref says of a batch; null if it does not list it. */

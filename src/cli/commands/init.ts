@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { lstat, readFile, writeFile } from 'node:fs/promises';
+import { link, lstat, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 
 import { generateKeyFile } from '../../adapters/keys/pem-signer.ts';
@@ -26,7 +26,7 @@ export async function init(context: CommandContext, dir: string, given: InitOpti
   await assertFree(context, folder, [configPath, ...madeIn(folder)]);
   const keys = await orRefuse(folder, async () => {
     const made = await writeKeys(folder, answers.pipeline, answers.store);
-    await writeFile(configPath, text, { flag: 'wx' });
+    await writeWhole(configPath, text);
     return made;
   });
   context.output.result(
@@ -65,6 +65,17 @@ async function initKeys(context: CommandContext, folder: string, pipeline: strin
     ],
   );
   return undefined;
+}
+
+/** Last of all, and all of it or nothing: a configuration says that keys and trust root are complete. */
+async function writeWhole(path: string, text: string): Promise<void> {
+  const temporary = `${path}.${process.pid}.tmp`;
+  await writeFile(temporary, text);
+  try {
+    await link(temporary, path);
+  } finally {
+    await rm(temporary, { force: true });
+  }
 }
 
 function keyPathsIn(folder: string): string[] {

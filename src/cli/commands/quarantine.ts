@@ -284,8 +284,8 @@ async function decideEach(
   context.output.result(
     { ref, decisions },
     decisions.map(
-      ({ digest, log, slot }) =>
-        `${outcome} ${digest.slice(0, 12)} (${log} slot ${slot}); the next publish carries it out`,
+      ({ digest, log, slot, unchanged }) =>
+        `${outcome}${unchanged ? ' already' : ''} ${digest.slice(0, 12)} (${log} slot ${slot})${unchanged ? '' : '; the next publish carries it out'}`,
     ),
   );
   return undefined;

@@ -93,14 +93,17 @@ async function pinOne(act: RefAct, topicName: string | undefined): Promise<Comma
   checkSchema(schema, schema.format);
   const pinned = await pinnedSchema(ledger, name);
   const difference = pinned === null ? null : compareSchemas(pinned.schema, schema);
-  if (pinned !== null && difference === null)
-    throw new RequestError(
-      'REQUEST_INVALID',
-      `Cannot pin the schema of "${name}": ${pinned.sha256.slice(0, 12)} is pinned, and the configuration says the same`,
+  if (pinned !== null && difference === null) {
+    const { sha256 } = pinned;
+    context.output.result(
+      { topic: name, schema: sha256, replaced: null, baseline: null, difference, unchanged: true },
+      [`schema ${sha256.slice(0, 12)} is pinned for "${name}" already, and the configuration says the same`],
     );
+    return undefined;
+  }
   const done = await pinSchema(ledger, name, schema, pinned?.sha256 ?? null, actor, context.kill);
   const changes = difference === null ? [] : describeChanges(difference);
-  context.output.result({ topic: name, ...done, difference }, [
+  context.output.result({ topic: name, ...done, difference, unchanged: false }, [
     `schema ${done.schema.slice(0, 12)} is pinned for "${name}": ${counted(schema.columns.length, 'column')}${pinned === null ? '' : `, instead of ${pinned.sha256.slice(0, 12)}`}`,
     ...table(changes),
     ...describeNext(act, name, done.replaced !== null, done.baseline).map((line) => context.output.called(line)),
