@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 import type { CrashPoint, Side } from './plan.ts';
 
 /** Sides of steps in the order in which a process came to them, as the preload names them: `before page`. */
@@ -103,4 +105,13 @@ function placeOf(place: string): {
   const step = place.slice(gap + 1);
   const [whole = '', inside] = step.split(': ');
   return { step, side: place.slice(0, gap) as Side, whole, inside };
+}
+
+/**
+ * One of so many points, others each day: a run of all tests has no time for all of them.
+ * @param oneIn 1 = all
+ */
+export function drawnToday(oneIn: number): (name: string) => boolean {
+  const day = new Date().toISOString().slice(0, 10);
+  return (name) => createHash('sha256').update(`${day} ${name}`).digest().readUInt32BE(0) % oneIn === 0;
 }

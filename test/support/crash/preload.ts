@@ -112,7 +112,11 @@ function watchFiles(): void {
     step.isNamed = true;
     reach(`${step.step}: ${how}`, 'after');
   };
-  mutable.link = (from, to) => named('linked', link(from, to));
+  mutable.link = async (from, to) => {
+    await named('linked', link(from, to));
+    const step = doing.getStore() === undefined && PLAIN_FILES.find((each) => each === basename(String(to)));
+    if (step) reach(`${step}: linked`, 'after');
+  };
   mutable.rename = (from, to) => named('renamed', rename(from, to));
   mutable.mkdir = (async (...given: Parameters<typeof mkdir>) => {
     const made = await mkdir(...given);
@@ -121,12 +125,13 @@ function watchFiles(): void {
     return made;
   }) as typeof mkdir;
   mutable.writeFile = async (path, content, options) => {
-    const name = typeof path === 'string' && doing.getStore() === undefined ? basename(path) : '';
+    const name =
+      typeof path === 'string' && doing.getStore() === undefined ? basename(path).replace(/\.\d+\.tmp$/, '') : '';
     const step = PLAIN_FILES.find((each) => each === name);
     if (step === undefined) return writeFile(path, content, options);
     reach(step, 'before');
     // The calls that writeFile makes, of which only the first may have been made.
-    const { flag = 'w' } = options as { readonly flag?: string };
+    const { flag = 'w' } = (options ?? {}) as { readonly flag?: string };
     const file = await open(path as string, flag);
     reach(`${step}: file made`, 'after');
     await file.writeFile(content as string);

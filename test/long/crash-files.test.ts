@@ -1,0 +1,3 @@
+import { describeLifeOnFiles } from '../support/crash/life-on-files.ts';
+
+await describeLifeOnFiles(() => true);

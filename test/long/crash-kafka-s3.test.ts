@@ -1,0 +1,3 @@
+import { describeLifeOnKafka } from '../support/crash/life-on-kafka.ts';
+
+describeLifeOnKafka(() => true);
